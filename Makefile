@@ -1,0 +1,39 @@
+# `make demo` and `make test` set up all they need in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help demo test lint lock schema clean
+help:  ## show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+demo: .venv/ready  ## try it all on this machine: a sandbox gateway, a real Vault-API server, two rotations
+	$(BIN)/rotator sandbox
+
+test: .venv/ready lint  ## run the linter, the types, the import rules and all tests
+	$(BIN)/pytest -n 2 --cov --cov-report=term
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+lock: .venv/ready  ## renew requirements*.lock from pyproject.toml
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+		pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+		pyproject.toml --extra sandbox --group dev -o requirements-dev.lock
+
+schema: .venv/ready  ## renew config/rotator.schema.json from the config's model
+	$(BIN)/python -m rotator.config.schema > config/rotator.schema.json
+
+clean:  ## remove everything that make made
+	rm -rf .venv .mypy_cache .ruff_cache .hypothesis .coverage*
+
+.venv/ready: requirements-dev.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rotator needs Python 3.11 or newer: make PYTHON=python3.12")'
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@

@@ -1,0 +1,111 @@
+"""The secret's `rotation` block: which key its plaintext is, since when, and what it superseded.
+
+Reading is forgiving (a person may have edited it), writing is exact. All other fields of the secret belong
+to somebody else and are handed on as they are.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from rotator.model import Key
+
+BLOCK = "rotation"
+_PREVIEW = re.compile(r"(?P<head>[^.…*]*)(?:\.{2,}|…+|\*{2,})(?P<tail>[^.…*]*)")
+_TELLING = 8
+"""Fewer known characters than this in a preview say too little about a plaintext."""
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """The bookkeeping of one secret."""
+
+    key_id: int
+    title: str
+    created_at: datetime
+    rotated_at: datetime
+    superseded: Mapping[int, datetime]
+    """Ids of replaced keys, each with the moment at which it was replaced."""
+
+    def beside(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Return `data` with this block in it and nothing else changed."""
+        block = {
+            "key_id": self.key_id,
+            "title": self.title,
+            "created_at": format_time(self.created_at, "milliseconds"),
+            "rotated_at": format_time(self.rotated_at),
+            "superseded": {str(id_): format_time(at) for id_, at in sorted(self.superseded.items())},
+        }
+        return {**data, BLOCK: block}
+
+
+class NonsenseError(ValueError):
+    """The block is there and cannot be what this program wrote."""
+
+
+def read_rotation(data: Mapping[str, Any]) -> Rotation | None:
+    """Return the block, or None when there is none. Raises NonsenseError when it makes no sense."""
+    if BLOCK not in data:
+        return None
+    block = data[BLOCK]
+    if not isinstance(block, dict):
+        raise NonsenseError(f"`{BLOCK}` is not an object")
+    superseded = block.get("superseded", {})
+    if not isinstance(superseded, dict):
+        raise NonsenseError("`superseded` is not an object")
+    title = block.get("title", "")
+    if not isinstance(title, str):
+        raise NonsenseError("`title` is not a string")
+    rotation = Rotation(
+        key_id=_id(block.get("key_id")),
+        title=title,
+        created_at=_time("created_at", block.get("created_at")),
+        rotated_at=_time("rotated_at", block.get("rotated_at")),
+        superseded={_id(id_): _time("superseded", at) for id_, at in superseded.items()},
+    )
+    if rotation.key_id in rotation.superseded:
+        raise NonsenseError("`superseded` names the current key")
+    return rotation
+
+
+def read_plaintext(data: Mapping[str, Any] | None, field: str) -> str | None:
+    """Return the plaintext in `field`, or None when nothing usable is there."""
+    value = (data or {}).get(field)
+    return value if isinstance(value, str) and value else None
+
+
+def could_be(key: Key, plaintext: str) -> bool | None:
+    """Whether `plaintext` fits the key's masked preview; None when the preview says too little."""
+    found = _PREVIEW.fullmatch(key.preview)
+    if not found or len(found["head"]) + len(found["tail"]) < _TELLING:
+        return None
+    long_enough = len(plaintext) > len(found["head"]) + len(found["tail"])
+    return long_enough and plaintext.startswith(found["head"]) and plaintext.endswith(found["tail"])
+
+
+def format_time(at: datetime, timespec: str = "seconds") -> str:
+    return at.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
+
+
+def parse_time(text: str) -> datetime:
+    """Parse ISO 8601 with an offset. Raises ValueError for anything else."""
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError("a time without an offset")
+    return at.astimezone(UTC)
+
+
+def _id(value: object) -> int:
+    text = str(value)
+    if isinstance(value, bool) or not re.fullmatch(r"[1-9][0-9]{0,17}", text, re.ASCII):
+        raise NonsenseError("an id is not a positive integer")
+    return int(text)
+
+
+def _time(field: str, value: object) -> datetime:
+    try:
+        return parse_time(value) if isinstance(value, str) else parse_time("")
+    except (ValueError, OverflowError):
+        raise NonsenseError(f"`{field}` holds no time with an offset") from None

@@ -1,0 +1,74 @@
+"""What can go wrong, split by what the caller should do about it.
+
+The adapters translate whatever their libraries raise into these, once. A message says what happened and
+never holds a body, a header, a plaintext or a token; `cure` says what the operator can do.
+"""
+
+
+class RotatorError(Exception):
+    """Any failure that this program names itself."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        request_id: str | None = None,
+        cure: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.request_id = request_id
+        self.cure = cure
+
+    def __str__(self) -> str:
+        where = f" (request_id {self.request_id})" if self.request_id else ""
+        cure = f"; {self.cure}" if self.cure else ""
+        return f"{self.message}{where}{cure}"
+
+
+class Transient(RotatorError):  # noqa: N818
+    """Try again later. `ambiguous`: the call may have taken effect all the same."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        ambiguous: bool,
+        retry_after: float | None = None,
+        status: int | None = None,
+        request_id: str | None = None,
+        cure: str | None = None,
+    ) -> None:
+        super().__init__(message, status=status, request_id=request_id, cure=cure)
+        self.ambiguous = ambiguous
+        self.retry_after = retry_after
+        """Seconds that the server asked us to wait, if it did."""
+
+
+class Rejected(RotatorError):  # noqa: N818
+    """The call was understood and refused; the same call will be refused again."""
+
+
+class Denied(RotatorError):  # noqa: N818
+    """Our own credential was refused: every further call with it would be, too."""
+
+
+class Conflict(RotatorError):  # noqa: N818
+    """Somebody else wrote first: check-and-set found another version."""
+
+
+class BrokenContract(RotatorError):  # noqa: N818
+    """An answer is not the contract's. Whether the call took effect is unknown."""
+
+
+class ConfigError(RotatorError):
+    """The config has faults; `faults` holds one line each."""
+
+    def __init__(self, message: str, faults: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.faults = faults
+
+    def __str__(self) -> str:
+        return "\n".join([self.message, *(f"  {fault}" for fault in self.faults)])

@@ -1,0 +1,124 @@
+"""The vocabulary: what is configured, what was observed. Values only; no I/O and no clock.
+
+Every time is aware and in UTC. Times of keys and of bookkeeping are the gateway's clock, never the local one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from rotator.redaction import Secret
+
+
+@dataclass(frozen=True)
+class Key:
+    """One API key as the gateway lists it."""
+
+    id: int
+    title: str
+    status: str
+    created_at: datetime
+    preview: str
+
+    @property
+    def live(self) -> bool:
+        """Only `revoked` means dead: the contract's statuses are examples, not a closed set."""
+        return self.status != "revoked"
+
+
+@dataclass(frozen=True)
+class CreatedKey:
+    """The one answer that holds a plaintext."""
+
+    id: int
+    title: str
+    created_at: datetime
+    plaintext: Secret
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of a KV v2 secret. `data` is None when it was never written, deleted or destroyed."""
+
+    number: int
+    """The version's number; 0 when the path was never written. It is what check-and-set compares."""
+    data: Mapping[str, Any] | None
+
+    def __repr__(self) -> str:  # `data` holds a plaintext
+        return f"Version({self.number}, {'data' if self.data is not None else 'no data'})"
+
+
+@dataclass(frozen=True)
+class Retained:
+    """What Vault still keeps of a secret's versions, without their data."""
+
+    oldest: int
+    """The oldest version that was not trimmed by `max_versions`."""
+    readable: frozenset[int]
+    current: int
+
+    @property
+    def whole(self) -> bool:
+        """Whether each retained version can still be read: none was deleted or destroyed."""
+        return self.readable.issuperset(range(self.oldest, self.current + 1))
+
+
+class Cadence(Protocol):
+    """When a managed key falls due."""
+
+    def due_at(self, rotated_at: datetime) -> datetime:
+        """The first moment at which a key that was rotated at `rotated_at` is due."""
+        ...
+
+    def window_open(self, now: datetime) -> bool:
+        """Whether a rotation that waits for its window may run now. True where there is no window."""
+        ...
+
+    @property
+    def shortest(self) -> timedelta:
+        """The shortest interval between two rotations."""
+        ...
+
+
+@dataclass(frozen=True)
+class Period:
+    """`rotation_period`: due a fixed time after the last rotation, at any hour."""
+
+    every: timedelta
+
+    def due_at(self, rotated_at: datetime) -> datetime:
+        return rotated_at + self.every
+
+    def window_open(self, now: datetime) -> bool:  # noqa: ARG002
+        return True
+
+    @property
+    def shortest(self) -> timedelta:
+        return self.every
+
+
+@dataclass(frozen=True)
+class ManagedKey:
+    """One entry of the config."""
+
+    name: str
+    path: str
+    """The secret's path below the KV mount."""
+    field: str
+    """The secret's field that holds the plaintext."""
+    cadence: Cadence
+    grace_period: timedelta
+    """How long a superseded key lives on."""
+    revoke_adopted: bool
+    """Whether a superseded key whose title is not ours may be revoked too."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The clocks of a rotation, the same for all managed keys."""
+
+    in_flight: timedelta
+    orphan_after: timedelta
+    verify_deadline: timedelta
+    store_deadline: timedelta

@@ -1,0 +1,114 @@
+"""Two nets that keep plaintexts and tokens out of whatever the process emits.
+
+The first is `Secret`, a type that does not print. The second is `redact`, which searches a rendered text
+for every secret that the process has ever held: in clear, base64, percent-encoded or JSON-escaped, and in
+part. A run of `2 * BLOCK` characters of a secret always holds one whole block that starts at a multiple of
+`BLOCK`, so only those blocks are remembered.
+"""
+
+import base64
+import hmac
+import json
+import re
+from collections.abc import Iterator
+from typing import Final, NoReturn
+from urllib.parse import quote
+
+BLOCK: Final = 10
+MARK: Final = "[redacted]"
+_WORD: Final = re.compile(r"[A-Za-z0-9+/_%.~-]")
+
+_blocks: set[str] = set()
+_short: set[str] = set()
+
+
+class Secret:
+    """A string that is shown only to who asks for it by `reveal()`."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+        _remember(value)
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __repr__(self) -> str:
+        return f"Secret({MARK})"
+
+    def __format__(self, spec: str) -> str:
+        return repr(self)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self._value.encode(), other._value.encode())
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Secret is not written down")
+
+
+def redact(text: str) -> str:
+    """Return `text` with every word that holds a piece of a known secret replaced."""
+    spans: list[tuple[int, int]] = []
+    for at in _hits(text):
+        start, end = _word_around(text, at)
+        if spans and start <= spans[-1][1]:
+            start, _ = spans.pop()
+        spans.append((start, end))
+    for start, end in reversed(spans):
+        text = text[:start] + MARK + text[end:]
+    for value in _short:
+        text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(value)}(?![A-Za-z0-9])", MARK, text)
+    return text
+
+
+def forget() -> None:
+    """Empty the second net; for tests, which start many programs in one process."""
+    _blocks.clear()
+    _short.clear()
+
+
+def _hits(text: str) -> Iterator[int]:
+    if _blocks:
+        yield from (at for at in range(len(text) - BLOCK + 1) if text[at : at + BLOCK] in _blocks)
+
+
+def _word_around(text: str, at: int) -> tuple[int, int]:
+    """Widen a hit to the whole word, so that no rest of the secret stays behind."""
+    start, end = at, at + BLOCK
+    while start and _WORD.match(text[start - 1]):
+        start -= 1
+    while end < len(text) and _WORD.match(text[end]):
+        end += 1
+    return start, end
+
+
+def _remember(value: str) -> None:
+    if len(value) < BLOCK:
+        if value:
+            _short.add(value)
+        return
+    for form in _forms(value):
+        _blocks.update(form[start : start + BLOCK] for start in range(0, len(form) - BLOCK + 1, BLOCK))
+
+
+def _forms(value: str) -> Iterator[str]:
+    yield value
+    yield quote(value, safe="")
+    yield json.dumps(value)[1:-1]
+    raw = value.encode()
+    for shift in range(3):
+        # Base64 depends on where in a group of three bytes the secret begins; its edges depend on the
+        # neighbours, so they are cut off.
+        encoded = base64.b64encode(b"\0" * shift + raw).decode().rstrip("=")
+        inner = encoded[shift and shift + 1 : len(encoded) - 1]
+        yield inner
+        yield inner.translate(str.maketrans("+/", "-_"))

@@ -1,0 +1,113 @@
+"""The convention for titles: one function renders, one parses.
+
+A title is the only mark by which a key at the gateway is known to be ours, so only what parses back may
+ever be revoked.
+"""
+
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+DEFAULT_TEMPLATE = "{name} [{stamp} {installation}-{nonce}]"
+MAX_TITLE = 255
+"""Characters. The gateway names no bound; longer labels are commonly refused or cut."""
+
+_PLACEHOLDERS = {
+    "name": r"[A-Za-z0-9 ._/-]{1,64}",
+    "stamp": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ",
+    "installation": r"[0-9a-f]{6}",
+    "nonce": r"[0-9a-f]{8}",
+}
+_NEEDED = ("name", "installation", "nonce")
+
+
+@dataclass(frozen=True)
+class Title:
+    """The parts of a title."""
+
+    name: str
+    installation: str
+    nonce: str
+
+
+class TitleTemplate:
+    """A template that renders titles and parses them back.
+
+    Raises ValueError, with a message for the operator, when a title could not be parsed back.
+    """
+
+    def __init__(self, template: str = DEFAULT_TEMPLATE) -> None:
+        parts = re.split(r"\{([^{}]*)\}", template)
+        literals, names = parts[::2], parts[1::2]
+        if unknown := [name for name in names if name not in _PLACEHOLDERS]:
+            raise ValueError(f"{{{unknown[0]}}} is no placeholder; there are {_listed(_PLACEHOLDERS)}")
+        if missing := [name for name in _NEEDED if name not in names]:
+            raise ValueError(f"{_listed(missing)} missing: without it a key could not be known as ours")
+        if twice := [name for name in _PLACEHOLDERS if names.count(name) > 1]:
+            raise ValueError(f"{_listed(twice)} stands twice")
+        if not all(literal.isprintable() and literal.isascii() for literal in literals):
+            raise ValueError("only printable ASCII characters can stand between the placeholders")
+        if template != template.strip():
+            raise ValueError("a title must not begin or end with a space: a gateway may cut it off")
+        self._literals, self._names = literals, names
+        pattern = re.escape(literals[0])
+        for name, literal in zip(names, literals[1:], strict=True):
+            pattern += f"(?P<{name}>{_PLACEHOLDERS[name]}){re.escape(literal)}"
+        self._pattern = re.compile(pattern)
+        self._check_that_names_stay_apart()
+
+    def render(self, name: str, *, now: datetime, installation: str, nonce: str) -> str:
+        values = {
+            "name": name,
+            "stamp": f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "installation": installation,
+            "nonce": nonce,
+        }
+        rest = zip(self._names, self._literals[1:], strict=True)
+        return self._literals[0] + "".join(values[name] + literal for name, literal in rest)
+
+    def parse(self, title: str) -> Title | None:
+        found = self._pattern.fullmatch(title)
+        return found and Title(found["name"], found["installation"], found["nonce"])
+
+    def _check_that_names_stay_apart(self) -> None:
+        """Refuse a template in which a name could swallow, or lend, a piece of its neighbour.
+
+        A name may hold letters, digits, spaces and `._/-`, so it must be fenced by the title's edge or by
+        a character that no name may hold.
+        """
+        at = self._names.index("name")
+        before, after = self._literals[at], self._literals[at + 1]
+        fenced_left = at == 0 and not before or _fences(before.rstrip(" ")[-1:])
+        fenced_right = at == len(self._names) - 1 and not after or _fences(after.lstrip(" ")[:1])
+        if not (fenced_left and fenced_right):
+            raise ValueError(
+                "{name} must stand at an edge of the title or beside a character that no name holds, "
+                "such as [ or :, so that it parses back"
+            )
+
+
+def valid_name(name: str) -> bool:
+    """Whether `name` can be a managed key's name: as design, and with no space at an edge."""
+    return bool(re.fullmatch(_PLACEHOLDERS["name"], name)) and name == name.strip()
+
+
+def new_nonce() -> str:
+    return secrets.token_hex(4)
+
+
+def new_installation() -> str:
+    return secrets.token_hex(3)
+
+
+def valid_installation(value: object) -> bool:
+    return isinstance(value, str) and bool(re.fullmatch(_PLACEHOLDERS["installation"], value))
+
+
+def _fences(character: str) -> bool:
+    return bool(character) and not re.match(r"[A-Za-z0-9 ._/-]", character)
+
+
+def _listed(names: "list[str] | dict[str, str]") -> str:
+    return ", ".join(f"{{{name}}}" for name in names)
