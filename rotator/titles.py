@@ -79,8 +79,8 @@ class TitleTemplate:
         """
         at = self._names.index("name")
         before, after = self._literals[at], self._literals[at + 1]
-        fenced_left = at == 0 and not before or _fences(before.rstrip(" ")[-1:])
-        fenced_right = at == len(self._names) - 1 and not after or _fences(after.lstrip(" ")[:1])
+        fenced_left = (at == 0 and not before) or _fences(before.rstrip(" ")[-1:])
+        fenced_right = (at == len(self._names) - 1 and not after) or _fences(after.lstrip(" ")[:1])
         if not (fenced_left and fenced_right):
             raise ValueError(
                 "{name} must stand at an edge of the title or beside a character that no name holds, "
