@@ -70,6 +70,14 @@ def read_rotation(data: Mapping[str, Any]) -> Rotation | None:
     return rotation
 
 
+def rotation_or_none(data: Mapping[str, Any] | None) -> Rotation | None:
+    """Return the block, or None when there is none that makes sense."""
+    try:
+        return read_rotation(data or {})
+    except NonsenseError:
+        return None
+
+
 def read_plaintext(data: Mapping[str, Any] | None, field: str) -> str | None:
     """Return the plaintext in `field`, or None when nothing usable is there."""
     value = (data or {}).get(field)
@@ -90,11 +98,14 @@ def format_time(at: datetime, timespec: str = "seconds") -> str:
 
 
 def parse_time(text: str) -> datetime:
-    """Parse ISO 8601 with an offset. Raises ValueError for anything else."""
-    at = datetime.fromisoformat(text)
-    if at.tzinfo is None:
-        raise ValueError("a time without an offset")
-    return at.astimezone(UTC)
+    """Parse ISO 8601 with an offset. Raises ValueError, without the text, for anything else."""
+    try:
+        at = datetime.fromisoformat(text)
+        if at.tzinfo is not None:
+            return at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError("not an ISO 8601 time with an offset")
 
 
 def _id(value: object) -> int:
@@ -106,6 +117,6 @@ def _id(value: object) -> int:
 
 def _time(field: str, value: object) -> datetime:
     try:
-        return parse_time(value) if isinstance(value, str) else parse_time("")
-    except (ValueError, OverflowError):
-        raise NonsenseError(f"`{field}` holds no time with an offset") from None
+        return parse_time(value if isinstance(value, str) else "")
+    except ValueError as error:
+        raise NonsenseError(f"`{field}` is {error}") from None

@@ -15,7 +15,7 @@ MAX_TITLE = 255
 
 _PLACEHOLDERS = {
     "name": r"[A-Za-z0-9 ._/-]{1,64}",
-    "stamp": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ",
+    "stamp": r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z",
     "installation": r"[0-9a-f]{6}",
     "nonce": r"[0-9a-f]{8}",
 }

@@ -1,0 +1,114 @@
+"""One pass as a command: config in, result on stdout, exit code out."""
+
+import difflib
+import json
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import structlog
+
+from rotator.config import Config, load
+from rotator.errors import ConfigError, RotatorError
+from rotator.reconcile import Progress, reconcile
+from rotator.redaction import redact
+from rotator.result import PassResult, error_to_json
+from rotator.stopping import Stopped, Stopping
+from rotator.wiring import open_account
+
+CONVERGED, FAILED, MISCONFIGURED, UNREACHABLE = 0, 1, 2, 3
+
+log = structlog.get_logger()
+
+
+def run_pass(
+    config_path: Path | None,
+    environ: Mapping[str, str],
+    *,
+    only: frozenset[str],
+    forced: bool,
+    dry_run: bool,
+    as_json: bool,
+    plain_errors: bool,
+) -> int:
+    """Make one pass and print it; return the exit code."""
+    stopping = _stop_on_signals()
+    try:
+        config = load(config_path, environ)
+        _check_names(only, config)
+        with open_account(config, environ, stopping) as account, _progress() as progress:
+            result = reconcile(account, only=only, forced=forced, dry_run=dry_run, progress=progress)
+    except Stopped:
+        return CONVERGED
+    except ConfigError as error:
+        _complain(error, as_json=as_json, plain=plain_errors)
+        return MISCONFIGURED
+    except RotatorError as error:
+        _complain(error, as_json=as_json, plain=plain_errors)
+        return UNREACHABLE
+    _print(result, as_json=as_json)
+    if result.converged:
+        return CONVERGED
+    return UNREACHABLE if result.refused and not result.changed else FAILED
+
+
+def _stop_on_signals() -> Stopping:
+    stopping = Stopping()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.request())
+    return stopping
+
+
+def _check_names(only: frozenset[str], config: Config) -> None:
+    known = [key.name for key in config.managed]
+    faults = []
+    for name in sorted(only - set(known)):
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "the config has no key of that name"
+        faults.append(f"--key {name!r}: {hint}")
+    if faults:
+        raise ConfigError("no such managed key", tuple(faults))
+
+
+def _print(result: PassResult, *, as_json: bool) -> None:
+    if as_json:
+        text = json.dumps(result.to_json(), indent=2 if sys.stdout.isatty() else None) + "\n"
+        sys.stdout.write(redact(text))
+    else:
+        from rotator.report import console_for_stdout, render
+
+        sys.stdout.write(render(result, console_for_stdout()))
+
+
+def _complain(error: RotatorError, *, as_json: bool, plain: bool) -> None:
+    faults = list(error.faults) if isinstance(error, ConfigError) else None
+    if as_json:
+        body = error_to_json(error) | ({"faults": faults} if faults else {})
+        sys.stdout.write(redact(json.dumps({"converged": False, "error": body})) + "\n")
+    if plain:
+        sys.stderr.write(redact(f"rotator: {error}") + "\n")
+    else:
+        fields = {"request_id": error.request_id, "cure": error.cure, "faults": faults}
+        log.critical(
+            "reconcile.failed",
+            error=error.message,
+            **{name: value for name, value in fields.items() if value},
+        )
+
+
+@contextmanager
+def _progress() -> Iterator[Progress | None]:
+    """A line on a terminal's stderr while a long pass runs; logs are printed above it."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Line
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Line(*columns, console=Console(stderr=True), transient=True) as line:
+        task = line.add_task("looking", total=None)
+        yield lambda done, total: line.update(task, description="managed keys", completed=done, total=total)

@@ -1,0 +1,149 @@
+"""What the config means: keys with their cadence, and the rules that join one block with another."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, TypeAlias
+
+from rotator.config import durations
+from rotator.config.model import Clocks, Defaults, Entry, File, Gateway, Passes, Vault
+from rotator.config.paths import dotted
+from rotator.config.validate import Fault, Sound
+from rotator.model import Cadence, ManagedKey, Period, Timing
+from rotator.schedule import CronSchedule
+from rotator.titles import TitleTemplate
+
+_DEFAULT_PERIOD: Final = timedelta(days=30)
+
+
+@dataclass(frozen=True)
+class Every:
+    """A pass `interval` after the last, and at random up to `jitter` later."""
+
+    interval: timedelta
+    jitter: timedelta
+
+
+PassSchedule: TypeAlias = Every | CronSchedule
+
+
+@dataclass(frozen=True)
+class Config:
+    """A config without a fault."""
+
+    gateway: Gateway
+    vault: Vault
+    """Its `auth` holds the token."""
+    schedule: PassSchedule
+    """When the long-running mode makes a pass."""
+    titles: TitleTemplate
+    timing: Timing
+    managed: tuple[ManagedKey, ...]
+
+
+def build(file: File) -> Config:
+    """Build the core's values. `joint_faults` must have found none."""
+    return Config(
+        gateway=file.gateway,
+        vault=file.vault,
+        schedule=_pass_schedule(file.schedule),
+        titles=TitleTemplate(file.title_template),
+        timing=Timing(file.in_flight, file.orphan_after, file.verify_deadline, file.store_deadline),
+        managed=tuple(_managed_key(entry, file.defaults) for entry in file.keys),
+    )
+
+
+def joint_faults(sound: Sound) -> Iterator[Fault]:
+    """Yield the faults that no block has on its own."""
+    yield from _clock_faults(sound)
+    yield from _twice(sound, "name")
+    yield from _twice(sound, "path")
+    yield from _state_path_faults(sound)
+    if defaults := sound.block(Defaults, "defaults"):
+        entries = {index: sound.block(Entry, "keys", index) for index in sound.entries}
+        whole = {index: entry for index, entry in entries.items() if entry}
+        for index, entry in whole.items():
+            yield from _policy_faults(index, entry, defaults)
+        if len(whole) == len(entries):
+            yield from _idle_defaults(list(whole.values()), defaults)
+
+
+def _clock_faults(sound: Sound) -> Iterator[Fault]:
+    if clocks := sound.fields(Clocks):
+        least = max(2 * clocks.store_deadline, clocks.in_flight)
+        if clocks.orphan_after < least:
+            text = f"is shorter than twice store_deadline or in_flight; write at least {durations.show(least)}"
+            yield ("orphan_after",), text
+
+
+def _twice(sound: Sound, field: str) -> Iterator[Fault]:
+    first: dict[str, int] = {}
+    for index in sound.entries:
+        text = sound.text("keys", index, field)
+        if text is None:
+            continue
+        earlier = first.setdefault(text.strip("/"), index)
+        if earlier != index:
+            yield ("keys", index, field), f"is that of {dotted(('keys', earlier))} too; write another"
+
+
+def _state_path_faults(sound: Sound) -> Iterator[Fault]:
+    state_path = sound.text("vault", "state_path") or Vault.model_fields["state_path"].default
+    for index in sound.entries:
+        path = sound.text("keys", index, "path")
+        if path is not None and path.strip("/") == state_path.strip("/"):
+            yield ("keys", index, "path"), "is vault.state_path, which holds the identity; write another"
+
+
+def _policy_faults(index: int, entry: Entry, defaults: Defaults) -> Iterator[Fault]:
+    cadence = _cadence(entry, defaults)
+    if isinstance(cadence, Period):
+        for field in ("rotation_window", "timezone"):
+            if getattr(entry, field) is not None:
+                cure = "remove it or write rotation_schedule"
+                yield ("keys", index, field), f"means nothing without a rotation_schedule; {cure}"
+    grace_period = entry.grace_period or defaults.grace_period
+    if grace_period > cadence.shortest:
+        own = entry.grace_period or entry.names_a_cadence
+        yield (
+            ("keys", index, "grace_period") if own else ("defaults", "grace_period"),
+            f"is {durations.show(grace_period)}, longer than the shortest time between two rotations; "
+            f"write at most {durations.show(cadence.shortest)}",
+        )
+
+
+def _idle_defaults(entries: list[Entry], defaults: Defaults) -> Iterator[Fault]:
+    if any(policy.rotation_schedule is not None for policy in (defaults, *entries)):
+        return
+    for field in ("rotation_window", "timezone"):
+        if getattr(defaults, field) is not None:
+            yield ("defaults", field), "means nothing while no key has a rotation_schedule; remove it"
+
+
+def _managed_key(entry: Entry, defaults: Defaults) -> ManagedKey:
+    revoke_adopted = defaults.revoke_adopted if entry.revoke_adopted is None else entry.revoke_adopted
+    return ManagedKey(
+        name=entry.name,
+        path=entry.path,
+        field=entry.field or defaults.field,
+        cadence=_cadence(entry, defaults),
+        grace_period=entry.grace_period or defaults.grace_period,
+        revoke_adopted=revoke_adopted,
+    )
+
+
+def _cadence(entry: Entry, defaults: Defaults) -> Cadence:
+    policy = entry if entry.names_a_cadence else defaults
+    if policy.rotation_schedule is None:
+        return Period(policy.rotation_period or _DEFAULT_PERIOD)
+    return CronSchedule(
+        policy.rotation_schedule,
+        entry.timezone or defaults.timezone or "UTC",
+        entry.rotation_window or defaults.rotation_window,
+    )
+
+
+def _pass_schedule(passes: Passes) -> PassSchedule:
+    if passes.cron is None:
+        return Every(passes.every_or_default, passes.jitter_or_default)
+    return CronSchedule(passes.cron, passes.timezone or "UTC")

@@ -1,0 +1,142 @@
+"""The environment's say in the config.
+
+`ROTATOR_` and a field's path, joined by `__`, overrides the file: `ROTATOR_GATEWAY__URL`,
+`ROTATOR_KEYS__0__PATH`. A text is taken as it is, anything else is read as YAML. A name that is no field is
+a fault, because a misspelt one would be a setting that silently does nothing.
+
+Vault's own variables only fill in what the file leaves out: one that is left over from work on another
+cluster must not redirect secrets.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from rotator.config import yaml_nodes
+from rotator.config.fields import TOKEN, closest, every_path, kind_at
+from rotator.config.paths import Path
+from rotator.redaction import Secret
+
+PREFIX: Final = "ROTATOR_"
+_NO_FIELDS: Final = re.compile(r"ROTATOR_(?:CONFIG|TEST_VAULT|SERVICE_HOST|SERVICE_PORT.*|PORT|PORT_.*)")
+"""The config's place, the tests' switch, and what Kubernetes injects for a service named `rotator`."""
+
+_VAULT: Final = {
+    "VAULT_ADDR": "address",
+    "VAULT_NAMESPACE": "namespace",
+    "VAULT_CACERT": "ca_cert",
+    "VAULT_CLIENT_CERT": "client_cert",
+    "VAULT_CLIENT_KEY": "client_key",
+    "VAULT_SKIP_VERIFY": "tls_skip_verify",
+}
+_BOOLEANS: Final = {"1": True, "t": True, "true": True, "0": False, "f": False, "false": False}
+
+
+class Override(NamedTuple):
+    """One variable that stands for a field."""
+
+    name: str
+    path: Path
+    value: Any
+
+
+def overrides(environ: Mapping[str, str]) -> tuple[list[Override], list[str]]:
+    """Return what `ROTATOR_...` says, outer fields before inner ones, and a line for each fault."""
+    found, faults = [], []
+    for name, text in sorted(environ.items()):
+        if not name.startswith(PREFIX) or _NO_FIELDS.fullmatch(name):
+            continue
+        path = _path(name)
+        kind = kind_at(path)
+        if kind is None or name != _variable(path):
+            faults.append(f"environment {_echo(name)}: is no field of the config; {_suggestion(name)}")
+            continue
+        value, wrong = _read(kind, text)
+        faults += [f"environment {name}: {fault}" for fault in wrong]
+        if not wrong:
+            found.append(Override(name, path, value))
+    return sorted(found, key=lambda override: (len(override.path), override.path)), faults
+
+
+def apply(override: Override, values: dict[str, Any]) -> bool:
+    """Put the value in its place in `values`. False where that is past a list's end or inside no block."""
+    *outer, last = override.path
+    block: Any = values
+    for segment, after in zip(outer, override.path[1:], strict=True):
+        if not _fits(block, segment):
+            return False
+        _grow(block, segment)
+        if block[segment] is None:
+            block[segment] = [] if isinstance(after, int) else {}
+        block = block[segment]
+    if not _fits(block, last):
+        return False
+    _grow(block, last)
+    block[last] = override.value
+    return True
+
+
+def fill_in(environ: Mapping[str, str], values: dict[str, Any]) -> dict[Path, str]:
+    """Give Vault's block what the file leaves out; return the variable of each field that got one.
+
+    An empty variable counts as none, as in Vault's own client. What the file sets to null is not left out.
+    """
+    vault = _block(values, "vault")
+    auth = _block(vault, "auth")
+    origins: dict[Path, str] = {}
+    for name, field in _VAULT.items():
+        if environ.get(name) and field not in vault:
+            text = environ[name]
+            vault[field] = _BOOLEANS.get(text.lower(), text) if field == "tls_skip_verify" else text
+            origins["vault", field] = name
+    if "token" not in auth:
+        if environ.get("VAULT_TOKEN"):
+            auth["token"] = Secret(environ["VAULT_TOKEN"])
+        origins[TOKEN] = "VAULT_TOKEN"
+    return origins
+
+
+def _block(values: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return the block `name`, made if it is missing; one to throw away where something else stands."""
+    block = values.setdefault(name, {})
+    return block if isinstance(block, dict) else {}
+
+
+def _fits(block: object, segment: str | int) -> bool:
+    if isinstance(segment, int):
+        return isinstance(block, list) and segment <= len(block)
+    return isinstance(block, dict)
+
+
+def _grow(block: Any, segment: str | int) -> None:
+    if isinstance(segment, str):
+        block.setdefault(segment)
+    elif segment == len(block):
+        block.append(None)
+
+
+def _read(kind: Any, text: str) -> tuple[Any, Sequence[str]]:
+    if kind is str:
+        printable = text.isprintable()
+        return text, [] if printable else ["holds an unprintable character; write one plain line"]
+    document = yaml_nodes.parse(text)
+    return document.root and document.root.plain(), [fault.text for fault in document.faults]
+
+
+def _path(name: str) -> Path:
+    parts = name.removeprefix(PREFIX).lower().split("__")
+    return tuple(int(part) if re.fullmatch(r"[0-9]{1,5}", part) else part for part in parts)
+
+
+def _variable(path: Path) -> str:
+    return PREFIX + "__".join(str(segment).upper() for segment in path)
+
+
+def _suggestion(name: str) -> str:
+    index = next(iter(re.findall(r"__([0-9]{1,5})", name)), "0")
+    close = closest(name.upper(), [_variable(path) for path in every_path(int(index))])
+    return f"did you mean {close}?" if close else "unset it"
+
+
+def _echo(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_]{1,80}", name) else f"{PREFIX}…"

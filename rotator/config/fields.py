@@ -1,0 +1,61 @@
+"""The tree of the config's fields: to look a name up, or to guess what a wrong one should have been."""
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from types import NoneType, UnionType
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from rotator.config.model import File
+from rotator.config.paths import Path
+
+TOKEN: Final[Path] = ("vault", "auth", "token")
+"""A field that nobody writes: its value comes from VAULT_TOKEN."""
+
+
+def kind_at(path: Path) -> Any:
+    """Return the bare type of the field at `path`, or None when there is no such field."""
+    kind: Any = File
+    for segment in path:
+        if isinstance(segment, int):
+            kind = get_args(kind)[0] if get_origin(kind) is list else None
+        else:
+            kind = _fields(kind).get(segment)
+    return kind
+
+
+def names_at(path: Path) -> list[str]:
+    """Return the names that the block at `path` can have."""
+    return [name for name in _fields(kind_at(path)) if (*path, name) != TOKEN]
+
+
+def every_path(index: int, kind: Any = File, above: Path = ()) -> Iterator[Path]:
+    """Yield the path of every field, with `index` for the place in a list."""
+    for name, inner in _fields(kind).items():
+        path = (*above, name)
+        if path == TOKEN:
+            continue
+        yield path
+        if get_origin(inner) is list:
+            yield from every_path(index, get_args(inner)[0], (*path, index))
+        yield from every_path(index, inner, path)
+
+
+def closest(name: str, known: list[str]) -> str | None:
+    return next(iter(get_close_matches(name, known, n=1)), None)
+
+
+def _fields(kind: Any) -> dict[str, Any]:
+    """Return the bare types of a block's fields; none for anything that is no block."""
+    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        return {}
+    return {name: _bare(field.annotation) for name, field in kind.model_fields.items()}
+
+
+def _bare(annotation: Any) -> Any:
+    if get_origin(annotation) is Annotated:
+        return _bare(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return _bare(next(part for part in get_args(annotation) if part is not NoneType))
+    return str if get_origin(annotation) is Literal else annotation

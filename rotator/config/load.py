@@ -1,0 +1,104 @@
+"""From a file and the environment to a `Config`, or to every fault at once."""
+
+from codecs import BOM_UTF8
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from rotator.config import assemble, environment, paths, validate, yaml_nodes
+from rotator.config.assemble import Config
+from rotator.config.model import File
+from rotator.config.places import Places
+from rotator.config.yaml_nodes import Document, Fault, Node
+from rotator.errors import ConfigError
+
+USUAL_PLACES: Final = (Path("config/rotator.yaml"), Path("/etc/rotator/rotator.yaml"))
+MAX_BYTES: Final = 1 << 20
+
+
+def load(path: Path | None, environ: Mapping[str, str]) -> Config:
+    """Read the config at `path`, else at `$ROTATOR_CONFIG`, else at the first usual place that has one.
+
+    `ROTATOR_...` overrides the file, and the file overrides Vault's own variables: one of those that is left
+    over from work on another cluster must not redirect secrets. Raises ConfigError with a line for every
+    fault; no line repeats a value that could be a secret.
+    """
+    name, content = _read(path, environ)
+    document = _parse(content)
+    overrides, faults = environment.overrides(environ)
+    faults = [*(f"{name}:{line}:{column}: {text}" for line, column, text in document.faults), *faults]
+    if document.root is None:
+        raise _config_error(faults)
+    values: dict[str, Any] = document.root.plain()
+    origins: dict[paths.Path, str] = {}
+    for override in overrides:
+        if environment.apply(override, values):
+            origins[override.path] = override.name
+        else:
+            faults.append(
+                f"environment {override.name}: has no place in the file; count from 0, leave no gap"
+            )
+    origins |= environment.fill_in(environ, values)
+    places = Places(name, document.root, origins)
+    faults += [f"{places.of(where)}: {text}" for where, text in _value_faults(values)]
+    if faults:
+        raise _config_error(faults)
+    return assemble.build(File.model_validate(values))
+
+
+def _value_faults(values: Mapping[str, Any]) -> list[validate.Fault]:
+    faults = validate.field_faults(values)
+    return [*faults, *assemble.joint_faults(validate.Sound(values, faults))]
+
+
+def _config_error(faults: list[str]) -> ConfigError:
+    faults = list(dict.fromkeys(faults))
+    return ConfigError(f"the config has {len(faults)} fault{'s' * (len(faults) > 1)}:", tuple(faults))
+
+
+def _parse(content: bytes) -> Document:
+    """Parse a config's bytes; `root` is a mapping or None."""
+    if len(content) > MAX_BYTES:
+        return _refused(1, 1, f"is bigger than {MAX_BYTES >> 20} MiB; split it over several rotators")
+    try:
+        text = content.removeprefix(BOM_UTF8).decode()
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start].decode()
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        return _refused(line, column, "is not UTF-8; save the file in that encoding")
+    document = yaml_nodes.parse(text)
+    if document.root is None or isinstance(document.root.value, dict):
+        return document
+    fault = Fault(document.root.line, document.root.column, _not_a_mapping(document.root))
+    return Document(None, (*document.faults, fault))
+
+
+def _not_a_mapping(root: Node) -> str:
+    what = "the file is empty" if root.value is None else "the file holds no fields"
+    return f"{what}; begin with `vault:` and `keys:`, as config/minimal.yaml does"
+
+
+def _refused(line: int, column: int, text: str) -> Document:
+    return Document(None, (Fault(line, column, text),))
+
+
+def _read(path: Path | None, environ: Mapping[str, str]) -> tuple[str, bytes]:
+    chosen = path or (Path(environ["ROTATOR_CONFIG"]) if environ.get("ROTATOR_CONFIG") else None)
+    for candidate in [chosen] if chosen else USUAL_PLACES:
+        try:
+            with candidate.open("rb") as file:
+                return _shown(candidate), file.read(MAX_BYTES + 1)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except IsADirectoryError:
+            raise _config_error([f"{_shown(candidate)}: is a directory; name the file in it"]) from None
+        except (OSError, ValueError):
+            cure = "make it readable for this user, or name another file"
+            raise _config_error([f"{_shown(candidate)}: cannot be read; {cure}"]) from None
+    where = " or ".join(_shown(place) for place in ([chosen] if chosen else USUAL_PLACES))
+    cure = "write one (see config/minimal.yaml), or name yours with --config or ROTATOR_CONFIG"
+    raise _config_error([f"{where}: there is no such file; {cure}"])
+
+
+def _shown(path: Path) -> str:
+    return "".join(character if character.isprintable() else "?" for character in str(path))

@@ -1,0 +1,283 @@
+"""The config as it is written: every field, its bounds and its default. The editor's schema is made of it.
+
+Checks that need more than one block are in `assemble`.
+"""
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+from pydantic.json_schema import SkipJsonSchema
+
+from rotator.config import durations, texts
+from rotator.redaction import Secret
+from rotator.titles import DEFAULT_TEMPLATE
+
+MAX_KEYS: Final = 10_000
+
+
+def _positive(duration: timedelta) -> timedelta:
+    if not duration:
+        raise ValueError("is zero; write at least 1s")
+    return duration
+
+
+def _token(secret: Secret) -> Secret:
+    if not re.fullmatch(r"[!-~]+", secret.reveal()):
+        raise ValueError("holds a space or an unprintable character; set it to the token alone")
+    return secret
+
+
+_Duration: TypeAlias = Annotated[
+    timedelta,
+    BeforeValidator(durations.parse),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": durations.PATTERN},
+                {"type": "integer", "minimum": 0, "maximum": int(durations.LONGEST.total_seconds())},
+            ]
+        }
+    ),
+]
+Duration: TypeAlias = Annotated[_Duration, AfterValidator(_positive)]
+Name: TypeAlias = Annotated[str, AfterValidator(texts.key_name)]
+SecretPath: TypeAlias = Annotated[str, AfterValidator(texts.secret_path)]
+SecretField: TypeAlias = Annotated[str, AfterValidator(texts.secret_field)]
+FileName: TypeAlias = Annotated[str, AfterValidator(texts.file_name)]
+ExistingFile: TypeAlias = Annotated[str, AfterValidator(texts.existing_file)]
+Cron: TypeAlias = Annotated[str, AfterValidator(texts.cron)]
+TimeZone: TypeAlias = Annotated[str, AfterValidator(texts.timezone)]
+
+
+def _lasting(default: str, description: str) -> Any:
+    """A duration's default, shown in the schema as one would write it."""
+    return Field(
+        default=durations.parse(default), description=description, json_schema_extra={"default": default}
+    )
+
+
+class Block(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        hide_input_in_errors=True,
+        arbitrary_types_allowed=True,
+    )
+
+
+class BearerSources(Block):
+    """Where the bearer, the rotator's own API key, is read from. The first source that has one wins."""
+
+    vault: SecretPath | None = Field(
+        default=None,
+        description="A path below the KV mount; the field is `api_key`. It may be a managed key's path.",
+    )
+    file: FileName | None = Field(default=None, description="A file that holds the key and nothing else.")
+    env: Annotated[str, AfterValidator(texts.variable)] | None = Field(
+        default=None, description="The name of an environment variable, never the key itself."
+    )
+
+    @model_validator(mode="after")
+    def _has_a_source(self) -> Self:
+        if not (self.vault or self.file or self.env):
+            raise ValueError("names no source; write at least one of vault, file, env")
+        return self
+
+
+class Gateway(Block):
+    """The gateway whose keys are rotated."""
+
+    url: Annotated[str, AfterValidator(texts.url)] = Field(
+        default="https://gateway.apimall.ai/api/v1",
+        description="The API's base URL. http:// only for this machine.",
+    )
+    api_key: BearerSources = Field(
+        default=BearerSources(env="APIMALL_API_KEY"), description="The sources of the bearer; one at least."
+    )
+    max_concurrency: int = Field(default=8, ge=1, le=64, description="Requests at the same time.")
+    timeout: Duration = _lasting("30s", "The bound on one whole request.")
+
+
+class TokenAuth(Block):
+    """Log in with the token in VAULT_TOKEN. Further methods are further blocks with another `method`."""
+
+    method: Literal["token"] = Field(default="token", description="How to log in to Vault.")
+    token: SkipJsonSchema[Annotated[Secret, AfterValidator(_token)]]
+    """From VAULT_TOKEN alone: a token in a file is soon a token in a repository."""
+
+
+class Vault(Block):
+    """The Vault, or OpenBao, in which the plaintexts are stored."""
+
+    allow_http: bool = Field(
+        default=False, description="Allow http:// to other hosts: shows secrets to the network."
+    )
+    address: str = Field(
+        default_factory=str, validate_default=True, description="The server's URL. Else VAULT_ADDR is used."
+    )
+    namespace: SecretPath | None = Field(
+        default=None, description="Vault Enterprise only. Else VAULT_NAMESPACE is used."
+    )
+    mount: SecretPath = Field(default="secret", description="Where the KV version 2 engine is mounted.")
+    state_path: SecretPath = Field(
+        default="rotator/installation",
+        description="Where, below the mount, this installation keeps its identity.",
+    )
+    auth: TokenAuth = Field(description="How to log in.")
+    ca_cert: ExistingFile | None = Field(
+        default=None, description="A PEM file of CAs. Else VAULT_CACERT is used."
+    )
+    client_cert: ExistingFile | None = Field(
+        default=None, description="A PEM file. Else VAULT_CLIENT_CERT is used."
+    )
+    client_key: ExistingFile | None = Field(
+        default=None, description="A PEM file. Else VAULT_CLIENT_KEY is used."
+    )
+    tls_skip_verify: bool = Field(
+        default=False, description="Trust any certificate: anybody in between can read the secrets."
+    )
+    timeout: Duration = _lasting("10s", "The bound on one whole request.")
+
+    @field_validator("address")
+    @classmethod
+    def _is_a_url(cls, address: str, info: ValidationInfo) -> str:
+        if not address:
+            raise ValueError("is missing; write Vault's URL here or set VAULT_ADDR")
+        return texts.url(address, allow_http=info.data.get("allow_http", False))
+
+    @model_validator(mode="after")
+    def _certificate_has_its_key(self) -> Self:
+        if (self.client_cert is None) != (self.client_key is None):
+            raise ValueError("has one of client_cert and client_key; write both or neither")
+        return self
+
+
+class Passes(Block):
+    """When the long-running mode makes a pass: `every` with `jitter`, or `cron` with `timezone`."""
+
+    every: Duration | None = Field(
+        default=None, description="The time from one pass to the next; 10m where there is no `cron`."
+    )
+    jitter: _Duration | None = Field(
+        default=None, description="Up to so much is added to `every`, at random; 30s."
+    )
+    cron: Cron | None = Field(default=None, description="Five fields; fires by the wall clock of `timezone`.")
+    timezone: TimeZone | None = Field(default=None, description="The time zone of `cron`; UTC.")
+
+    @model_validator(mode="after")
+    def _is_one_or_the_other(self) -> Self:
+        by_clock = self.cron is not None
+        if by_clock and (self.every is not None or self.jitter is not None):
+            raise ValueError("has `cron` beside `every` or `jitter`; keep one kind")
+        if self.timezone is not None and not by_clock:
+            raise ValueError("has `timezone` without `cron`; remove it or write `cron`")
+        if not by_clock and self.jitter_or_default > self.every_or_default:
+            raise ValueError(
+                "has a `jitter` (30s if not given) longer than `every`; write a shorter `jitter`"
+            )
+        return self
+
+    @property
+    def every_or_default(self) -> timedelta:
+        return timedelta(minutes=10) if self.every is None else self.every
+
+    @property
+    def jitter_or_default(self) -> timedelta:
+        return timedelta(seconds=30) if self.jitter is None else self.jitter
+
+
+class Policy(Block):
+    """How a key is rotated. What a key leaves out, or sets to null, is taken from `defaults`."""
+
+    rotation_period: Duration | None = Field(
+        default=None,
+        description="The age at which a key is due. Takes the place of a default rotation_schedule.",
+    )
+    rotation_schedule: Cron | None = Field(
+        default=None,
+        description="Five cron fields: when a key is due. Takes the place of a default rotation_period.",
+    )
+    rotation_window: Duration | None = Field(
+        default=None,
+        description="How long after a firing of rotation_schedule a rotation may still begin; unbounded.",
+    )
+    timezone: TimeZone | None = Field(default=None, description="The time zone of rotation_schedule; UTC.")
+    grace_period: Duration | None = Field(
+        default=None,
+        description="How long a replaced key lives on; at most the shortest time between rotations.",
+    )
+    field: SecretField | None = Field(
+        default=None, description="The secret's field that holds the plaintext."
+    )
+    revoke_adopted: bool | None = Field(
+        default=None, description="Revoke replaced keys too that were made by hand and only adopted."
+    )
+
+    @model_validator(mode="after")
+    def _has_one_cadence(self) -> Self:
+        if self.rotation_period is not None and self.rotation_schedule is not None:
+            raise ValueError("has both rotation_period and rotation_schedule; keep one of them")
+        return self
+
+    @property
+    def names_a_cadence(self) -> bool:
+        return self.rotation_period is not None or self.rotation_schedule is not None
+
+
+class Defaults(Policy):
+    """What every key has that does not say otherwise. rotation_period is 30d where no cadence is given."""
+
+    grace_period: Duration = _lasting("24h", "How long a replaced key lives on.")
+    field: SecretField = Field(default="api_key", description="The secret's field that holds the plaintext.")
+    revoke_adopted: bool = Field(
+        default=False, description="Revoke replaced keys too that were made by hand and only adopted."
+    )
+
+
+class Entry(Policy):
+    """One managed key."""
+
+    name: Name = Field(
+        description="Unique. Part of the title of each key at the gateway: a new name begins a new family."
+    )
+    path: SecretPath = Field(description="Unique. Where the secret is stored, below the KV mount.")
+
+
+class Clocks(Block):
+    """The clocks of a rotation; they are fields of the config's top level."""
+
+    in_flight: Duration = _lasting("2m", "So young an unstored key is left to the replica that made it.")
+    orphan_after: Duration = _lasting(
+        "15m", "An unstored key of this age is revoked; at least twice store_deadline, and in_flight."
+    )
+    verify_deadline: Duration = _lasting("60s", "How long a new key has until the gateway accepts it.")
+    store_deadline: Duration = _lasting("5m", "How long storing a new key in Vault is tried.")
+
+
+class File(Clocks):
+    """The config of the rotator: one file for one account."""
+
+    gateway: Gateway = Field(default=Gateway(), description="The gateway whose keys are rotated.")
+    vault: Vault = Field(description="The Vault in which the plaintexts are stored.")
+    schedule: Passes = Field(default=Passes(), description="When the long-running mode makes a pass.")
+    title_template: Annotated[str, AfterValidator(texts.title_template)] = Field(
+        default=DEFAULT_TEMPLATE,
+        description="Titles of keys at the gateway: with {name}, {installation} and {nonce}, maybe {stamp}.",
+    )
+    defaults: Defaults = Field(
+        default=Defaults(), description="What every key has that does not say otherwise."
+    )
+    keys: list[Entry] = Field(min_length=1, max_length=MAX_KEYS, description="The managed keys.")

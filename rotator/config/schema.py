@@ -1,0 +1,28 @@
+"""The config's JSON Schema, for editors: `python -m rotator.config.schema`."""
+
+import json
+import sys
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema
+
+from rotator.config.model import File
+
+
+class _Generate(GenerateJsonSchema):
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
+        """A title would only repeat the field's name."""
+        return False
+
+
+def render() -> str:
+    schema = File.model_json_schema(schema_generator=_Generate)
+    # Both can come from the environment.
+    schema["required"].remove("vault")
+    schema["$defs"]["Vault"]["required"].remove("auth")
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return json.dumps(schema, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render())

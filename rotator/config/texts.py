@@ -1,0 +1,125 @@
+"""Checks of the config's texts. Each returns the text in its one form.
+
+Each raises ValueError with what is wrong and what would be right, and never repeats the text: somebody may
+have pasted a key.
+"""
+
+import os.path
+import re
+from datetime import UTC, datetime
+from ipaddress import IPv4Address
+from urllib.parse import urlsplit
+
+from rotator import bookkeeping, schedule, titles
+
+MAX_PATH = 512
+"""Characters of a path in Vault."""
+
+
+def url(text: str, *, allow_http: bool = False) -> str:
+    """Check the base URL of a service; `http:` would show every secret to the network.
+
+    A host that is this machine may be spoken to in the clear, and any host with `allow_http`.
+    """
+    scheme, host, extras = _url_parts(text)
+    if not host or scheme not in ("http", "https"):
+        raise ValueError("is no URL; write https:// and a host, such as https://vault.example.com:8200")
+    if extras:
+        raise ValueError("has a user, a query or a fragment; write only scheme, host, port and path")
+    if scheme == "http" and not (allow_http or _is_loopback(host)):
+        raise ValueError("would send secrets unencrypted; write https:// (http:// is for localhost only)")
+    return text.rstrip("/")
+
+
+def secret_path(text: str) -> str:
+    """Check a path, a mount or a namespace of Vault; slashes at its edges mean nothing."""
+    path = text.strip("/")
+    if not 0 < len(path) <= MAX_PATH:
+        raise ValueError(f"is no path; write 1 to {MAX_PATH} characters, such as apimall/production-backend")
+    if any(part in ("", ".", "..") or part != part.strip() for part in path.split("/")):
+        raise ValueError("has an empty part, `.`, `..` or a space at a part's edge; write it without")
+    if re.search(r"[?#%*\\]", path) or not path.isprintable():
+        raise ValueError(r"holds one of ? # % * \ or an unprintable character; write it without")
+    return path
+
+
+def key_name(text: str) -> str:
+    if not titles.valid_name(text):
+        raise ValueError(
+            "is no name; write 1 to 64 letters, digits, spaces, or any of . _ / -, no space at an edge"
+        )
+    return text
+
+
+def secret_field(text: str) -> str:
+    """Check the name of the field that holds the plaintext; `rotation` is the bookkeeping's."""
+    if text == bookkeeping.BLOCK:
+        raise ValueError(f"`{bookkeeping.BLOCK}` holds the bookkeeping; write another name, such as api_key")
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,128}", text):
+        raise ValueError("is no field's name; write 1 to 128 letters, digits, or any of _ . -")
+    return text
+
+
+def variable(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,127}", text):
+        raise ValueError(
+            "is no variable's name; write the name, such as APIMALL_API_KEY, never the key itself"
+        )
+    return text
+
+
+def file_name(text: str) -> str:
+    if not text or not text.isprintable():
+        raise ValueError("is no file's name; write a path, such as /run/secrets/apimall-api-key")
+    return text
+
+
+def existing_file(text: str) -> str:
+    if not os.path.isfile(text):
+        raise ValueError("names no file that is there; mount the file or correct the path")
+    return text
+
+
+def title_template(text: str) -> str:
+    """Check that titles parse back, and that the longest of them is one the gateway can hold."""
+    longest = titles.TitleTemplate(text).render(
+        "n" * 64, now=datetime(2027, 1, 1, tzinfo=UTC), installation="0" * 6, nonce="0" * 8
+    )
+    if len(longest) > titles.MAX_TITLE:
+        raise ValueError(f"makes titles of over {titles.MAX_TITLE} characters; shorten it")
+    return text
+
+
+def cron(text: str) -> str:
+    schedule.check_expression(text)
+    return text
+
+
+def timezone(text: str) -> str:
+    schedule.check_timezone(text)
+    return text
+
+
+def _url_parts(text: str) -> tuple[str, str, bool]:
+    """Return scheme, host and whether there is more than a base URL has; empty texts for no URL."""
+    if not re.fullmatch(r"[!-\[\]-~]+", text):  # ASCII without spaces and backslashes
+        return "", "", False
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        return "", "", False
+    return parts.scheme, parts.hostname or "", "@" in parts.netloc or "?" in text or "#" in text
+
+
+def _is_loopback(host: str) -> bool:
+    if host in ("localhost", "::1"):
+        return True
+    return bool(re.fullmatch(r"[0-9.]+", host)) and _is_loopback_v4(host)
+
+
+def _is_loopback_v4(host: str) -> bool:
+    try:
+        return IPv4Address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,93 @@
+"""Values to the model, or a line for every fault. A fault's text never repeats a value."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, TypeAlias, TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from rotator.config.fields import closest, names_at
+from rotator.config.model import Block, File
+from rotator.config.paths import Path
+
+B = TypeVar("B", bound=Block)
+Fault: TypeAlias = tuple[Path, str]
+"""Where; and what is wrong and what would be right."""
+
+_TEXTS: Final = {
+    "missing": "is missing; give it a value",
+    "string_type": "must be text; quote it",
+    "bool_type": "must be true or false; write it without quotes",
+    "int_type": "must be a whole number; write it without quotes and without a fraction",
+    "greater_than_equal": "is too small; write at least {ge}",
+    "less_than_equal": "is too big; write at most {le}",
+    "model_type": "must be a block; write `field: value` lines, indented below it",
+    "list_type": "must be a list; write each item below it after `- `",
+    "too_short": "is empty; write at least {min_length} item",
+    "too_long": "is too long; write at most {max_length} items, and give the others a rotator of their own",
+    "literal_error": "is not supported; write {expected}",
+    "is_instance_of": "does not belong in the config; remove it and set VAULT_TOKEN",
+    "value_error": "{error}",
+}
+_OTHER: Final = "is not valid; see the description of this field in rotator.schema.json"
+
+
+def field_faults(values: Mapping[str, Any]) -> list[Fault]:
+    """Check every field, and every block on its own."""
+    try:
+        File.model_validate(values)
+    except ValidationError as error:
+        return [_fault(details) for details in error.errors(include_url=False, include_input=False)]
+    return []
+
+
+class Sound:
+    """The parts of the values in which no fault was found, so that what joins parts can be checked too."""
+
+    def __init__(self, values: Mapping[str, Any], faults: Iterable[Fault]) -> None:
+        self._values = values
+        self._faulty = {path[:end] for path, _ in faults for end in range(1, len(path) + 1)}
+
+    def text(self, *path: str | int) -> str | None:
+        value = None if path in self._faulty else _at(self._values, path)
+        return value if isinstance(value, str) else None
+
+    def block(self, kind: type[B], *path: str | int) -> B | None:
+        """Return the block at `path`, with its defaults; None where it, or a field of it, is faulty."""
+        if path in self._faulty:
+            return None
+        return kind.model_validate(_at(self._values, path) or {})
+
+    def fields(self, kind: type[B]) -> B | None:
+        """Return the top level's fields that `kind` has; None where one of them is faulty."""
+        if any((name,) in self._faulty for name in kind.model_fields):
+            return None
+        return kind.model_validate({n: self._values[n] for n in kind.model_fields if n in self._values})
+
+    @property
+    def entries(self) -> range:
+        """The indices of `keys`."""
+        keys = self._values.get("keys")
+        return range(len(keys)) if isinstance(keys, list) else range(0)
+
+
+def _at(values: Any, path: Path) -> Any:
+    for segment in path:
+        if isinstance(values, dict):
+            values = values.get(segment)
+        else:
+            values = values[segment] if isinstance(values, list) and isinstance(segment, int) else None
+    return values
+
+
+def _fault(details: ErrorDetails) -> Fault:
+    path = details["loc"]
+    if details["type"] == "extra_forbidden":
+        return path, _unknown(path)
+    return path, _TEXTS.get(details["type"], _OTHER).format_map(details.get("ctx", {}))
+
+
+def _unknown(path: Path) -> str:
+    known = names_at(path[:-1])
+    close = closest(str(path[-1]), known)
+    return f"is no field; did you mean `{close}`?" if close else f"is no field; there are {', '.join(known)}"

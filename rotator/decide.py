@@ -1,0 +1,271 @@
+"""What is to be done for one managed key, and why. Pure: facts in, named reasons out.
+
+Each table of the protocol is a chain of small checks; the first one that hits gives the reason.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from rotator.bookkeeping import Rotation
+from rotator.history import Trace
+from rotator.identify import Current
+from rotator.model import CreatedKey, Key, ManagedKey, Timing, Version
+
+MAX_ORPHANS: Final = 3
+"""Live orphans of a family at which making more keys is not the cure."""
+MAX_SUPERSEDED: Final = 12
+"""Live superseded keys of a family at which no more are made: their revocation keeps failing."""
+
+
+class Reason(StrEnum):
+    """Why a managed key is rotated."""
+
+    MISSING = "missing"
+    REVOKED = "revoked"
+    DUE = "due"
+    FORCED = "forced"
+
+
+class Hold(StrEnum):
+    """Why a rotation that has a reason is not done now."""
+
+    IN_FLIGHT = "in_flight"
+    BACKING_OFF = "backing_off"
+    OUTSIDE_WINDOW = "outside_window"
+
+
+class Victim(StrEnum):
+    """Why a key is revoked."""
+
+    SUPERSEDED = "superseded"
+    ORPHAN = "orphan"
+
+
+class Note(StrEnum):
+    """Why only the bookkeeping of a secret is written."""
+
+    ADOPT = "adopt"
+    RECORD = "record"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that was observed of one managed key."""
+
+    key: ManagedKey
+    timing: Timing
+    now: datetime
+    version: Version
+    listed: Mapping[int, Key]
+    """Every key of the account."""
+    family: tuple[Key, ...]
+    """The live keys whose titles are ours and bear this managed key's name."""
+    current: Current | None
+    """None when the path holds no plaintext."""
+    refused: bool
+    """The gateway answered 401 to the current plaintext. It is asked only when the list gives cause."""
+    traces: Mapping[int, Trace]
+    """What became of the keys of the family that the secret does not name."""
+    protected: frozenset[int]
+    """Keys that are the bearer, or current in the secret of another managed key."""
+    forced: bool
+    """The operator said `--rotate-now`."""
+
+    @property
+    def orphans(self) -> tuple[Key, ...]:
+        return tuple(key for key in self.family if self.traces.get(key.id) is Trace.ORPHAN)
+
+    @property
+    def listed_current(self) -> Key | None:
+        return self.listed.get(self.current.key_id or 0) if self.current else None
+
+    @property
+    def current_listed_live(self) -> bool:
+        return self.listed_current is not None and self.listed_current.live
+
+
+@dataclass(frozen=True)
+class Revocation:
+    """One key to revoke."""
+
+    key_id: int
+    victim: Victim
+    since: datetime
+    """When it was superseded, or created for an orphan."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done for one managed key, with the reasons."""
+
+    reason: Reason | None
+    hold: Hold | None
+    note: Note | None
+    bookkeeping: Rotation | None
+    """The bookkeeping to write when only that is written; goes with `note`."""
+    superseded: Mapping[int, datetime]
+    """Live superseded keys, each with the time since when."""
+    revocations: tuple[Revocation, ...]
+    warnings: tuple[str, ...]
+    due_at: datetime | None
+
+    @property
+    def rotates(self) -> bool:
+        return self.reason is not None and self.hold is None
+
+
+def suspects(current: Current | None, family: tuple[Key, ...]) -> tuple[Key, ...]:
+    """Return the live keys of the family that the secret does not name: orphans, or published once."""
+    named = {current.key_id, *current.superseded} if current else set()
+    return tuple(key for key in family if key.id not in named)
+
+
+def decide(facts: Facts) -> Plan:
+    """Decide what is done for one managed key in this pass."""
+    reason = next(_reasons(facts), None)
+    superseded = _superseded(facts)
+    hold = next(_holds(facts, reason, superseded), None) if reason else None
+    rotates = reason is not None and hold is None
+    note, bookkeeping = (None, None) if rotates else _note(facts, superseded)
+    revocations, left = _revocations(facts, superseded)
+    return Plan(
+        reason=reason,
+        hold=hold,
+        note=note,
+        bookkeeping=bookkeeping,
+        superseded={id_: since for id_, since in superseded.items() if _is_live(facts, id_)},
+        revocations=revocations,
+        warnings=(*_warnings(facts, reason), *left),
+        due_at=_due_at(facts),
+    )
+
+
+def succeed(facts: Facts, created: CreatedKey, now: datetime) -> Rotation:
+    """Return the bookkeeping with which `created` takes over at `now`."""
+    superseded = _carried(facts, _superseded(facts))
+    if facts.current and facts.current.key_id and not facts.refused:
+        superseded[facts.current.key_id] = now
+    return Rotation(created.id, created.title, created.created_at, now, superseded)
+
+
+def _reasons(facts: Facts) -> Iterator[Reason]:
+    due_at = _due_at(facts)
+    if facts.current is None:
+        yield Reason.MISSING
+    if facts.refused:
+        yield Reason.REVOKED
+    if due_at is not None and due_at <= facts.now:
+        yield Reason.DUE
+    if facts.forced:
+        yield Reason.FORCED
+
+
+def _holds(facts: Facts, reason: Reason | None, superseded: Mapping[int, datetime]) -> Iterator[Hold]:
+    young = facts.now - facts.timing.in_flight
+    if not facts.forced and any(orphan.created_at > young for orphan in facts.orphans):
+        yield Hold.IN_FLIGHT
+    live = sum(_is_live(facts, id_) for id_ in superseded)
+    if len(facts.orphans) >= MAX_ORPHANS or live >= MAX_SUPERSEDED:
+        yield Hold.BACKING_OFF
+    if reason is Reason.DUE and not facts.forced and not facts.key.cadence.window_open(facts.now):
+        yield Hold.OUTSIDE_WINDOW
+
+
+def _due_at(facts: Facts) -> datetime | None:
+    """When the current key falls due; now, when it is not known which key it is. None without one."""
+    if facts.current is None:
+        return None
+    if facts.current.rotated_at is None:
+        return facts.now
+    return facts.key.cadence.due_at(facts.current.rotated_at)
+
+
+def _superseded(facts: Facts) -> dict[int, datetime]:
+    """Every key that was published once, with the time since when it is superseded.
+
+    A key that only the history knows counts from now on, when it was noticed; one of which the history can
+    prove nothing counts from when the current key was stored.
+    """
+    known = dict(facts.current.superseded) if facts.current else {}
+    stored = facts.current.rotated_at if facts.current else None
+    for id_, trace in facts.traces.items():
+        if trace is Trace.PUBLISHED:
+            known[id_] = facts.now
+        elif trace is Trace.UNPROVABLE:
+            known[id_] = stored or facts.now
+    return known
+
+
+def _note(facts: Facts, superseded: Mapping[int, datetime]) -> tuple[Note | None, Rotation | None]:
+    current = facts.current
+    if current is None or current.key_id is None or current.created_at is None or current.rotated_at is None:
+        return None, None
+    if current.adopted:
+        note = Note.ADOPT
+    elif Trace.PUBLISHED in facts.traces.values():
+        note = Note.RECORD
+    else:
+        return None, None
+    carried = _carried(facts, superseded)
+    return note, Rotation(current.key_id, current.title, current.created_at, current.rotated_at, carried)
+
+
+def _carried(facts: Facts, superseded: Mapping[int, datetime]) -> dict[int, datetime]:
+    """Drop what is dead, or is no longer listed and past its grace: the list may lag, so not at once."""
+
+    def still(id_: int, since: datetime) -> bool:
+        key = facts.listed.get(id_)
+        return key.live if key else since + facts.key.grace_period > facts.now
+
+    return {id_: since for id_, since in superseded.items() if still(id_, since)}
+
+
+def _revocations(
+    facts: Facts, superseded: Mapping[int, datetime]
+) -> tuple[tuple[Revocation, ...], tuple[str, ...]]:
+    revocations, left = [], []
+    ours = {key.id for key in facts.family}
+    for id_, since in sorted(superseded.items()):
+        if not _is_live(facts, id_) or since + facts.key.grace_period > facts.now:
+            continue
+        if id_ in facts.protected:
+            left.append(
+                f"key {id_} is superseded, but in use elsewhere: the bearer, or current in another secret"
+            )
+        elif facts.current is None:
+            left.append(f"key {id_} is superseded, but nothing has taken its place yet")
+        elif id_ in ours or facts.key.revoke_adopted:
+            revocations.append(Revocation(id_, Victim.SUPERSEDED, since))
+        else:
+            left.append(f"key {id_} was adopted and is superseded: revoke it, or set revoke_adopted")
+    old = facts.now - facts.timing.orphan_after
+    swept = (key for key in facts.orphans if key.created_at <= old and key.id not in facts.protected)
+    revocations += [Revocation(key.id, Victim.ORPHAN, key.created_at) for key in swept]
+    return tuple(revocations), tuple(left)
+
+
+def _warnings(facts: Facts, reason: Reason | None) -> Iterator[str]:
+    current = facts.current
+    if current is None:
+        return
+    if current.nonsense:
+        yield f"the secret's bookkeeping makes no sense ({current.nonsense}); its key is treated as adopted"
+    if current.key_id is None:
+        yield "the secret's plaintext fits no listed key, or several; the key behind it is left to you"
+    elif not facts.current_listed_live and reason is not Reason.REVOKED and not _just_made(facts):
+        state = "revoked" if facts.listed_current else "missing"
+        yield f"key {current.key_id} is {state} in the gateway's list, yet its plaintext still authenticates"
+
+
+def _is_live(facts: Facts, id_: int) -> bool:
+    key = facts.listed.get(id_)
+    return key is not None and key.live
+
+
+def _just_made(facts: Facts) -> bool:
+    """Whether the list may simply not know the current key yet."""
+    made = facts.current.created_at if facts.current else None
+    return made is not None and made > facts.now - facts.timing.in_flight

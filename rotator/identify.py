@@ -1,0 +1,72 @@
+"""Which key does the secret hold? Its bookkeeping tells or, where a person wrote it, the masked preview.
+
+Pure. Nothing returns a plaintext a second time, so these two are the only links from a plaintext to an id.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from rotator.bookkeeping import NonsenseError, Rotation, could_be, read_plaintext, read_rotation
+from rotator.model import Key, Version
+
+_FUTURE: Final = timedelta(hours=1)
+"""A time of the bookkeeping that lies further ahead than this was not written by this program."""
+
+
+@dataclass(frozen=True)
+class Current:
+    """The key whose plaintext is in the secret, as far as it can be known."""
+
+    key_id: int | None
+    """None when the plaintext fits no listed key, or several."""
+    title: str
+    created_at: datetime | None
+    rotated_at: datetime | None
+    superseded: Mapping[int, datetime]
+    adopted: bool
+    """Whether a person put it there: its bookkeeping is yet to be written."""
+    nonsense: str | None = None
+    """What is wrong with the bookkeeping that was found."""
+
+
+def identify(version: Version, field: str, listed: Mapping[int, Key], now: datetime) -> Current | None:
+    """Return which key the secret's plaintext is; None when there is no plaintext."""
+    plaintext = read_plaintext(version.data, field)
+    if plaintext is None:
+        return None
+    rotation, nonsense = _bookkeeping(version, now)
+    if rotation and not _pasted_over(rotation, listed, plaintext):
+        return Current(
+            rotation.key_id,
+            rotation.title,
+            rotation.created_at,
+            rotation.rotated_at,
+            rotation.superseded,
+            False,
+        )
+    published = {**rotation.superseded, rotation.key_id: now} if rotation else {}
+    matches = [key for key in listed.values() if key.live and could_be(key, plaintext)]
+    if len(matches) != 1:
+        return Current(None, "", None, None, published, adopted=True, nonsense=nonsense)
+    key = matches[0]
+    published.pop(key.id, None)
+    rotated_at = min(key.created_at, now)
+    return Current(key.id, key.title, key.created_at, rotated_at, published, adopted=True, nonsense=nonsense)
+
+
+def _bookkeeping(version: Version, now: datetime) -> tuple[Rotation | None, str | None]:
+    try:
+        rotation = read_rotation(version.data or {})
+    except NonsenseError as error:
+        return None, str(error)
+    if rotation and max([rotation.rotated_at, *rotation.superseded.values()]) > now + _FUTURE:
+        return None, "it is dated in the future"
+    return rotation, None
+
+
+def _pasted_over(rotation: Rotation, listed: Mapping[int, Key], plaintext: str) -> bool:
+    """Whether somebody put another key's plaintext over the one that the bookkeeping names."""
+    key = listed.get(rotation.key_id)
+    return key is not None and could_be(key, plaintext) is False

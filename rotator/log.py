@@ -1,0 +1,114 @@
+"""Structured logs: one event a line, through the same redaction, whoever logs.
+
+structlog and the loggers of httpx, urllib3, apscheduler and `warnings` end in one handler, whose last
+step is `redact` on the rendered line. No hook of a library renders a line of its own.
+"""
+
+import logging
+import sys
+import threading
+import traceback
+from typing import Any, Literal, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor
+
+from rotator.redaction import redact
+
+Format = Literal["json", "console"]
+LEVELS = ("debug", "info", "warning", "error", "critical")
+_NOISY = ("httpx", "httpcore", "urllib3", "apscheduler", "hvac")
+
+
+def configure(format_: Format, level: str, stream: TextIO | None = None) -> None:
+    """Send every log event of this process to `stream` (default: whatever stderr is at that moment)."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(_number(level)),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    handler = _StderrHandler() if stream is None else logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _tidy,
+                _exception_text,
+                _renderer(format_),
+                _redact_line,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(_number(level))
+    for name in _NOISY:
+        # What they say at info is said by our own events, with the request id.
+        logging.getLogger(name).setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
+    logging.captureWarnings(True)
+    logging.raiseExceptions = False  # a failed log call would print its arguments
+    sys.excepthook = _uncaught
+    threading.excepthook = lambda args: _uncaught(args.exc_type, args.exc_value, args.exc_traceback)
+
+
+class _StderrHandler(logging.StreamHandler[TextIO]):
+    """Looks stderr up at each line: a progress line puts itself in between while it runs."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, value: TextIO) -> None: ...
+
+
+def _renderer(format_: Format) -> Processor:
+    if format_ == "json":
+        return structlog.processors.JSONRenderer(default=str)
+    return structlog.dev.ConsoleRenderer(colors=_wants_colour(), pad_event_to=24, sort_keys=False)
+
+
+def _wants_colour() -> bool:
+    import os
+
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+
+
+def _tidy(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Put what every line has first, and leave out what does not apply."""
+    first = {name: event.pop(name, None) for name in ("timestamp", "level", "event")}
+    return {name: value for name, value in {**first, **event}.items() if value is not None}
+
+
+def _exception_text(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Render a traceback here, plainly: other renderers show local variables."""
+    info = event.pop("exc_info", None)
+    if info is True:
+        info = sys.exc_info()
+    if isinstance(info, BaseException):
+        info = (type(info), info, info.__traceback__)
+    if info and info[0] is not None:
+        event["exception"] = "".join(traceback.format_exception(*info))
+    return event
+
+
+def _redact_line(_logger: object, _method: str, line: Any) -> str:
+    return redact(line)
+
+
+def _uncaught(kind: type[BaseException], error: BaseException | None, trace: Any) -> None:
+    structlog.get_logger().critical("uncaught", exc_info=(kind, error, trace))
+
+
+def _number(level: str) -> int:
+    return logging.getLevelNamesMapping()[level.upper()]

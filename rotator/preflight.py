@@ -1,0 +1,52 @@
+"""Never create what cannot be stored: what the Vault token may do, and for how long."""
+
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+
+from rotator.errors import Rejected, RotatorError
+from rotator.model import Timing
+from rotator.store import Store
+
+
+class Preflight:
+    """The token's fitness, as last asked. Thread-safe."""
+
+    def __init__(self, store: Store, timing: Timing) -> None:
+        self._store = store
+        self._needs = timing.verify_deadline + timing.store_deadline
+        self._lock = threading.Lock()
+        self._expires_at: float | None = None
+        """On the monotonic clock; infinite for a token that does not expire."""
+
+    def refused_paths(self, paths: Iterable[str]) -> Mapping[str, RotatorError]:
+        """Return an error for each of `paths` that the token could not write. Raises when Vault won't say."""
+        return {
+            path: Rejected(
+                f"the Vault token lacks {missing}; nothing was created",
+                cure="grant it in the token's policy",
+            )
+            for path, missing in self._store.missing_capabilities(paths).items()
+        }
+
+    def check_token(self) -> None:
+        """Raise Rejected unless the token outlives one whole rotation that begins now."""
+        with self._lock:
+            if self._remaining() < self._needs:
+                self._ask()
+            if (remaining := self._remaining()) < self._needs:
+                raise Rejected(
+                    f"the Vault token expires in {remaining.total_seconds():.0f} s, before a rotation can be "
+                    f"sure to end ({self._needs.total_seconds():.0f} s); nothing was created",
+                    cure="renew it or log in again",
+                )
+
+    def _remaining(self) -> timedelta:
+        if self._expires_at is None:
+            return timedelta(0)
+        return timedelta(seconds=min(self._expires_at - time.monotonic(), 10.0**9))
+
+    def _ask(self) -> None:
+        ttl = self._store.token_ttl()
+        self._expires_at = float("inf") if ttl is None else time.monotonic() + ttl.total_seconds()

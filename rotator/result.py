@@ -1,0 +1,155 @@
+"""What a pass did, or would do: values for the table, for `--json` and for the exit code."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from rotator.bookkeeping import Rotation, format_time
+from rotator.decide import Facts, Hold, Plan, Revocation
+from rotator.errors import RotatorError
+from rotator.model import Key, ManagedKey
+
+
+class Action(StrEnum):
+    """What was decided for a managed key."""
+
+    ROTATE = "rotate"
+    ADOPT = "adopt"
+    RECORD = "record"
+    HOLD = "hold"
+    NONE = "none"
+
+
+class Outcome(StrEnum):
+    """What came of it."""
+
+    DONE = "done"
+    PLANNED = "planned"
+    """A dry run: it would be done."""
+    YIELDED = "yielded"
+    """Another rotator was first; its key stands and ours is revoked."""
+    STOPPED = "stopped"
+    """We were asked to stop before it was begun."""
+    FAILED = "failed"
+
+
+def action_of(plan: Plan) -> Action:
+    if plan.rotates:
+        return Action.ROTATE
+    if plan.note:
+        return Action(plan.note.value)
+    return Action.HOLD if plan.hold else Action.NONE
+
+
+@dataclass(frozen=True)
+class KeyResult:
+    """One managed key after a pass."""
+
+    key: ManagedKey
+    outcome: Outcome
+    facts: Facts | None = None
+    """None when its secret could not be read."""
+    plan: Plan | None = None
+    rotation: Rotation | None = None
+    """Its bookkeeping as written in this pass."""
+    revoked: tuple[Revocation, ...] = ()
+    """Done, or planned in a dry run."""
+    warnings: tuple[str, ...] = ()
+    errors: tuple[RotatorError, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """A key that is held back because something keeps failing has failed, too."""
+        backing_off = self.plan is not None and self.plan.hold is Hold.BACKING_OFF
+        return bool(self.errors) or self.outcome is Outcome.FAILED or backing_off
+
+    @property
+    def key_id(self) -> int | None:
+        if self.rotation:
+            return self.rotation.key_id
+        return self.facts.current.key_id if self.facts and self.facts.current else None
+
+    @property
+    def rotated_at(self) -> datetime | None:
+        if self.rotation:
+            return self.rotation.rotated_at
+        return self.facts.current.rotated_at if self.facts and self.facts.current else None
+
+    @property
+    def due_at(self) -> datetime | None:
+        return self.key.cadence.due_at(self.rotated_at) if self.rotated_at else None
+
+    @property
+    def superseded(self) -> Mapping[int, datetime]:
+        """Live superseded keys, each with the moment from which it may be revoked."""
+        since = self.rotation.superseded if self.rotation else self.plan.superseded if self.plan else {}
+        gone = {revocation.key_id for revocation in self.revoked}
+        return {id_: at + self.key.grace_period for id_, at in sorted(since.items()) if id_ not in gone}
+
+    @property
+    def orphans(self) -> tuple[int, ...]:
+        gone = {revocation.key_id for revocation in self.revoked}
+        return tuple(key.id for key in self.facts.orphans if key.id not in gone) if self.facts else ()
+
+    def to_json(self) -> dict[str, Any]:
+        plan = self.plan
+        return {
+            "name": self.key.name,
+            "path": self.key.path,
+            "action": action_of(plan) if plan else None,
+            "reason": plan.reason if plan else None,
+            "hold": plan.hold if plan else None,
+            "outcome": self.outcome,
+            "key_id": self.key_id,
+            "rotated_at": _time(self.rotated_at),
+            "due_at": _time(self.due_at),
+            "superseded": [{"key_id": id_, "revoke_at": _time(at)} for id_, at in self.superseded.items()],
+            "orphans": list(self.orphans),
+            "revoked": [{"key_id": done.key_id, "reason": done.victim} for done in self.revoked],
+            "warnings": list(self.warnings),
+            "errors": [error_to_json(error) for error in self.errors],
+        }
+
+
+@dataclass(frozen=True)
+class PassResult:
+    """One pass over an account."""
+
+    run_id: str
+    dry_run: bool
+    installation: str | None
+    now: datetime
+    keys: tuple[KeyResult, ...]
+    strangers: tuple[Key, ...]
+    refused: RotatorError | None = None
+    """Why the whole account was given up in the middle of the pass."""
+
+    @property
+    def converged(self) -> bool:
+        return self.refused is None and not any(result.failed for result in self.keys)
+
+    @property
+    def changed(self) -> bool:
+        return any(result.rotation or result.revoked for result in self.keys) and not self.dry_run
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "run_id": self.run_id,
+            "dry_run": self.dry_run,
+            "converged": self.converged,
+            "installation": self.installation,
+            "now": _time(self.now),
+            "keys": [result.to_json() for result in self.keys],
+            "foreign": [{"key_id": key.id, "title": key.title} for key in self.strangers],
+            "error": error_to_json(self.refused) if self.refused else None,
+        }
+
+
+def error_to_json(error: RotatorError) -> dict[str, Any]:
+    return {"message": error.message, "request_id": error.request_id, "cure": error.cure}
+
+
+def _time(at: datetime | None) -> str | None:
+    return format_time(at) if at else None

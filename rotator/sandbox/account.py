@@ -1,0 +1,214 @@
+"""The account behind the sandbox's gateway: its clock, its keys, and how late it shows its changes. No HTTP.
+
+Plaintexts are plain strings here, on purpose: a `Secret` would teach the program's redaction what only the
+gateway knows, and a test that looks for a leak would find none.
+"""
+
+import re
+import secrets
+import threading
+import time
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+class Clock:
+    """The account's time, in UTC. It runs on from wherever it was moved to, unless it is frozen."""
+
+    def __init__(self, start: datetime | None = None, *, frozen: bool = False) -> None:
+        self._base = start or datetime.now(UTC)
+        self._started = time.monotonic()
+        self._frozen = frozen
+        self._lock = threading.Lock()
+
+    def now(self) -> datetime:
+        run = 0.0 if self._frozen else time.monotonic() - self._started
+        return self._base + timedelta(seconds=run)
+
+    def advance(self, by: timedelta) -> datetime:
+        """Move the clock, backwards too, and return the new time. Raises OverflowError past year 9999."""
+        with self._lock:
+            moved = self.now() + by
+            self._base += by
+        return moved
+
+
+def parse_duration(text: str) -> timedelta:
+    """Parse `90s`, `30d` or `1h30m`. Raises ValueError and OverflowError."""
+    if not re.fullmatch(r"([0-9]{1,9}[smhd])+", text):
+        raise ValueError("a duration is written like 90s, 15m, 24h or 30d")
+    parts = re.findall(r"([0-9]+)([smhd])", text)
+    return sum((timedelta(**{_UNITS[unit]: int(count)}) for count, unit in parts), timedelta())
+
+
+def format_time(at: datetime) -> str:
+    """ISO 8601 with milliseconds and `Z`, as the contract writes a time."""
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True)
+class AccountKey:
+    """One key as the account knows it; the ledger holds these for ever."""
+
+    id: int
+    title: str
+    created_at: datetime
+    plaintext: str = field(repr=False)
+    created_by: int | None = None
+    """The id of the key that was the bearer; None for the operator's hand."""
+    revoked_at: datetime | None = None
+    revoked_by: int | None = None
+    """The id of the key that was the bearer; None for the operator's hand, or while the key lives."""
+
+    @property
+    def live(self) -> bool:
+        return self.revoked_at is None
+
+    @property
+    def status(self) -> str:
+        return "created" if self.live else "revoked"
+
+    @property
+    def preview(self) -> str:
+        return f"{self.plaintext[:7]}...{self.plaintext[-4:]}"
+
+
+@dataclass(frozen=True)
+class Lag:
+    """How late a new key shows: `by` on the account's clock, and not for the first `requests` that ask."""
+
+    by: timedelta = timedelta()
+    requests: int = 0
+
+
+class RetryAfter(Enum):
+    """How a 429 says when to come again, if it says so."""
+
+    SECONDS = "seconds"
+    DATE = "date"
+
+
+@dataclass(frozen=True)
+class RateLimit:
+    """So many requests are admitted in each window of the account's clock; all bearers share it."""
+
+    requests: int
+    window: timedelta
+    retry_after: RetryAfter | None = None
+
+
+@dataclass(frozen=True)
+class Quirks:
+    """Legal ways in which a gateway may differ. The lags hold for keys created over HTTP from then on."""
+
+    propagation: Lag = Lag()
+    """How long a new key is refused with 401."""
+    list_lag: Lag = Lag()
+    """How long a new key is missing from the list."""
+    omitted: frozenset[int] = frozenset()
+    """Ids that are never listed, though they live."""
+    lists_revoked: bool = True
+    page_size: int | None = None
+    """The most items of a page `{items, page, limit}`; None: the list is one array."""
+    rate_limit: RateLimit | None = None
+
+
+@dataclass
+class _Veil:
+    until: datetime
+    requests: int
+
+    def hides(self, now: datetime) -> bool:
+        if self.requests:
+            self.requests -= 1
+            return True
+        return now < self.until
+
+
+class Account:
+    """The keys of one account. Thread-safe. A new account has one key, `bootstrap`.
+
+    `by` is always the bearer's id; without it, a call is the operator's hand.
+    """
+
+    def __init__(self, clock: Clock | None = None, quirks: Quirks | None = None) -> None:
+        self.clock = clock or Clock()
+        self.quirks = quirks or Quirks()
+        self._keys: dict[int, AccountKey] = {}
+        self._unpropagated: dict[int, _Veil] = {}
+        self._unlisted: dict[int, _Veil] = {}
+        self._window_ends = self.clock.now()
+        self._admitted = 0
+        self._lock = threading.RLock()
+        self.bootstrap = self.create("bootstrap")
+
+    @property
+    def ledger(self) -> tuple[AccountKey, ...]:
+        """Every key that was ever made, in order."""
+        with self._lock:
+            return tuple(self._keys.values())
+
+    def create(self, title: str, *, by: int | None = None) -> AccountKey:
+        """Make a key. One that the operator makes is known everywhere at once."""
+        with self._lock:
+            now = self.clock.now()
+            key = AccountKey(len(self._keys) + 1, title, now, f"sk-{secrets.token_hex(24)}", by)
+            self._keys[key.id] = key
+            if by is not None:
+                self._unpropagated[key.id] = _veil(self.quirks.propagation, now)
+                self._unlisted[key.id] = _veil(self.quirks.list_lag, now)
+            return key
+
+    def revoke(self, id_: int, *, by: int | None = None) -> AccountKey | None:
+        """Revoke a live key at once; None when there is none of that id."""
+        with self._lock:
+            key = self._keys.get(id_)
+            if key is None or not key.live:
+                return None
+            self._keys[id_] = replace(key, revoked_at=self.clock.now(), revoked_by=by)
+            return self._keys[id_]
+
+    def find(self, plaintext: str) -> AccountKey | None:
+        """Return the key that has this plaintext, live or not."""
+        return next((key for key in self.ledger if key.plaintext == plaintext), None)
+
+    def authenticates(self, plaintext: str) -> int | None:
+        """Return the id of the key that the gateway takes this plaintext for now, or None.
+
+        Asking counts for `propagation`.
+        """
+        with self._lock:
+            key = self.find(plaintext)
+            if key is None or not key.live or self._hidden(self._unpropagated, key):
+                return None
+            return key.id
+
+    def listed(self) -> list[AccountKey]:
+        """The keys as the gateway would list them now. Asking counts for `list_lag`."""
+        with self._lock:
+            shown = [key for key in self._keys.values() if not self._hidden(self._unlisted, key)]
+            quirks = self.quirks
+        return [key for key in shown if key.id not in quirks.omitted and (key.live or quirks.lists_revoked)]
+
+    def admit(self) -> datetime | None:
+        """Count a request against the rate limit; when it is spent, return the end of its window."""
+        with self._lock:
+            limit, now = self.quirks.rate_limit, self.clock.now()
+            if limit is None:
+                return None
+            if now >= self._window_ends:
+                self._window_ends, self._admitted = now + limit.window, 0
+            if self._admitted >= limit.requests:
+                return self._window_ends
+            self._admitted += 1
+            return None
+
+    def _hidden(self, veils: dict[int, _Veil], key: AccountKey) -> bool:
+        return key.id in veils and veils[key.id].hides(self.clock.now())
+
+
+def _veil(lag: Lag, now: datetime) -> _Veil:
+    return _Veil(now + lag.by, lag.requests)

@@ -1,0 +1,1 @@
+"""HashiCorp Vault: its client and its wire format."""

@@ -1,0 +1,125 @@
+"""Vault's wire format: what an answer must look like, and what each status asks of the caller.
+
+Pure: takes a status and bytes, returns values or raises one of `rotator.errors`. A message never holds data.
+"""
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from rotator.errors import BrokenContract, Conflict, Rejected, Transient
+from rotator.model import Retained, Version
+from rotator.redaction import redact
+
+
+class Answer:
+    """One answer of Vault, with what the contract says must be in it."""
+
+    def __init__(self, what: str, status: int, content: bytes) -> None:
+        self.what, self.status = what, status
+        body = _parse(content)
+        self.body: Mapping[str, Any] = body if isinstance(body, dict) else {}
+        request_id = self.body.get("request_id")
+        self.request_id = request_id if isinstance(request_id, str) else None
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        data = self.body.get("data")
+        return data if isinstance(data, dict) else {}
+
+    @property
+    def errors(self) -> str:
+        """What Vault says is wrong: short, printable and redacted."""
+        errors = self.body.get("errors")
+        words = "; ".join(map(str, errors)) if isinstance(errors, list) else ""
+        return "".join(c for c in redact(words)[:200] if c.isprintable())
+
+    def integer(self, *path: str) -> int:
+        value: Any = self.body
+        for name in path:
+            value = value.get(name) if isinstance(value, dict) else None
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise self.broken(f"{'.'.join(path)} is not a count")
+        return value
+
+    def broken(self, fault: str) -> BrokenContract:
+        return BrokenContract(
+            f"{self.what}: not Vault's answer: {fault}",
+            status=self.status,
+            request_id=self.request_id,
+            cure="is vault.address a Vault server, and vault.mount a KV version 2 mount?",
+        )
+
+    def raise_for_refusal(self) -> None:
+        """Raise what the status means. Returns for a success, and for a 404, which is an answer too."""
+        said = f" ({self.errors})" if self.errors else ""
+        message = f"{self.what}: {self.status}{said}"
+        if self.status == HTTPStatus.NOT_FOUND and "no handler for route" not in self.errors:
+            if not self.body.keys() & {"errors", "data"}:
+                raise self.broken("a 404 that is not Vault's own")
+            return
+        if HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES:
+            return
+        if self.status == HTTPStatus.BAD_REQUEST and "check-and-set" in self.errors:
+            raise Conflict(message, status=self.status)
+        if self.status in _NOT_EXECUTED:
+            raise Transient(message, ambiguous=False, status=self.status, cure=_cure(self))
+        if self.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise Transient(message, ambiguous=True, status=self.status, cure=_cure(self))
+        raise Rejected(message, status=self.status, cure=_cure(self))
+
+
+# 412: the node has not seen the state yet that the request needs. 472, 473: a standby that does not serve.
+_NOT_EXECUTED: Final = {307, 412, HTTPStatus.TOO_MANY_REQUESTS, 472, 473}
+
+
+def _cure(answer: Answer) -> str | None:
+    if answer.status == HTTPStatus.NOT_FOUND:
+        return "enable a KV version 2 secrets engine there, or name another mount in vault.mount"
+    if answer.status == HTTPStatus.FORBIDDEN:
+        return "has the token expired, and does its policy cover this path?"
+    if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return "is Vault sealed? `vault status` tells"
+    if answer.status == HTTPStatus.TEMPORARY_REDIRECT:
+        return "set vault.address to the active node or to a load balancer: tokens are not sent elsewhere"
+    return None
+
+
+def version_of(answer: Answer) -> Version:
+    if answer.status == HTTPStatus.NOT_FOUND and not answer.data:
+        return Version(0, None)
+    number = answer.integer("data", "metadata", "version")
+    data = answer.data.get("data")
+    if answer.status == HTTPStatus.NOT_FOUND:
+        return Version(number, None)
+    if not isinstance(data, dict):
+        raise answer.broken("data.data is not an object")
+    return Version(number, data)
+
+
+def retained_of(answer: Answer) -> Retained:
+    if answer.status == HTTPStatus.NOT_FOUND:
+        return Retained(oldest=1, readable=frozenset(), current=0)
+    current = answer.integer("data", "current_version")
+    versions = answer.data.get("versions")
+    if not isinstance(versions, dict) or not all(number.isdecimal() for number in versions):
+        raise answer.broken("data.versions is not an object of versions")
+    readable = {
+        int(number)
+        for number, about in versions.items()
+        if isinstance(about, dict) and about.get("destroyed") is False and about.get("deletion_time") == ""
+    }
+    return Retained(min(map(int, versions), default=1), frozenset(readable), current)
+
+
+def capabilities_of(answer: Answer, path: str) -> set[str]:
+    granted = answer.data.get(path)
+    return {str(capability) for capability in granted} if isinstance(granted, list) else set()
+
+
+def _parse(content: bytes) -> Any:
+    try:
+        return json.loads(content) if content else {}
+    except (ValueError, RecursionError):
+        return None

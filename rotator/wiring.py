@@ -1,0 +1,97 @@
+"""From a config to an account: the one place where the adapters are put behind their ports."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from rotator.account import Account
+from rotator.bookkeeping import read_plaintext
+from rotator.config import Config
+from rotator.errors import Rejected
+from rotator.gateway.bearer import Bearer, Source, usable
+from rotator.gateway.client import Gateway
+from rotator.redaction import Secret
+from rotator.retry import Policy
+from rotator.stopping import Stopping
+from rotator.store import Store
+from rotator.vault.client import Connection, Vault
+
+
+@contextmanager
+def open_account(
+    config: Config, environ: Mapping[str, str], stopping: Stopping, policy: Policy | None = None
+) -> Iterator[Account]:
+    """Log in to Vault and hand out the account; close its connections at the end."""
+    policy = policy or Policy()
+    vault = Vault(
+        _connection(config),
+        config.vault.mount,
+        lambda _client: config.vault.auth.token,
+        policy=policy,
+        sleep=stopping.sleep,
+    )
+    bearer = Bearer(_sources(config, vault, environ))
+    gateway = Gateway(
+        config.gateway.url,
+        bearer,
+        timeout=config.gateway.timeout,
+        concurrency=config.gateway.max_concurrency,
+        policy=policy,
+        sleep=stopping.sleep,
+    )
+    try:
+        yield Account(
+            gateway=gateway,
+            store=vault,
+            bearer=bearer,
+            bearer_path=config.gateway.api_key.vault,
+            keys=config.managed,
+            titles=config.titles,
+            timing=config.timing,
+            state_path=config.vault.state_path,
+            concurrency=config.gateway.max_concurrency,
+            policy=policy,
+            stopping=stopping,
+        )
+    finally:
+        gateway.close()
+        vault.close()
+
+
+def _connection(config: Config) -> Connection:
+    vault = config.vault
+    return Connection(
+        address=vault.address,
+        namespace=vault.namespace,
+        verify=False if vault.tls_skip_verify else vault.ca_cert or True,
+        client_cert=(vault.client_cert, vault.client_key) if vault.client_cert and vault.client_key else None,
+        timeout=vault.timeout,
+        concurrency=config.gateway.max_concurrency,
+    )
+
+
+def _sources(config: Config, store: Store, environ: Mapping[str, str]) -> list[Source]:
+    """In the order of the config: Vault, then a file, then the environment."""
+    sources, names = [], config.gateway.api_key
+    if path := names.vault:
+        field = next((key.field for key in config.managed if key.path == path), "api_key")
+        sources.append(lambda: _from_vault(store, path, field))
+    if file := names.file:
+        sources.append(lambda: _from_file(Path(file)))
+    if variable := names.env:
+        sources.append(lambda: usable(environ.get(variable, "")))
+    return sources
+
+
+def _from_vault(store: Store, path: str, field: str) -> Secret | None:
+    return usable(read_plaintext(store.read(path).data, field) or "")
+
+
+def _from_file(path: Path) -> Secret | None:
+    try:
+        return usable(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise Rejected(f"gateway.api_key.file {path}: {why}", cure="make it readable for this user") from None

@@ -1,0 +1,71 @@
+"""A KV v2 mount in memory, behind the same port as Vault. `test_store.py` holds the two to one contract."""
+
+import json
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from rotator.errors import Conflict
+from rotator.model import Retained, Version
+
+
+@dataclass
+class MemoryStore:
+    """`versions[path][n - 1]` is version n: its data as JSON, or None when it was deleted or destroyed."""
+
+    versions: dict[str, list[str | None]] = field(default_factory=dict)
+    max_versions: int = 10
+    ttl: timedelta | None = None
+    missing: dict[str, str] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def read(self, path: str, version: int | None = None, *, once: bool = False) -> Version:
+        self.calls.append(f"read {path}")
+        kept = self.versions.get(path, [])
+        number = len(kept) if version is None else version
+        if not self._oldest(kept) <= number <= len(kept):
+            return Version(0, None)
+        data = kept[number - 1]
+        return Version(number, None if data is None else json.loads(data))
+
+    def retained(self, path: str) -> Retained:
+        self.calls.append(f"retained {path}")
+        kept = self.versions.get(path, [])
+        oldest = self._oldest(kept)
+        readable = {number for number in range(oldest, len(kept) + 1) if kept[number - 1] is not None}
+        return Retained(oldest, frozenset(readable), len(kept))
+
+    def write(self, path: str, data: Mapping[str, Any], *, cas: int) -> int:
+        self.calls.append(f"write {path}")
+        with self.lock:
+            kept = self.versions.setdefault(path, [])
+            if len(kept) != cas:
+                raise Conflict("check-and-set parameter did not match the current version")
+            kept.append(json.dumps(data))
+            return len(kept)
+
+    def check_mount(self) -> None:
+        self.calls.append("check_mount")
+
+    def missing_capabilities(self, paths: Iterable[str]) -> Mapping[str, str]:
+        self.calls.append("capabilities")
+        return {path: self.missing[path] for path in paths if path in self.missing}
+
+    def token_ttl(self) -> timedelta | None:
+        self.calls.append("token_ttl")
+        return self.ttl
+
+    def delete(self, path: str, *numbers: int) -> None:
+        """A person's hand: delete versions, the latest one by default."""
+        for number in numbers or (len(self.versions[path]),):
+            self.versions[path][number - 1] = None
+
+    def put(self, path: str, data: Mapping[str, Any]) -> None:
+        """A person's hand: write without check-and-set."""
+        self.versions.setdefault(path, []).append(json.dumps(data))
+
+    def _oldest(self, kept: list[str | None]) -> int:
+        return max(1, len(kept) - self.max_versions + 1)

@@ -1,0 +1,139 @@
+import json
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rotator.bookkeeping import (
+    NonsenseError,
+    Rotation,
+    could_be,
+    format_time,
+    parse_time,
+    read_plaintext,
+    read_rotation,
+    rotation_or_none,
+)
+from rotator.model import Key
+from tests.facts import DAY, at, block, key, plaintext, secret
+
+TIMES = st.datetimes(datetime(2000, 1, 1), datetime(2999, 1, 1), timezones=st.just(UTC)).map(
+    lambda time: time.replace(microsecond=0)
+)
+IDS = st.integers(1, 10**15)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def test_the_block_is_written_as_the_layout_says() -> None:
+    created = datetime(2026, 11, 21, 9, 50, tzinfo=UTC)
+    stored = created + timedelta(seconds=1)
+    rotation = Rotation(13, "Backend [x]", created, stored, {12: stored})
+    assert rotation.beside({"api_key": "p", "endpoint": "https://x"}) == {
+        "api_key": "p",
+        "endpoint": "https://x",
+        "rotation": {
+            "key_id": 13,
+            "title": "Backend [x]",
+            "created_at": "2026-11-21T09:50:00.000Z",
+            "rotated_at": "2026-11-21T09:50:01Z",
+            "superseded": {"12": "2026-11-21T09:50:01Z"},
+        },
+    }
+
+
+@given(
+    st.builds(Rotation, IDS, st.text(), TIMES, TIMES, st.dictionaries(IDS, TIMES)),
+    st.dictionaries(st.text(), JSON),
+)
+def test_what_is_written_reads_back_and_the_rest_is_kept(
+    rotation: Rotation, others: dict[str, object]
+) -> None:
+    data = json.loads(json.dumps(rotation.beside(others)))
+    if rotation.key_id not in rotation.superseded:
+        assert read_rotation(data) == rotation
+    others.pop("rotation", None)
+    data.pop("rotation")
+    assert data == others
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (None, "`rotation` is not an object"),
+        ([1], "`rotation` is not an object"),
+        ({"key_id": "x"}, "an id is not a positive integer"),
+        ({"key_id": True}, "an id is not a positive integer"),
+        ({"key_id": -1}, "an id is not a positive integer"),
+        ({"key_id": 1.5}, "an id is not a positive integer"),
+        ({"key_id": 10**30}, "an id is not a positive integer"),
+        ({"key_id": None}, "an id is not a positive integer"),
+        ({"title": 5}, "`title` is not a string"),
+        ({"created_at": "yesterday"}, "`created_at` is not an ISO 8601 time"),
+        ({"rotated_at": 5}, "`rotated_at` is not an ISO 8601 time"),
+        ({"rotated_at": "2026-11-21T09:50:00"}, "`rotated_at` is not an ISO 8601 time"),
+        ({"rotated_at": "0001-01-01T00:00:00+23:59"}, "`rotated_at` is not an ISO 8601 time"),
+        ({"superseded": []}, "`superseded` is not an object"),
+        ({"superseded": {"x": "2026-11-21T09:50:00Z"}}, "an id is not a positive integer"),
+        ({"superseded": {"5": None}}, "`superseded` is not an ISO 8601 time"),
+        ({"superseded": {"2": "2026-11-21T09:50:00Z"}}, "`superseded` names the current key"),
+    ],
+)
+def test_nonsense_is_named_without_its_values(change: object, fault: str) -> None:
+    data = secret(block(2))
+    data["rotation"] = {**data["rotation"], **change} if isinstance(change, dict) else change
+    with pytest.raises(NonsenseError, match=fault) as raised:
+        read_rotation(data)
+    assert "yesterday" not in str(raised.value)
+    assert rotation_or_none(data) is None
+
+
+@given(JSON)
+def test_any_block_reads_or_is_nonsense(value: object) -> None:
+    rotation_or_none({"rotation": value})
+
+
+def test_a_secret_without_a_block() -> None:
+    assert read_rotation({"api_key": "x"}) is None
+    assert rotation_or_none(None) is None
+
+
+@pytest.mark.parametrize(
+    "data", [None, {}, {"api_key": ""}, {"api_key": None}, {"api_key": 5}, {"other": "x"}]
+)
+def test_no_plaintext(data: dict[str, object] | None) -> None:
+    assert read_plaintext(data, "api_key") is None
+
+
+@pytest.mark.parametrize(
+    ("preview", "fits"),
+    [
+        ("sk-0002...0002", True),
+        ("sk-0002…0002", True),
+        ("sk-0002********0002", True),
+        ("sk-0003...0002", False),
+        ("sk-0002...0003", False),
+        (plaintext(2)[:25] + "..." + plaintext(2)[25:], False),
+        ("...", None),
+        ("sk-...002", None),
+        ("sk-0002", None),
+        ("", None),
+    ],
+)
+def test_previews(preview: str, fits: bool | None) -> None:
+    assert could_be(Key(2, "", "created", DAY, preview), plaintext(2)) is fits
+
+
+def test_previews_of_the_contract_tell_keys_apart() -> None:
+    assert could_be(key(2), plaintext(2))
+    assert could_be(key(3), plaintext(2)) is False
+
+
+def test_times_are_written_in_utc_and_read_from_any_offset() -> None:
+    berlin = timezone(timedelta(hours=1))
+    assert format_time(datetime(2026, 11, 1, 1, tzinfo=berlin)) == "2026-11-01T00:00:00Z"
+    assert parse_time("2026-11-01T01:00:00+01:00") == at(0)

@@ -1,0 +1,94 @@
+import base64
+import copy
+import json
+import pickle
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rotator.redaction import MARK, Secret, forget, redact
+
+KEY = "sk-0123456789abcdef0123456789abcdef0123456789abcdef"
+TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=30)
+
+
+@pytest.fixture(autouse=True)
+def _empty_net() -> Iterator[None]:
+    forget()
+    yield
+    forget()
+
+
+def test_a_secret_does_not_print() -> None:
+    secret = Secret(KEY)
+    shown = [repr(secret), str(secret), f"{secret}", f"{secret!r:>60}", str([secret]), str({"a": secret})]
+    assert not any("0123" in text for text in shown)
+    assert secret.reveal() == KEY
+
+
+def test_a_secret_is_not_written_down() -> None:
+    for write in (pickle.dumps, json.dumps, copy.deepcopy):
+        with pytest.raises(TypeError):
+            write(Secret(KEY))  # type: ignore[operator]
+
+
+def test_secrets_compare_by_value() -> None:
+    assert Secret(KEY) == Secret(KEY)
+    assert hash(Secret(KEY)) == hash(Secret(KEY))
+    assert Secret(KEY) != Secret(KEY[:-1])
+    assert Secret(KEY) != KEY
+    assert not Secret("")
+
+
+@pytest.mark.parametrize("part", [KEY, KEY[:20], KEY[-20:], KEY[7:27], f"x{KEY}y", KEY.upper()[:0] + KEY[3:]])
+def test_a_secret_and_any_twenty_characters_of_it_are_found(part: str) -> None:
+    Secret(KEY)
+    assert redact(f'{{"a": "{part}", "b": 1}}') == f'{{"a": "{MARK}", "b": 1}}'
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, len(KEY) - 20), TEXTS, TEXTS)
+def test_no_run_of_twenty_characters_survives(start: int, before: str, after: str) -> None:
+    Secret(KEY)
+    shown = redact(before + KEY[start : start + 20] + after)
+    assert not any(KEY[at : at + 20] in shown for at in range(len(KEY) - 19))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(TEXTS, TEXTS)
+def test_base64_is_found_wherever_the_secret_begins(before: str, after: str) -> None:
+    Secret(KEY)
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        core = encode(KEY.encode()).decode()[:60]
+        assert core not in redact(encode((before + KEY + after).encode()).decode())
+        assert MARK in redact(encode((before + KEY + after).encode()).decode())
+
+
+@pytest.mark.parametrize("value", ['pass "word" with\tall/sorts+of?characters', "pässwörter-sind-ünsicher"])
+def test_escaped_forms_are_found(value: str) -> None:
+    Secret(value)
+    for form in (value, quote(value, safe=""), json.dumps(value)):
+        assert value[:12] not in redact(form)
+        assert MARK in redact(form)
+
+
+def test_a_short_secret_is_found_as_a_word() -> None:
+    Secret("root")
+    assert redact("token=root, user rooted") == f"token={MARK}, user rooted"
+
+
+def test_what_is_no_secret_is_kept() -> None:
+    Secret(KEY)
+    title = "Production backend [2026-11-21T09:50:00Z 3f9a2c-7d01be42]"
+    text = f'GET /keys 200 req_01HQ9M7J7X9P7Y8T6W5V4U3S2R "{title}"'
+    assert redact(text) == text
+    assert redact("sk-0123...cdef") == "sk-0123...cdef"
+
+
+def test_two_secrets_on_one_line() -> None:
+    Secret(KEY)
+    Secret("s.zYxWvUtSrQpOnMlKjIhGfE")
+    assert redact(f"{KEY} s.zYxWvUtSrQpOnMlKjIhGfE {KEY}") == f"{MARK} {MARK} {MARK}"

@@ -1,0 +1,97 @@
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rotator.titles import (
+    DEFAULT_TEMPLATE,
+    Title,
+    TitleTemplate,
+    new_installation,
+    new_nonce,
+    valid_installation,
+    valid_name,
+)
+
+NOW = datetime(2026, 11, 21, 9, 50, tzinfo=UTC)
+NAMES = st.from_regex(r"[A-Za-z0-9 ._/-]{1,64}", fullmatch=True).filter(valid_name)
+TEMPLATES = st.sampled_from(
+    [
+        DEFAULT_TEMPLATE,
+        "{name}:{installation}{nonce}",
+        "{installation}-{nonce}: {name}",
+        "rotator({name}) {stamp} {nonce}/{installation}",
+        "{nonce}{stamp}{installation} [{name}]",
+    ]
+)
+HEX = "0123456789abcdef"
+
+
+def test_the_default_is_the_convention() -> None:
+    title = TitleTemplate().render("Production backend", now=NOW, installation="3f9a2c", nonce="7d01be42")
+    assert title == "Production backend [2026-11-21T09:50:00Z 3f9a2c-7d01be42]"
+
+
+@given(
+    TEMPLATES,
+    NAMES,
+    st.datetimes(datetime(2000, 1, 1), datetime(2999, 1, 1)),
+    st.text(HEX, min_size=14, max_size=14),
+)
+def test_what_is_rendered_parses_back(template: str, name: str, now: datetime, digits: str) -> None:
+    titles = TitleTemplate(template)
+    installation, nonce = digits[:6], digits[6:]
+    rendered = titles.render(name, now=now.replace(tzinfo=UTC), installation=installation, nonce=nonce)
+    assert titles.parse(rendered) == Title(name, installation, nonce)
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Production backend",
+        "Production backend [2026-11-21T09:50:00Z 3f9a2c-7d01be42",
+        "Production backend [2026-11-21T09:50:00Z 3f9a2c-7d01be42] ",
+        "Production backend [2026-11-21T09:50:00Z 3f9a2c-7d01be42]\n",
+        " [2026-11-21T09:50:00Z 3f9a2c-7d01be42]",
+        "Production backend [2026-11-21 09:50:00 3f9a2c-7d01be42]",
+        "Production backend [2026-11-21T09:50:00Z 3F9A2C-7d01be42]",
+        "a" * 65 + " [2026-11-21T09:50:00Z 3f9a2c-7d01be42]",
+        "Prod [x] [2026-11-21T09:50:00Z 3f9a2c-7d01be42]",
+        "Production backend [２０２６-11-21T09:50:00Z 3f9a2c-7d01be42]",
+    ],
+)
+def test_what_only_looks_like_a_title_of_ours_does_not_parse(title: str) -> None:
+    assert TitleTemplate().parse(title) is None
+
+
+@pytest.mark.parametrize(
+    ("template", "fault"),
+    [
+        ("{name} [{nonce}]", "{installation} missing"),
+        ("x", "{name}, {installation}, {nonce} missing"),
+        ("{name} [{installation}-{nonce}-{when}]", "{when} is no placeholder"),
+        ("{name} [{installation}-{nonce}-{nonce}]", "{nonce} stands twice"),
+        ("{name} {installation}-{nonce}", "must stand at an edge"),
+        ("[{installation}] {nonce} {name}", "must stand at an edge"),
+        ("a{name}[{installation}{nonce}]", "must stand at an edge"),
+        ("{name}{installation}{nonce}", "must stand at an edge"),
+        ("{name} [{installation}-{nonce}] ", "begin or end with a space"),
+        ("{name} „{installation}-{nonce}“", "printable ASCII"),
+    ],
+)
+def test_a_template_that_would_not_parse_back_is_refused(template: str, fault: str) -> None:
+    with pytest.raises(ValueError, match="^" + fault.replace("{", r"\{") + "|" + fault.replace("{", r"\{")):
+        TitleTemplate(template)
+
+
+def test_new_parts_are_of_the_convention_and_new() -> None:
+    assert valid_installation(new_installation())
+    assert len({new_nonce() for _ in range(100)}) == 100
+    assert not valid_installation("3F9A2C")
+    assert not valid_installation(123456)
+
+
+@pytest.mark.parametrize("name", ["", " a", "a ", "a[b", "ü", "a" * 65, "a\n"])
+def test_names_outside_the_convention(name: str) -> None:
+    assert not valid_name(name)
