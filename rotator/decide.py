@@ -70,7 +70,7 @@ class Facts:
     traces: Mapping[int, Trace]
     """What became of the keys of the family that the secret does not name."""
     protected: frozenset[int]
-    """Keys that are the bearer, or current in the secret of another managed key."""
+    """Keys that are the bearer, current in the secret of another managed key, or of its family."""
     forced: bool
     """The operator said `--rotate-now`."""
 
@@ -232,11 +232,7 @@ def _revocations(
         if not _is_live(facts, id_) or since + facts.key.grace_period > facts.now:
             continue
         if id_ in facts.protected:
-            left.append(
-                f"key {id_} is superseded, but in use elsewhere: the bearer, or current in another secret"
-            )
-        elif facts.current is None:
-            left.append(f"key {id_} is superseded, but nothing has taken its place yet")
+            left.append(f"key {id_} is superseded, but is the bearer or in use by another managed key")
         elif id_ in ours or facts.key.revoke_adopted:
             revocations.append(Revocation(id_, Victim.SUPERSEDED, since))
         else:

@@ -59,7 +59,8 @@ def observe(account: Account, *, forced: bool, dry_run: bool) -> Observation:
             raise version
         current, family = currents[key.name], families[key.name]
         unnamed = suspects(current, family)
-        others = {other.key_id for name, other in currents.items() if other and name != key.name}
+        others = {other.key_id or 0 for name, other in currents.items() if other and name != key.name}
+        others |= {theirs.id for name, keys in families.items() if name != key.name for theirs in keys}
         return Facts(
             key=key,
             timing=account.timing,
@@ -70,7 +71,7 @@ def observe(account: Account, *, forced: bool, dry_run: bool) -> Observation:
             current=current,
             refused=_is_refused(account, key, version, current, listed),
             traces=trace(unnamed, _history(account, key, version), key.field) if unnamed else {},
-            protected=frozenset(in_use | {id_ for id_ in others if id_}),
+            protected=frozenset(in_use | others),
             forced=forced,
         )
 

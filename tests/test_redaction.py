@@ -32,7 +32,7 @@ def test_a_secret_does_not_print() -> None:
 def test_a_secret_is_not_written_down() -> None:
     for write in (pickle.dumps, json.dumps, copy.deepcopy):
         with pytest.raises(TypeError):
-            write(Secret(KEY))  # type: ignore[operator]
+            write(Secret(KEY))
 
 
 def test_secrets_compare_by_value() -> None:

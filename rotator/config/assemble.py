@@ -72,7 +72,9 @@ def _clock_faults(sound: Sound) -> Iterator[Fault]:
     if clocks := sound.fields(Clocks):
         least = max(2 * clocks.store_deadline, clocks.in_flight)
         if clocks.orphan_after < least:
-            text = f"is shorter than twice store_deadline or in_flight; write at least {durations.show(least)}"
+            text = (
+                f"is shorter than twice store_deadline or in_flight; write at least {durations.show(least)}"
+            )
             yield ("orphan_after",), text
 
 

@@ -134,8 +134,9 @@ def _variable(path: Path) -> str:
 
 def _suggestion(name: str) -> str:
     index = next(iter(re.findall(r"__([0-9]{1,5})", name)), "0")
-    close = closest(name.upper(), [_variable(path) for path in every_path(int(index))])
-    return f"did you mean {close}?" if close else "unset it"
+    known = [_variable(path).removeprefix(PREFIX) for path in every_path(int(index))]
+    close = closest(name.upper().removeprefix(PREFIX), known)
+    return f"did you mean {PREFIX}{close}?" if close else "unset it"
 
 
 def _echo(name: str) -> str:

@@ -270,14 +270,14 @@ class Clocks(Block):
 class File(Clocks):
     """The config of the rotator: one file for one account."""
 
-    gateway: Gateway = Field(default=Gateway(), description="The gateway whose keys are rotated.")
+    gateway: Gateway = Field(default_factory=Gateway, description="Where keys are made and revoked.")
     vault: Vault = Field(description="The Vault in which the plaintexts are stored.")
-    schedule: Passes = Field(default=Passes(), description="When the long-running mode makes a pass.")
+    schedule: Passes = Field(default_factory=Passes, description="When the long-running mode makes a pass.")
     title_template: Annotated[str, AfterValidator(texts.title_template)] = Field(
         default=DEFAULT_TEMPLATE,
         description="Titles of keys at the gateway: with {name}, {installation} and {nonce}, maybe {stamp}.",
     )
     defaults: Defaults = Field(
-        default=Defaults(), description="What every key has that does not say otherwise."
+        default_factory=Defaults, description="What every key has that does not say otherwise."
     )
     keys: list[Entry] = Field(min_length=1, max_length=MAX_KEYS, description="The managed keys.")

@@ -82,6 +82,10 @@ def existing_file(text: str) -> str:
 
 def title_template(text: str) -> str:
     """Check that titles parse back, and that the longest of them is one the gateway can hold."""
+    if not all(re.fullmatch(r"[a-z]{1,20}", name) for name in re.findall(r"\{([^{}]*)\}", text)):
+        raise ValueError(
+            "has braces around what is no placeholder; write {name}, {installation}, {nonce}, {stamp}"
+        )
     longest = titles.TitleTemplate(text).render(
         "n" * 64, now=datetime(2027, 1, 1, tzinfo=UTC), installation="0" * 6, nonce="0" * 8
     )

@@ -46,15 +46,19 @@ class Sound:
 
     def __init__(self, values: Mapping[str, Any], faults: Iterable[Fault]) -> None:
         self._values = values
-        self._faulty = {path[:end] for path, _ in faults for end in range(1, len(path) + 1)}
+        self._faults = {path for path, _ in faults}
+        self._faulty = {path[:end] for path in self._faults for end in range(1, len(path) + 1)}
 
     def text(self, *path: str | int) -> str | None:
         value = None if path in self._faulty else _at(self._values, path)
         return value if isinstance(value, str) else None
 
     def block(self, kind: type[B], *path: str | int) -> B | None:
-        """Return the block at `path`, with its defaults; None where it, or a field of it, is faulty."""
-        if path in self._faulty:
+        """Return the block at `path`, with its defaults; None where it, or a field of it, is faulty.
+
+        A list that is itself at fault may not have been looked into, so its blocks are not sound either.
+        """
+        if path in self._faulty or any(path[:end] in self._faults for end in range(len(path))):
             return None
         return kind.model_validate(_at(self._values, path) or {})
 

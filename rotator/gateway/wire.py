@@ -161,7 +161,7 @@ def validated(model: type[_Row], answer: Answer) -> _Row:
 def _parse(content: bytes) -> tuple[dict[str, Any], str | None]:
     """Return the envelope, or an empty one and what is wrong with it."""
     try:
-        envelope = json.loads(content)
+        envelope = json.loads(content.decode())
     except (ValueError, RecursionError):
         return {}, "the body is not JSON"
     if not isinstance(envelope, dict):

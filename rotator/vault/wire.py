@@ -120,6 +120,6 @@ def capabilities_of(answer: Answer, path: str) -> set[str]:
 
 def _parse(content: bytes) -> Any:
     try:
-        return json.loads(content) if content else {}
+        return json.loads(content.decode()) if content else {}
     except (ValueError, RecursionError):
         return None

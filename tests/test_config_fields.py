@@ -1,0 +1,258 @@
+"""Each field's bounds, each rule that joins fields, and that no fault repeats a value."""
+
+from pathlib import Path
+
+import pytest
+
+from rotator.config import Config, load
+from rotator.errors import ConfigError
+
+TOKEN = {"VAULT_TOKEN": "hvs.test-token-of-nobody"}
+PASTED = "sk-0123456789abcdef0123456789abcdef"
+VAULT = "vault: {address: https://vault.example.com}\n"
+KEYS = "keys: [{name: One, path: one}]\n"
+
+
+def config(tmp_path: Path, text: str) -> Config:
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    return load(path, TOKEN)
+
+
+def faults(tmp_path: Path, text: str) -> list[str]:
+    """The faults, each without file, line and column."""
+    with pytest.raises(ConfigError) as refused:
+        config(tmp_path, text)
+    return [fault.partition(" ")[2] for fault in refused.value.faults]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://gateway.example.com/api/v1/",
+        "HTTPS://gateway.example.com:8443",
+        "https://[2001:db8::1]:8443/api",
+        "http://localhost:8210/api/v1",
+        "http://127.0.0.1:8210",
+        "http://127.8.9.10",
+        "http://[::1]:8210",
+    ],
+)
+def test_urls(tmp_path: Path, url: str) -> None:
+    loaded = config(tmp_path, f"gateway: {{url: '{url}'}}\nvault: {{address: '{url}'}}\n{KEYS}")
+    assert loaded.gateway.url == loaded.vault.address == url.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    ("url", "wrong"),
+    [
+        ("http://gateway.example.com", "unencrypted"),
+        ("http://127.0.0.1.example.com", "unencrypted"),
+        ("http://localhost.example.com", "unencrypted"),
+        ("http://10.0.0.1", "unencrypted"),
+        ("http://127.1", "unencrypted"),
+        ("http://999.0.0.1", "unencrypted"),
+        ("https://user:word@gateway.example.com", "a user"),
+        ("https://gateway.example.com/?a=b", "a query"),
+        ("https://gateway.example.com/?", "a query"),
+        ("https://gateway.example.com#a", "a fragment"),
+        ("ftp://gateway.example.com", "is no URL"),
+        ("gateway.example.com", "is no URL"),
+        ("https://", "is no URL"),
+        ("https://a:99999", "is no URL"),
+        ("https://[a", "is no URL"),
+        ("https://gate way", "is no URL"),
+        ("https://gateway.example.com\\@evil", "is no URL"),
+        ("https://gätewäy.example.com", "is no URL"),
+    ],
+)
+def test_urls_that_are_refused(tmp_path: Path, url: str, wrong: str) -> None:
+    found = faults(tmp_path, f"gateway: {{url: '{url}'}}\nvault: {{address: '{url}'}}\n{KEYS}")
+    assert [fault.partition(":")[0] for fault in found] == ["gateway.url", "vault.address"]
+    assert all(wrong in fault for fault in found)
+
+
+def test_http_to_another_vault_needs_the_named_option(tmp_path: Path) -> None:
+    text = "vault: {address: http://vault.internal:8200, allow_http: true}\n" + KEYS
+    assert config(tmp_path, text).vault.address == "http://vault.internal:8200"
+    assert "unencrypted" in faults(tmp_path, text.replace("true", "false"))[0]
+    assert len(faults(tmp_path, text.replace("true", "12"))) == 2
+
+
+def test_paths_lose_the_slashes_at_their_edges(tmp_path: Path) -> None:
+    text = (
+        "vault: {address: https://v.example.com, mount: /kv/, namespace: a/b/, state_path: /s/i}\n"
+        "gateway: {api_key: {vault: /bearer/, file: /run/secrets/key, env: A_KEY}}\n"
+        "keys: [{name: One, path: /one/two/}]\n"
+    )
+    loaded = config(tmp_path, text)
+    assert (loaded.vault.mount, loaded.vault.namespace, loaded.vault.state_path) == ("kv", "a/b", "s/i")
+    assert loaded.gateway.api_key.vault == "bearer"
+    assert loaded.gateway.api_key.file == "/run/secrets/key"
+    assert loaded.managed[0].path == "one/two"
+
+
+@pytest.mark.parametrize(
+    "path", ["", "/", "a//b", "a/../b", ".", "a/ b", "a?b", "a#b", "a%2fb", "a*", "x" * 513]
+)
+def test_paths_that_are_refused(tmp_path: Path, path: str) -> None:
+    (fault,) = faults(tmp_path, VAULT + f"keys: [{{name: One, path: '{path}'}}]")
+    assert fault.startswith("keys[0].path: ")
+    assert "; write" in fault
+
+
+def block(text: str) -> str:
+    """A config with `text` in place of, or beside, the least that is needed."""
+    needed = {"vault:": VAULT, "keys:": KEYS}
+    return text + "\n" + "".join(lines for name, lines in needed.items() if not text.startswith(name))
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "cure"),
+    [
+        ("gateway: {max_concurrency: 0}", "gateway.max_concurrency", "at least 1"),
+        ("gateway: {max_concurrency: 65}", "gateway.max_concurrency", "at most 64"),
+        ("gateway: {max_concurrency: '8'}", "gateway.max_concurrency", "without quotes"),
+        ("gateway: {max_concurrency: 1.0}", "gateway.max_concurrency", "without a fraction"),
+        ("gateway: {max_concurrency: true}", "gateway.max_concurrency", "whole number"),
+        ("gateway: {timeout: 0}", "gateway.timeout", "at least 1s"),
+        ("gateway: {timeout: ~}", "gateway.timeout", "is not a duration"),
+        ("gateway: {api_key: {}}", "gateway.api_key", "at least one of vault, file, env"),
+        ("gateway: {api_key: {vault: ~}}", "gateway.api_key", "at least one of vault, file, env"),
+        ("gateway: {api_key: {env: A-B}}", "gateway.api_key.env", "never the key itself"),
+        ("gateway: {api_key: {file: ''}}", "gateway.api_key.file", "write a path"),
+        ("gateway:", "gateway", "must be a block"),
+        ("vault: {mount: secret}", "vault.address", "set VAULT_ADDR"),
+        ("vault: {address: https://v, mount: 5}", "vault.mount", "quote it"),
+        ("vault: {address: https://v, tls_skip_verify: 'no'}", "vault.tls_skip_verify", "true or false"),
+        ("vault: {address: https://v, auth: {method: approle}}", "vault.auth.method", "write 'token'"),
+        ("vault: {address: https://v, auth: token}", "vault.auth", "must be a block"),
+        ("vault: {address: https://v, auth: {token: hvs.x}}", "vault.auth.token", "set VAULT_TOKEN"),
+        ("vault: {address: https://v, ca_cert: /nowhere.pem}", "vault.ca_cert", "mount the file"),
+        ("vault: {address: https://v, client_cert: /dev/null/x}", "vault.client_cert", "mount the file"),
+        ("schedule: {every: 5m, cron: '* * * * *'}", "schedule", "keep one kind"),
+        ("schedule: {jitter: 5m, cron: '* * * * *'}", "schedule", "keep one kind"),
+        ("schedule: {timezone: UTC}", "schedule", "write `cron`"),
+        ("schedule: {every: 10s}", "schedule", "shorter `jitter`"),
+        ("schedule: {cron: '* * *'}", "schedule.cron", "five fields"),
+        ("schedule: {cron: '* * * * *', timezone: Nowhere}", "schedule.timezone", "Europe/Berlin"),
+        ("title_template: '{name}'", "title_template", "{installation}"),
+        (f"title_template: '{{name}} [{{installation}}-{{nonce}}] {'x' * 180}'", "title_template", "shorten"),
+        ("title_template: '{name} [{installation}-{nonce}] {Name}'", "title_template", "write {name}"),
+        ("verify_deadline: soon", "verify_deadline", "is not a duration"),
+        ("in_flight: 20m", "orphan_after", "at least 20m"),
+        ("store_deadline: 8m", "orphan_after", "at least 16m"),
+        ("orphan_after: 9m", "orphan_after", "at least 10m"),
+        ("defaults: {field: rotation}", "defaults.field", "holds the bookkeeping"),
+        ("defaults: {field: a b}", "defaults.field", "1 to 128 letters"),
+        ("defaults: {field: ~}", "defaults.field", "quote it"),
+        ("defaults: {rotation_period: 4000d}", "defaults.rotation_period", "at most 3650d"),
+        ("defaults: {rotation_period: 1h, rotation_schedule: 0 3 * * *}", "defaults", "keep one"),
+        ("defaults: {rotation_period: 12h}", "defaults.grace_period", "write at most 12h"),
+        ("defaults: {grace_period: 31d}", "defaults.grace_period", "write at most 30d"),
+        ("defaults: {timezone: UTC}", "defaults.timezone", "remove it"),
+        ("defaults: {rotation_window: 1h}", "defaults.rotation_window", "remove it"),
+        ("keys: []", "keys", "at least 1"),
+        ("keys:", "keys", "must be a list"),
+        ("keys: [{path: one}]", "keys[0].name", "is missing"),
+        ("keys: [{name: 12, path: one}]", "keys[0].name", "quote it"),
+        ("keys: [{name: ' One', path: one}]", "keys[0].name", "1 to 64 letters"),
+        ("keys: [{name: One, path: rotator/installation/}]", "keys[0].path", "vault.state_path"),
+        ("keys: [{name: A, path: a}, {name: A, path: b}]", "keys[1].name", "keys[0]"),
+        ("keys: [{name: A, path: a}, {name: B, path: /a}]", "keys[1].path", "keys[0]"),
+        ("keys: [{name: A, path: a, timezone: UTC}]", "keys[0].timezone", "write rotation_schedule"),
+        ("keys: [{name: A, path: a, rotation_window: 1h}]", "keys[0].rotation_window", "rotation_schedule"),
+        ("keys: [{name: A, path: a, rotation_period: 1h}]", "keys[0].grace_period", "write at most 1h"),
+        ("keys: [{name: A, path: a, rotation_schedule: '0 * * * *'}]", "keys[0].grace_period", "at most 1h"),
+        ("keys: [{name: A, path: a, grace_period: 40d}]", "keys[0].grace_period", "at most 30d"),
+        ("keys: [{name: A, path: a, graze_period: 1h}]", "keys[0].graze_period", "`grace_period`"),
+        ("keys: [{name: A, path: a, zzz: 1h}]", "keys[0].zzz", "there are rotation_period, "),
+        ("nonsense: 1", "nonsense", "there are in_flight, "),
+    ],
+)
+def test_a_fault_names_its_place_and_its_cure(tmp_path: Path, text: str, place: str, cure: str) -> None:
+    (fault,) = faults(tmp_path, block(text))
+    assert fault.startswith(f"{place}: ")
+    assert cure in fault
+
+
+def test_a_certificate_needs_its_key(tmp_path: Path) -> None:
+    pem = tmp_path / "a.pem"
+    pem.write_text("")
+    for field in ("client_cert", "client_key"):
+        (fault,) = faults(tmp_path, f"vault: {{address: https://v, {field}: '{pem}'}}\n{KEYS}")
+        assert fault == "vault: has one of client_cert and client_key; write both or neither"
+
+
+def test_too_many_keys(tmp_path: Path) -> None:
+    fault = faults(tmp_path, f"{VAULT}keys: [5{', 5' * 10_000}]")[0]
+    assert fault.startswith("keys: is too long; write at most 10000 items")
+
+
+def test_what_two_keys_inherit_is_one_fault(tmp_path: Path) -> None:
+    text = "defaults: {grace_period: 31d}\nkeys: [{name: A, path: a}, {name: B, path: b}]\n"
+    assert len(faults(tmp_path, VAULT + text)) == 1
+
+
+def test_null_is_as_if_left_out(tmp_path: Path) -> None:
+    text = "keys: [{name: A, path: a, rotation_period: ~, timezone: ~, grace_period: ~, field: ~}]"
+    assert (
+        config(tmp_path, VAULT + text).managed
+        == config(tmp_path, VAULT + "keys: [{name: A, path: a}]").managed
+    )
+
+
+def test_bounds_that_still_hold(tmp_path: Path) -> None:
+    text = (
+        "in_flight: 15m\norphan_after: 15m\nstore_deadline: 7m\n"
+        "schedule: {every: 10s, jitter: 0}\ngateway: {max_concurrency: 64}\n"
+        "defaults: {timezone: UTC, grace_period: 1s}\n"
+        "keys:\n- {name: A, path: a, rotation_period: 24h, grace_period: 24h}\n"
+        "- {name: a, path: A, rotation_schedule: 0 3 * * *}\n"
+    )
+    assert [key.name for key in config(tmp_path, VAULT + text).managed] == ["A", "a"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"gateway: {{api_key: {PASTED}}}",
+        f"gateway: {{api_key: {{env: {PASTED}}}}}",
+        f"gateway: {{api_key: {{{PASTED}: 1}}}}",
+        f"gateway: {{api_key: {{file: '{PASTED}\\', env: {PASTED}}}}}",
+        f"gateway: {{url: 'https://{PASTED}@gateway.example.com'}}",
+        f"gateway: {{max_concurrency: {PASTED}, timeout: {PASTED}, {PASTED}: 1}}",
+        f"vault: {{address: {PASTED}, mount: '{PASTED}?', tls_skip_verify: {PASTED}}}",
+        f"vault: {{address: https://v, auth: {{method: {PASTED}, token: {PASTED}}}, ca_cert: {PASTED}}}",
+        f"vault: {{address: https://v, auth: {PASTED}, namespace: '{PASTED}*'}}",
+        f"schedule: {{cron: {PASTED}, timezone: {PASTED}}}",
+        f"schedule: {{cron: '{PASTED} * * * *'}}",
+        f"title_template: {PASTED}",
+        f"title_template: '{{{PASTED}}}'",
+        f"defaults: {{field: '{PASTED}!', revoke_adopted: {PASTED}}}",
+        f"keys: {PASTED}",
+        f"keys: [{{name: '{PASTED}!', path: '{PASTED}#'}}]",
+        f"keys: [{{name: {PASTED}, path: {PASTED}, grace_period: 90d}}]",
+        f"keys: [{{name: {PASTED}, path: {PASTED}}}, {{name: {PASTED}, path: {PASTED}}}]",
+        f"{PASTED}: 1\n{PASTED}: 2",
+        f"[{PASTED}",
+        f"'{PASTED}",
+        f"*{PASTED}",
+        f"!{PASTED} a",
+        PASTED,
+    ],
+)
+def test_no_fault_repeats_a_value(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(block(text))
+    with pytest.raises(ConfigError) as refused:
+        load(path, TOKEN)
+    assert PASTED not in str(refused.value)
+    assert PASTED not in repr(refused.getrepr(style="long", showlocals=False, chain=True).reprcrash)
+
+
+def test_the_token_is_not_shown(tmp_path: Path) -> None:
+    loaded = config(tmp_path, VAULT + KEYS)
+    assert loaded.vault.auth.token.reveal() == TOKEN["VAULT_TOKEN"]
+    for shown in (repr(loaded), str(loaded), str(loaded.vault.model_dump())):
+        assert TOKEN["VAULT_TOKEN"] not in shown

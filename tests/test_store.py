@@ -1,0 +1,130 @@
+"""One contract for the store in memory and for the real server: what holds here, the pass may rely on."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from rotator.errors import Conflict
+from rotator.model import Retained, Version
+from rotator.redaction import Secret
+from rotator.sandbox.vault import VaultServer
+from rotator.store import Store
+from rotator.vault.client import Connection, Vault
+from tests.memory_store import MemoryStore
+from tests.world import QUICK
+
+
+def connect(server: VaultServer, token: Secret | None = None, mount: str = "secret") -> Vault:
+    used = server.token if token is None else token
+    connection = Connection(
+        address=server.address,
+        namespace=None,
+        verify=True,
+        client_cert=None,
+        timeout=timedelta(seconds=5),
+        concurrency=4,
+    )
+    return Vault(connection, mount, lambda _client: used, policy=QUICK, sleep=lambda _: None)
+
+
+Hand = Callable[[str, int], None]
+
+
+class Subject:
+    """A store under test, a fresh path in it, and a person's hand."""
+
+    def __init__(
+        self, store: Store, delete: Callable[[str, int], None], trim_to: Callable[[str, int], None]
+    ) -> None:
+        self.store, self.path = store, f"contract/{uuid4().hex}"
+        self._delete, self._trim_to = delete, trim_to
+
+    def delete(self, version: int) -> None:
+        self._delete(self.path, version)
+
+    def keep(self, versions: int) -> None:
+        self._trim_to(self.path, versions)
+
+
+@pytest.fixture(params=["memory", "server"])
+def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
+    if request.param == "memory":
+        memory = MemoryStore()
+
+        def keep(_path: str, versions: int) -> None:
+            memory.max_versions = versions
+
+        yield Subject(memory, memory.delete, keep)
+        return
+    server: VaultServer = request.getfixturevalue("vault_server")
+    vault = connect(server)
+    yield Subject(
+        vault,
+        lambda path, version: _ignore(server.api("POST", f"secret/delete/{path}", {"versions": [version]})),
+        lambda path, versions: _ignore(
+            server.api("POST", f"secret/metadata/{path}", {"max_versions": versions})
+        ),
+    )
+    vault.close()
+
+
+def _ignore(_: object) -> None: ...
+
+
+def test_a_path_that_was_never_written(subject: Subject) -> None:
+    assert subject.store.read(subject.path) == Version(0, None)
+    assert subject.store.read(subject.path, 1) == Version(0, None)
+    assert subject.store.retained(subject.path) == Retained(1, frozenset(), 0)
+    assert subject.store.retained(subject.path).whole
+
+
+def test_what_is_written_is_read_as_it_is(subject: Subject) -> None:
+    data = {"api_key": "x", "ünï": ["a", None, True, {"b": 1.5}], "big": 2**70, "empty": {}}
+    assert subject.store.write(subject.path, data, cas=0) == 1
+    assert subject.store.read(subject.path) == Version(1, data)
+    assert subject.store.read(subject.path, 1) == Version(1, data)
+    assert subject.store.read(subject.path, 2) == Version(0, None)
+
+
+def test_only_the_version_that_was_seen_can_be_written_over(subject: Subject) -> None:
+    subject.store.write(subject.path, {"a": 1}, cas=0)
+    for wrong in (0, 2, 7):
+        with pytest.raises(Conflict):
+            subject.store.write(subject.path, {"a": 2}, cas=wrong)
+    assert subject.store.write(subject.path, {"a": 2}, cas=1) == 2
+    assert subject.store.read(subject.path) == Version(2, {"a": 2})
+
+
+def test_nothing_is_written_over_what_was_never_seen(subject: Subject) -> None:
+    with pytest.raises(Conflict):
+        subject.store.write(subject.path, {"a": 1}, cas=3)
+
+
+def test_a_deleted_latest_version_keeps_its_number(subject: Subject) -> None:
+    subject.store.write(subject.path, {"a": 1}, cas=0)
+    subject.store.write(subject.path, {"a": 2}, cas=1)
+    subject.delete(2)
+    assert subject.store.read(subject.path) == Version(2, None)
+    assert subject.store.read(subject.path, 2) == Version(2, None)
+    assert subject.store.retained(subject.path) == Retained(1, frozenset({1}), 2)
+    with pytest.raises(Conflict):
+        subject.store.write(subject.path, {"a": 3}, cas=0)
+    assert subject.store.write(subject.path, {"a": 3}, cas=2) == 3
+    assert not subject.store.retained(subject.path).whole
+
+
+def test_old_versions_are_trimmed(subject: Subject) -> None:
+    subject.keep(3)
+    for number in range(5):
+        subject.store.write(subject.path, {"n": number}, cas=number)
+    assert subject.store.retained(subject.path) == Retained(3, frozenset({3, 4, 5}), 5)
+    assert subject.store.retained(subject.path).whole
+    assert subject.store.read(subject.path, 2).data is None
+
+
+def test_the_mount_and_the_token_are_good(subject: Subject) -> None:
+    subject.store.check_mount()
+    assert subject.store.token_ttl() is None
+    assert subject.store.missing_capabilities([subject.path]) == {}

@@ -1,0 +1,257 @@
+"""The Vault client against a real server, and against answers that no Vault gives."""
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+
+from rotator.errors import BrokenContract, Rejected, RotatorError, Transient
+from rotator.model import Version
+from rotator.redaction import Secret
+from rotator.sandbox.vault import VaultServer
+from rotator.vault.client import CAPABILITIES_BATCH, MAX_ANSWER_BYTES, Connection, Vault
+from rotator.vault.wire import Answer
+from tests.test_store import connect
+from tests.world import QUICK
+
+LEAST = """
+path "secret/data/app/*" { capabilities = ["create", "read", "update"] }
+path "secret/metadata/app/*" { capabilities = ["read"] }
+path "secret/data/rotator/installation" { capabilities = ["create", "read"] }
+"""
+
+
+def token(server: VaultServer, policy: str = LEAST, **options: object) -> Secret:
+    name = f"p{abs(hash((policy, str(options))))}"
+    server.api("PUT", f"sys/policies/acl/{name}", {"policy": policy})
+    made = server.api("POST", "auth/token/create", {"policies": [name], "no_parent": True, **options})
+    return Secret(made["auth"]["client_token"])
+
+
+class TestAgainstARealServer:
+    def test_the_least_policy_is_enough(self, vault_server: VaultServer) -> None:
+        vault = connect(vault_server, token(vault_server))
+        vault.check_mount()
+        assert vault.missing_capabilities(["app/a", "app/b"]) == {}
+        version = vault.read("app/least").number
+        assert vault.write("app/least", {"a": 1}, cas=version) == version + 1
+        assert vault.retained("app/least").current == version + 1
+
+    @pytest.mark.parametrize(
+        ("lost", "missing"),
+        [
+            (
+                '"create", "read", "update"',
+                "create on secret/data/app/x, read on secret/data/app/x, update on",
+            ),
+            ('"create", ', "create on secret/data/app/x"),
+            (', "update"', "update on secret/data/app/x"),
+        ],
+    )
+    def test_what_the_token_lacks_is_named(self, vault_server: VaultServer, lost: str, missing: str) -> None:
+        vault = connect(vault_server, token(vault_server, LEAST.replace(lost, "", 1)))
+        assert vault.missing_capabilities(["app/x"])["app/x"].startswith(missing)
+
+    def test_a_deny_wins(self, vault_server: VaultServer) -> None:
+        policy = LEAST + 'path "secret/data/app/x" { capabilities = ["deny"] }'
+        assert "app/x" in connect(vault_server, token(vault_server, policy)).missing_capabilities(["app/x"])
+
+    def test_thousands_of_paths_are_asked_for_in_batches(self, vault_server: VaultServer) -> None:
+        paths = [f"app/{n}" for n in range(2 * CAPABILITIES_BATCH)] + ["elsewhere/x"]
+        missing = connect(vault_server, token(vault_server)).missing_capabilities(paths)
+        assert list(missing) == ["elsewhere/x"]
+
+    def test_the_ttl_of_a_token(self, vault_server: VaultServer) -> None:
+        ttl = connect(vault_server, token(vault_server, ttl="1h")).token_ttl()
+        assert ttl is not None
+        assert timedelta(minutes=59) < ttl <= timedelta(hours=1)
+
+    @pytest.mark.parametrize("value", ["s.0000000000000000000000", "nonsense", ""])
+    def test_a_token_that_is_none(self, vault_server: VaultServer, value: str) -> None:
+        vault = connect(vault_server, Secret(value))
+        with pytest.raises(Rejected, match=r"403.*has the token expired") as raised:
+            vault.read("app/x")
+        assert raised.value.status == 403
+
+    def test_nothing_is_taken_from_the_environment(
+        self, vault_server: VaultServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("VAULT_TOKEN", vault_server.token.reveal())
+        with pytest.raises(Rejected):
+            connect(vault_server, Secret("")).read("app/x")
+
+    def test_a_mount_that_does_not_exist(self, vault_server: VaultServer) -> None:
+        vault = connect(vault_server, mount="nowhere")
+        with pytest.raises(Rejected, match=r"no handler for route.*vault.mount"):
+            vault.read("app/x")
+
+    def test_a_kv_v1_mount(self, vault_server: VaultServer) -> None:
+        vault_server.api("POST", "sys/mounts/old", {"type": "kv", "options": {"version": "1"}})
+        vault = connect(vault_server, mount="old")
+        assert vault.read("app/x") == Version(0, None)
+        with pytest.raises(Rejected, match=r"not a KV version 2.*enable-versioning old/"):
+            vault.check_mount()
+        vault_server.api("POST", "old/data/app/x", {"data": {"a": 1}})
+        with pytest.raises(BrokenContract, match=r"data\.metadata\.version is not a count"):
+            vault.read("app/x")
+
+    def test_a_mount_of_another_kind(self, vault_server: VaultServer) -> None:
+        vault_server.api("POST", "sys/mounts/keys", {"type": "transit"})
+        with pytest.raises(Rejected, match="not a KV version 2"):
+            connect(vault_server, mount="keys").check_mount()
+
+    def test_a_nested_mount(self, vault_server: VaultServer) -> None:
+        vault_server.api("POST", "sys/mounts/team/kv", {"type": "kv", "options": {"version": "2"}})
+        vault = connect(vault_server, mount="team/kv")
+        vault.check_mount()
+        assert vault.write("deep/er", {"a": 1}, cas=0) == 1
+        assert vault.read("deep/er") == Version(1, {"a": 1})
+
+    def test_a_namespace_is_sent(self, vault_server: VaultServer) -> None:
+        vault_server.api("PUT", "sys/namespaces/division", {})
+        connection = Connection(vault_server.address, "division", True, None, timedelta(seconds=5), 4)
+        vault = Vault(connection, "kv", lambda _: vault_server.token, policy=QUICK, sleep=lambda _: None)
+        vault_server.api("POST", "division/sys/mounts/kv", {"type": "kv", "options": {"version": "2"}})
+        vault.write("x", {"a": 1}, cas=0)
+        assert vault_server.api("GET", "division/kv/data/x")["data"]["data"] == {"a": 1}
+
+    def test_a_version_does_not_print(self) -> None:
+        assert repr(Version(3, {"api_key": "sk-plain"})) == "Version(3, data)"
+        assert repr(Version(3, None)) == "Version(3, no data)"
+
+
+Answering = Callable[[BaseHTTPRequestHandler], None]
+
+
+@contextmanager
+def answering(how: Answering) -> Iterator[Vault]:
+    """A client of a server that answers each request as `how` does."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def handle_any(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.close_connection = True
+            how(self)
+
+        do_GET = do_POST = handle_any  # noqa: N815
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    address = f"http://127.0.0.1:{server.server_port}"
+    connection = Connection(address, None, True, None, timedelta(seconds=1), 4)
+    vault = Vault(connection, "secret", lambda _: Secret("t" * 20), policy=QUICK, sleep=lambda _: None)
+    try:
+        yield vault
+    finally:
+        vault.close()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def reply(status: int, body: object = None, *, raw: bytes | None = None) -> Answering:
+    content = json.dumps(body).encode() if raw is None else raw
+
+    def how(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(status)
+        handler.send_header("Content-Length", str(len(content)))
+        if status // 100 == 3:
+            handler.send_header("Location", "https://elsewhere.invalid/")
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    return how
+
+
+class TestAgainstAnswersThatNoVaultGives:
+    @pytest.mark.parametrize(
+        "how",
+        [
+            reply(200, raw=b"<html>"),
+            reply(200, raw=b""),
+            reply(200, []),
+            reply(200, {"data": None}),
+            reply(200, {"data": {"data": {}, "metadata": {"version": "1"}}}),
+            reply(200, {"data": {"data": {}, "metadata": {"version": True}}}),
+            reply(200, {"data": {"data": {}, "metadata": {"version": -1}}}),
+            reply(200, {"data": {"data": [], "metadata": {"version": 1}}}),
+            reply(200, raw=b"[" * 100_000),
+            reply(200, raw='{"data": {}}'.encode("utf-16")),
+            reply(404, raw=b"<html>not here"),
+            reply(200, raw=b" " * (MAX_ANSWER_BYTES + 1)),
+        ],
+    )
+    def test_they_are_named_as_such(self, how: Answering) -> None:
+        with answering(how) as vault, pytest.raises(BrokenContract, match="GET /v1/secret/data/x: "):
+            vault.read("x")
+
+    @pytest.mark.parametrize("versions", [None, {"x": {}}, []])
+    def test_a_history_that_is_none(self, versions: object) -> None:
+        body = {"data": {"current_version": 3, "versions": versions}}
+        with answering(reply(200, body)) as vault, pytest.raises(BrokenContract, match=r"data\.versions"):
+            vault.retained("x")
+
+    @pytest.mark.parametrize(
+        ("status", "ambiguous"),
+        [(307, False), (412, False), (429, False), (472, False), (500, True), (503, True)],
+    )
+    def test_what_may_be_tried_again(self, status: int, ambiguous: bool) -> None:
+        with answering(reply(status, {"errors": ["why"]})) as vault, pytest.raises(Transient) as raised:
+            vault.write("x", {}, cas=0)
+        assert raised.value.ambiguous is ambiguous
+        assert raised.value.status == status
+
+    def test_a_sealed_vault_is_named(self) -> None:
+        with (
+            answering(reply(503, {"errors": ["Vault is sealed"]})) as vault,
+            pytest.raises(Transient) as raised,
+        ):
+            vault.read("x")
+        assert "is Vault sealed?" in str(raised.value)
+
+    def test_a_redirect_is_not_followed(self) -> None:
+        with answering(reply(307)) as vault, pytest.raises(Transient, match="tokens are not sent elsewhere"):
+            vault.read("x")
+
+    def test_a_cut_connection_is_ambiguous(self) -> None:
+        def cut(handler: BaseHTTPRequestHandler) -> None:
+            handler.connection.shutdown(socket.SHUT_RDWR)
+
+        with answering(cut) as vault, pytest.raises(Transient) as raised:
+            vault.write("x", {}, cas=0)
+        assert raised.value.ambiguous
+
+    def test_a_truncated_body_is_ambiguous(self) -> None:
+        def truncated(handler: BaseHTTPRequestHandler) -> None:
+            handler.send_response(200)
+            handler.send_header("Content-Length", "100")
+            handler.end_headers()
+            handler.wfile.write(b"{")
+
+        with answering(truncated) as vault, pytest.raises(Transient) as raised:
+            vault.write("x", {}, cas=0)
+        assert raised.value.ambiguous
+
+    def test_a_refused_connection_is_not_ambiguous(self) -> None:
+        with answering(reply(200)) as vault:
+            pass
+        with pytest.raises(Transient, match="Connection refused") as raised:
+            vault.write("x", {}, cas=0)
+        assert not raised.value.ambiguous
+
+    def test_words_of_vault_are_redacted(self) -> None:
+        secret = Secret("hvs." + "q" * 30)
+        answer = Answer("GET x", 403, json.dumps({"errors": [f"bad token {secret.reveal()}\n"]}).encode())
+        with pytest.raises(RotatorError) as raised:
+            answer.raise_for_refusal()
+        assert "q" * 10 not in str(raised.value)

@@ -1,0 +1,123 @@
+"""A whole small world for one test: the sandbox's gateway over real HTTP, a store, and passes over them."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+from rotator.account import Account
+from rotator.bookkeeping import BLOCK
+from rotator.gateway.bearer import Bearer, usable
+from rotator.gateway.client import Gateway
+from rotator.model import ManagedKey, Timing
+from rotator.reconcile import reconcile
+from rotator.result import KeyResult, PassResult
+from rotator.retry import Policy
+from rotator.sandbox.account import Account as SandboxAccount
+from rotator.sandbox.account import AccountKey, Clock
+from rotator.sandbox.server import GatewayServer
+from rotator.stopping import Stopping
+from rotator.store import Store
+from rotator.titles import TitleTemplate
+from tests.facts import DAY, PATH, TIMING, managed
+from tests.memory_store import MemoryStore
+
+QUICK = Policy(attempts=4, deadline=5, first_wait=0.001, longest_wait=0.002, longest_retry_after=0.01)
+STATE = "rotator/installation"
+
+
+def loopback_only_environment() -> Mapping[str, str]:
+    """This process's environment without what would reach into it: proxies, Vault's and our own variables."""
+    drop = ("ROTATOR_", "VAULT_", "BAO_", "APIMALL_", "NO_COLOR", "HTTP_PROXY", "HTTPS_PROXY")
+    return {name: value for name, value in os.environ.items() if not name.upper().startswith(drop)}
+
+
+@dataclass
+class World:
+    server: GatewayServer
+    store: Store
+    keys: tuple[ManagedKey, ...] = (managed(),)
+    timing: Timing = TIMING
+    bearer_path: str | None = None
+    bearer: str = ""
+    stopping: Stopping = field(default_factory=Stopping)
+    log: list[PassResult] = field(default_factory=list)
+
+    @property
+    def memory(self) -> MemoryStore:
+        assert isinstance(self.store, MemoryStore)
+        return self.store
+
+    @contextmanager
+    def account(self, store: Store | None = None) -> Iterator[Account]:
+        store = store or self.store
+        plaintext = self.bearer or self.server.account.bootstrap.plaintext
+        sources = [lambda: usable(plaintext)]
+        if path := self.bearer_path:
+            sources.insert(0, lambda: usable((store.read(path).data or {}).get("api_key", "")))
+        bearer = Bearer(sources)
+        gateway = Gateway(
+            self.server.url,
+            bearer,
+            timeout=timedelta(seconds=5),
+            concurrency=4,
+            policy=QUICK,
+            sleep=self.stopping.sleep,
+        )
+        try:
+            yield Account(
+                gateway=gateway,
+                store=store,
+                bearer=bearer,
+                bearer_path=self.bearer_path,
+                keys=self.keys,
+                titles=TitleTemplate(),
+                timing=self.timing,
+                state_path=STATE,
+                concurrency=4,
+                policy=QUICK,
+                stopping=self.stopping,
+            )
+        finally:
+            gateway.close()
+
+    def make_pass(self, **options: Any) -> PassResult:
+        with self.account(options.pop("store", None)) as account:
+            self.log.append(reconcile(account, **options))
+        return self.log[-1]
+
+    def one(self, **options: Any) -> KeyResult:
+        """Make a pass over a world with one managed key."""
+        (result,) = self.make_pass(**options).keys
+        return result
+
+    def advance(self, days: float = 0, *, minutes: float = 0) -> None:
+        self.server.account.clock.advance(timedelta(days=days, minutes=minutes))
+
+    def impatient(self) -> None:
+        """Give up proving and storing at once."""
+        at_once = timedelta(milliseconds=20)
+        self.timing = replace(self.timing, verify_deadline=at_once, store_deadline=at_once)
+
+    @property
+    def live(self) -> list[AccountKey]:
+        """The live keys, without the bootstrap key."""
+        return [key for key in self.server.account.ledger[1:] if key.live]
+
+    def secret(self, path: str = PATH) -> dict[str, Any]:
+        return dict(self.store.read(path).data or {})
+
+    def rotation(self, path: str = PATH) -> dict[str, Any]:
+        return dict(self.secret(path)[BLOCK])
+
+    def works(self, path: str = PATH) -> bool:
+        return self.server.account.authenticates(self.secret(path)["api_key"]) is not None
+
+    def posts(self) -> int:
+        return sum(line.method == "POST" for line in self.server.requests)
+
+
+def new_server() -> GatewayServer:
+    return GatewayServer(SandboxAccount(Clock(DAY, frozen=True)))
