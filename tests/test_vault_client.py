@@ -1,12 +1,9 @@
 """The Vault client against a real server, and against answers that no Vault gives."""
 
 import json
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 import pytest
 
@@ -16,6 +13,7 @@ from rotator.redaction import Secret
 from rotator.sandbox.vault import VaultServer
 from rotator.vault.client import CAPABILITIES_BATCH, MAX_ANSWER_BYTES, Connection, Vault
 from rotator.vault.wire import Answer
+from tests.serving import Answering, cut, reply, serving, truncated
 from tests.test_store import connect
 from tests.world import QUICK
 
@@ -125,52 +123,14 @@ class TestAgainstARealServer:
         assert repr(Version(3, None)) == "Version(3, no data)"
 
 
-Answering = Callable[[BaseHTTPRequestHandler], None]
-
-
 @contextmanager
 def answering(how: Answering) -> Iterator[Vault]:
     """A client of a server that answers each request as `how` does."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def handle_any(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self.close_connection = True
-            how(self)
-
-        do_GET = do_POST = handle_any  # noqa: N815
-
-        def log_message(self, *_: object) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    address = f"http://127.0.0.1:{server.server_port}"
-    connection = Connection(address, None, True, None, timedelta(seconds=1), 4)
-    vault = Vault(connection, "secret", lambda _: Secret("t" * 20), policy=QUICK, sleep=lambda _: None)
-    try:
+    with serving(how) as address:
+        connection = Connection(address, None, True, None, timedelta(seconds=1), 4)
+        vault = Vault(connection, "secret", lambda _: Secret("t" * 20), policy=QUICK, sleep=lambda _: None)
         yield vault
-    finally:
         vault.close()
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-def reply(status: int, body: object = None, *, raw: bytes | None = None) -> Answering:
-    content = json.dumps(body).encode() if raw is None else raw
-
-    def how(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(status)
-        handler.send_header("Content-Length", str(len(content)))
-        if status // 100 == 3:
-            handler.send_header("Location", "https://elsewhere.invalid/")
-        handler.end_headers()
-        handler.wfile.write(content)
-
-    return how
 
 
 class TestAgainstAnswersThatNoVaultGives:
@@ -224,20 +184,11 @@ class TestAgainstAnswersThatNoVaultGives:
             vault.read("x")
 
     def test_a_cut_connection_is_ambiguous(self) -> None:
-        def cut(handler: BaseHTTPRequestHandler) -> None:
-            handler.connection.shutdown(socket.SHUT_RDWR)
-
         with answering(cut) as vault, pytest.raises(Transient) as raised:
             vault.write("x", {}, cas=0)
         assert raised.value.ambiguous
 
     def test_a_truncated_body_is_ambiguous(self) -> None:
-        def truncated(handler: BaseHTTPRequestHandler) -> None:
-            handler.send_response(200)
-            handler.send_header("Content-Length", "100")
-            handler.end_headers()
-            handler.wfile.write(b"{")
-
         with answering(truncated) as vault, pytest.raises(Transient) as raised:
             vault.write("x", {}, cas=0)
         assert raised.value.ambiguous

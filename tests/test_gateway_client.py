@@ -1,0 +1,301 @@
+"""The gateway client over real HTTP, against the contract and against what breaks it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler
+from threading import Event
+
+import pytest
+
+from rotator.errors import BrokenContract, Denied, Rejected, RotatorError, Transient
+from rotator.gateway.bearer import Bearer, usable
+from rotator.gateway.client import MAX_ANSWER_BYTES, Gateway
+from rotator.redaction import Secret
+from rotator.sandbox.account import Quirks
+from rotator.sandbox.faults import ALWAYS, GARBAGE, Body, Cut, Drip, Fault, Phase, Status, Truncate
+from rotator.sandbox.server import GatewayServer
+from tests.facts import DAY
+from tests.serving import reply, serving
+from tests.world import QUICK, new_server
+
+BEARER = "sk-" + "b" * 48
+EMPTY = {"success": True, "data": [], "request_id": "req_1"}
+
+
+@contextmanager
+def client(url: str, bearer: str = BEARER, *, timeout: float = 5) -> Iterator[Gateway]:
+    gateway = Gateway(
+        url,
+        Bearer([lambda: usable(bearer)]),
+        timeout=timedelta(seconds=timeout),
+        concurrency=4,
+        policy=QUICK,
+        sleep=lambda _: None,
+    )
+    yield gateway
+    gateway.close()
+
+
+@pytest.fixture
+def server() -> Iterator[GatewayServer]:
+    with new_server() as running:
+        yield running
+
+
+@pytest.fixture
+def gateway(server: GatewayServer) -> Iterator[Gateway]:
+    with client(server.url, server.account.bootstrap.plaintext) as made:
+        yield made
+
+
+class TestTheContract:
+    def test_create_list_authenticate_revoke(self, server: GatewayServer, gateway: Gateway) -> None:
+        created = gateway.create("a title")
+        assert gateway.authenticates(created.plaintext)
+        assert [(key.id, key.title, key.live) for key in gateway.list_keys().keys] == [
+            (1, "bootstrap", True),
+            (created.id, "a title", True),
+        ]
+        gateway.revoke(created.id)
+        assert not gateway.authenticates(created.plaintext)
+        assert [key.live for key in gateway.list_keys().keys] == [True, False]
+        assert created.plaintext.reveal() == server.account.ledger[1].plaintext
+
+    @pytest.mark.parametrize("page_size", [1, 2, 5, 6, 100])
+    def test_every_page_is_fetched(self, server: GatewayServer, gateway: Gateway, page_size: int) -> None:
+        for n in range(5):
+            server.account.create(f"key {n}")
+        server.account.quirks = Quirks(page_size=page_size)
+        assert [key.id for key in gateway.list_keys().keys] == [1, 2, 3, 4, 5, 6]
+
+    def test_a_server_that_ignores_the_page_is_no_endless_list(self, server: GatewayServer) -> None:
+        items = {"items": [_row(1), _row(2)]}
+        with serving(reply(200, {**EMPTY, "data": items})) as url, client(url) as gateway:
+            assert len(gateway.list_keys().keys) == 2
+
+    def test_a_list_without_end_is_refused(
+        self, server: GatewayServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("rotator.gateway.client.MAX_PAGES", 3)
+        count = iter(range(1, 100))
+
+        def more(handler: BaseHTTPRequestHandler) -> None:
+            reply(200, {**EMPTY, "data": {"items": [_row(next(count))]}})(handler)
+
+        with (
+            serving(more) as url,
+            client(url) as gateway,
+            pytest.raises(BrokenContract, match="3 pages"),
+        ):
+            gateway.list_keys()
+
+    def test_a_failed_page_is_repeated_and_not_the_whole_list(
+        self, server: GatewayServer, gateway: Gateway
+    ) -> None:
+        server.account.create("second")
+        server.account.quirks = Quirks(page_size=1)
+        gateway.list_keys()
+        before = len(server.requests)
+        server.faults.add(Fault("GET /keys", Status(500)))
+        server.faults.add(Fault("GET /keys", Status(429, retry_after="0")))
+        assert len(gateway.list_keys().keys) == 2
+        assert len(server.requests) - before == 5
+
+    def test_time_is_the_gateways_and_runs_on(self, server: GatewayServer, gateway: Gateway) -> None:
+        with pytest.raises(RuntimeError):
+            gateway.now()
+        assert gateway.list_keys().now == pytest.approx(DAY, abs=timedelta(seconds=5))
+        server.account.clock.advance(timedelta(days=30))
+        gateway.list_keys()
+        assert timedelta() <= gateway.now() - (DAY + timedelta(days=30)) < timedelta(minutes=5)
+
+    def test_a_revoke_is_idempotent(self, gateway: Gateway) -> None:
+        created = gateway.create("a title")
+        gateway.revoke(created.id)
+        gateway.revoke(created.id)
+        gateway.revoke(999)
+
+    def test_the_bearer_cannot_revoke_itself(self, gateway: Gateway) -> None:
+        with pytest.raises(Rejected, match="you cannot revoke the currently used key") as raised:
+            gateway.revoke(1)
+        assert raised.value.request_id
+
+    def test_an_error_carries_the_gateways_code_message_and_request_id(
+        self, server: GatewayServer, gateway: Gateway
+    ) -> None:
+        with pytest.raises(Rejected, match=r"POST /keys: 400 \(invalid_request: Invalid title\)") as raised:
+            gateway.create("")
+        assert raised.value.request_id == server.requests[-1].request_id
+
+    def test_a_refused_bearer_is_denied(self, server: GatewayServer) -> None:
+        with client(server.url) as gateway, pytest.raises(Denied, match="401"):
+            gateway.list_keys()
+
+    @pytest.mark.parametrize("value", ["", "a b", "sk-\n", "schlüssel"])
+    def test_what_cannot_be_sent_does_not_authenticate(
+        self, server: GatewayServer, gateway: Gateway, value: str
+    ) -> None:
+        assert not gateway.authenticates(Secret(value))
+        assert server.requests == ()
+
+
+class TestWhatMayBeRepeated:
+    @pytest.mark.parametrize(
+        ("do", "ambiguous"),
+        [
+            (Status(429), False),
+            (Status(500), True),
+            (Status(502), True),
+            (Cut(), True),
+            (Truncate(5), True),
+            (Drip(0.3), True),
+        ],
+    )
+    def test_create_says_whether_it_may_have_happened(
+        self, server: GatewayServer, do: object, ambiguous: bool
+    ) -> None:
+        server.faults.add(Fault("POST /keys", do, at=Phase.AFTER))  # type: ignore[arg-type]
+        with client(server.url, server.account.bootstrap.plaintext, timeout=0.5) as gateway:
+            with pytest.raises(Transient) as raised:
+                gateway.create("a title")
+        assert raised.value.ambiguous is ambiguous
+
+    def test_no_connection_is_not_ambiguous(self) -> None:
+        with new_server() as gone:
+            url = gone.url
+        with client(url) as gateway, pytest.raises(Transient, match="Connection refused") as raised:
+            gateway.create("a title")
+        assert not raised.value.ambiguous
+
+    @pytest.mark.parametrize(
+        ("header", "seconds"),
+        [
+            ("7", 7),
+            ("Sun, 01 Nov 2026 00:00:30 GMT", 30),
+            ("Sat, 31 Oct 2026 00:00:00 GMT", 0),
+            ("soon", None),
+        ],
+    )
+    def test_retry_after_in_both_forms(
+        self, server: GatewayServer, gateway: Gateway, header: str, seconds: float | None
+    ) -> None:
+        server.faults.add(Fault("POST /keys", Status(429, retry_after=header)))
+        with pytest.raises(Transient) as raised:
+            gateway.create("a title")
+        assert raised.value.retry_after == seconds
+
+    def test_reads_and_revokes_are_repeated_and_then_given_up(
+        self, server: GatewayServer, gateway: Gateway
+    ) -> None:
+        server.faults.add(Fault("GET /keys", Cut(), times=3))
+        assert gateway.list_keys().keys
+        server.faults.add(Fault("GET /keys", Status(503), times=ALWAYS))
+        before = len(server.requests)
+        with pytest.raises(Transient):
+            gateway.list_keys()
+        assert len(server.requests) - before == QUICK.attempts
+
+
+class TestWhatBreaksTheContract:
+    @pytest.mark.parametrize("name", GARBAGE)
+    def test_garbage_for_a_created_key_is_named_and_never_shown(
+        self, server: GatewayServer, gateway: Gateway, name: str
+    ) -> None:
+        server.faults.add(Fault("POST /keys", GARBAGE[name], at=Phase.AFTER))
+        with pytest.raises(BrokenContract, match="POST /keys: not the contract's answer: ") as raised:
+            gateway.create("a title")
+        assert server.account.ledger[1].plaintext[8:40] not in repr(raised.value) + str(raised.value)
+        assert "Welcome" not in str(raised.value)
+
+    def test_the_field_and_the_request_id_are_named(self, server: GatewayServer, gateway: Gateway) -> None:
+        server.faults.add(Fault("GET /keys", GARBAGE["id is text"], at=Phase.AFTER))
+        with pytest.raises(BrokenContract, match=r"data\.0\.id: Input should be a valid integer") as raised:
+            gateway.list_keys()
+        assert raised.value.request_id == server.requests[-1].request_id
+
+    def test_many_faults_are_counted(self, server: GatewayServer, gateway: Gateway) -> None:
+        server.faults.add(Fault("GET /keys", Body(b'{"success": true, "data": [{}]}')))
+        with pytest.raises(BrokenContract, match=r"\(and 2 more\)"):
+            gateway.list_keys()
+
+    def test_an_answer_that_is_too_large(self, server: GatewayServer, gateway: Gateway) -> None:
+        server.faults.add(Fault("GET /keys", Body(b" " * (MAX_ANSWER_BYTES + 1))))
+        with pytest.raises(BrokenContract, match=f"over {MAX_ANSWER_BYTES} bytes"):
+            gateway.list_keys()
+
+    @pytest.mark.parametrize("status", [201, 204, 301, 302, 307, 308])
+    def test_other_statuses_are_not_followed_nor_believed(self, status: int) -> None:
+        with serving(reply(status, raw=b"")) as url, client(url) as gateway:
+            with pytest.raises(BrokenContract, match=f"status {status} is not in the contract"):
+                gateway.list_keys()
+
+    def test_a_redirect_does_not_get_the_bearer(self, server: GatewayServer) -> None:
+        def redirect(handler: BaseHTTPRequestHandler) -> None:
+            reply(307, headers={"Location": server.url + "/keys"})(handler)
+
+        with serving(redirect) as url, client(url) as gateway, pytest.raises(BrokenContract):
+            gateway.list_keys()
+        assert server.requests == ()
+
+    def test_without_a_date_there_is_no_time(self) -> None:
+        def dateless(handler: BaseHTTPRequestHandler) -> None:
+            handler.date_time_string = lambda *_: "today"  # type: ignore[method-assign]
+            reply(200, EMPTY)(handler)
+
+        with serving(dateless) as url, client(url) as gateway, pytest.raises(BrokenContract, match="no Date"):
+            gateway.list_keys()
+
+    @pytest.mark.parametrize("request_id", ["x" * 129, "a\nb", "", 5, None])
+    def test_a_request_id_that_is_none_is_left_out(self, request_id: object) -> None:
+        body = {"success": False, "error": {"code": 5}, "request_id": request_id}
+        with serving(reply(400, body)) as url, client(url) as gateway, pytest.raises(Rejected) as raised:
+            gateway.list_keys()
+        assert raised.value.request_id is None
+
+    def test_a_drip_ends_with_the_time_out(self) -> None:
+        over = Event()
+
+        def drip(handler: BaseHTTPRequestHandler) -> None:
+            handler.send_response(200)
+            handler.send_header("Content-Length", "1000")
+            handler.end_headers()
+            while not over.wait(0.02):
+                handler.wfile.write(b" ")
+
+        with serving(drip) as url, client(url, timeout=0.2) as gateway:
+            with pytest.raises(Transient, match="did not end in time"):
+                gateway.create("a title")
+            over.set()
+
+
+class TestTheBearer:
+    def test_the_first_source_that_has_one_wins(self) -> None:
+        assert Bearer([lambda: None, lambda: usable(" a "), lambda: usable("b")]).current() == Secret("a")
+
+    def test_no_source_has_one(self) -> None:
+        with pytest.raises(Rejected, match="put one where"):
+            Bearer([lambda: None]).current()
+
+    def test_what_is_no_key_is_refused_without_showing_it(self) -> None:
+        with pytest.raises(RotatorError, match="store the key alone") as raised:
+            usable("two words")
+        assert "two" not in str(raised.value)
+
+    def test_a_refresh_reads_again_only_what_was_refused(self) -> None:
+        values = iter(["a", "b", "c"])
+        bearer = Bearer([lambda: usable(next(values))])
+        first = bearer.current()
+        assert bearer.refresh(first)
+        assert bearer.current() == Secret("b")
+        assert bearer.refresh(first)
+        assert bearer.current() == Secret("b")
+
+    def test_a_refresh_that_finds_the_same_is_none(self) -> None:
+        bearer = Bearer([lambda: usable("a")])
+        assert not bearer.refresh(bearer.current())
+
+
+def _row(id_: int) -> dict[str, object]:
+    created = datetime(2026, 11, 1, tzinfo=UTC).isoformat()
+    return {"id": id_, "title": "t", "status": "created", "created_at": created, "key_preview": "sk-..."}
