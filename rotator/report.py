@@ -1,5 +1,6 @@
 """The result of a pass for a person: a table, what needs attention, and one line that sums it up."""
 
+import os
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
@@ -44,9 +45,11 @@ def render(result: PassResult, console: Console) -> str:
 
 
 def console_for_stdout() -> Console:
-    """A console as wide as the terminal, or wide enough for a table in a pipe."""
+    """A console as wide as the terminal or, in a pipe, as `COLUMNS` or a table wants it."""
     console = Console(highlight=False, markup=False)
-    return console if console.is_terminal else Console(highlight=False, markup=False, width=_PIPE_WIDTH)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _PIPE_WIDTH
+    return console
 
 
 def short(duration: timedelta) -> str:

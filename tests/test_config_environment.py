@@ -75,6 +75,12 @@ def test_an_empty_block_in_the_file_can_be_filled(tmp_path: Path) -> None:
     assert config(tmp_path, environ, text).managed[0].name == "A"
 
 
+def test_a_whole_list_can_be_given_item_by_item(tmp_path: Path) -> None:
+    environ = {f"ROTATOR_KEYS__{n}": f"{{name: K{n}, path: p{n}}}" for n in range(12)}
+    managed = config(tmp_path, environ).managed
+    assert [key.name for key in managed] == [f"K{n}" for n in range(12)]
+
+
 @pytest.mark.parametrize(
     ("name", "suggestion"),
     [

@@ -194,6 +194,14 @@ def test_what_two_keys_inherit_is_one_fault(tmp_path: Path) -> None:
     assert len(faults(tmp_path, VAULT + text)) == 1
 
 
+def test_a_default_time_zone_waits_for_schedules_that_are_faulty_or_replaced(tmp_path: Path) -> None:
+    faulty = "defaults: {timezone: UTC}\nkeys: [{name: A, path: a, rotation_schedule: soon}]\n"
+    (fault,) = faults(tmp_path, VAULT + faulty)
+    assert fault.startswith("keys[0].rotation_schedule: ")
+    replaced = "defaults: {timezone: UTC, rotation_schedule: 0 3 * * SUN}\n"
+    assert config(tmp_path, VAULT + replaced + "keys: [{name: A, path: a, rotation_period: 7d}]").managed
+
+
 def test_null_is_as_if_left_out(tmp_path: Path) -> None:
     text = "keys: [{name: A, path: a, rotation_period: ~, timezone: ~, grace_period: ~, field: ~}]"
     assert (

@@ -608,12 +608,18 @@ class TestThePass:
 
 class TestDryRun:
     def test_it_writes_nothing_and_says_what_the_next_pass_does(self, world: World) -> None:
-        for prepare in (
-            lambda: None,
-            lambda: world.advance(7),
-            lambda: world.advance(1),
-            lambda: world.memory.put(PATH, {"api_key": world.server.account.create("x").plaintext}),
-        ):
+        def nothing() -> None: ...
+
+        def a_week() -> None:
+            world.advance(7)
+
+        def a_day() -> None:
+            world.advance(1)
+
+        def a_key_by_hand() -> None:
+            world.memory.put(PATH, {"api_key": world.server.account.create("x").plaintext})
+
+        for prepare in (nothing, a_week, a_day, a_key_by_hand):
             prepare()
             before = ({**world.memory.versions}, world.server.account.ledger)
             foretold = world.one(dry_run=True)

@@ -130,6 +130,12 @@ def test_a_bearer_is_required(server: GatewayServer, call: Client, authorization
     assert [key.live for key in server.account.ledger] == [True]
 
 
+def test_only_the_bearer_scheme_is_taken(server: GatewayServer, call: Client) -> None:
+    for scheme, status in (("Basic", 401), ("BEARER", 200)):
+        authorization = f"{scheme} {server.account.bootstrap.plaintext}"
+        assert call("GET", "/keys", Authorization=authorization).status == status
+
+
 @pytest.mark.parametrize("body", [{}, {"title": None}, {"title": 5}, {"title": ""}, {"title": "t" * 256}])
 def test_a_title_is_a_string_of_1_to_255(server: GatewayServer, call: Client, body: object) -> None:
     assert refusal(call("POST", "/keys", body)) == (400, "invalid_request", "Invalid title")
@@ -252,7 +258,7 @@ def test_the_rate_is_limited(
 ) -> None:
     server.account.quirks = Quirks(rate_limit=RateLimit(1, timedelta(minutes=1), how))
     assert call("GET", "/keys").status == 200
-    server.account.clock.advance(timedelta(seconds=15))
+    server.account.clock.advance(timedelta(seconds=15.4))
     limited = call("POST", "/keys", {"title": "t"})
     assert refusal(limited) == (429, "rate_limited", "Rate limit exceeded")
     assert limited.headers.get("Retry-After") == expected

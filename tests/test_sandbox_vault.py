@@ -104,6 +104,19 @@ def test_stopping_leaves_no_process_and_no_file(tmp_path: Path) -> None:
         vault.api("GET", "sys/health")
 
 
+def test_a_server_is_asked_to_end_before_it_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    binary = script(
+        tmp_path / "bao",
+        f'{find_binary()} "$@" & trap "touch {tmp_path}/asked; kill $!" TERM; wait; wait',
+    )
+    monkeypatch.setenv("ROTATOR_TEST_VAULT", str(binary))
+    with VaultServer():
+        pass
+    assert (tmp_path / "asked").exists()
+
+
 def test_a_server_that_does_not_end_is_killed(tmp_path: Path) -> None:
     vault = VaultServer(tmp_path, stop_within=0.05).start()
     pid = vault.pid
@@ -159,6 +172,18 @@ def test_a_free_port_that_was_lost_is_tried_again(tmp_path: Path, monkeypatch: p
     with VaultServer() as vault:
         assert vault.api("GET", "sys/health")["initialized"]
     assert (tmp_path / "lost").exists()
+
+
+@pytest.mark.parametrize(("port", "tries"), [(0, 3), (1, 1)])
+def test_only_a_port_of_its_own_choice_is_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, port: int, tries: int
+) -> None:
+    words = "bind: address already in use"
+    binary = script(tmp_path / "bao", f"echo {words} | tee -a {tmp_path}/tries; exit 1")
+    monkeypatch.setenv("ROTATOR_TEST_VAULT", str(binary))
+    with pytest.raises(RotatorError, match="exited with status 1"):
+        VaultServer(port=port).start()
+    assert (tmp_path / "tries").read_text().splitlines() == [words] * tries
 
 
 def test_a_server_that_exits_is_an_error_with_its_last_words(

@@ -239,5 +239,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         if how is Breakage.RESET:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            self.rfile.close()  # it holds the socket open
-            self.connection.close()
+            self.connection.close()  # now, or the server would first end it in order

@@ -1,0 +1,211 @@
+"""`rotator sandbox`: the real program, as a person would run it, against two real servers on this machine.
+
+An empty Vault, a first rotation, a month, a second one, the grace period, and the old keys are gone. After
+each step the outcome is verified from outside, by the gateway's ledger and by calls with the plaintexts that
+Vault hands out, never by what the program says of itself.
+"""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from http.client import HTTPConnection
+from pathlib import Path
+from threading import Event
+from typing import Final
+
+import click
+
+from rotator.errors import RotatorError
+from rotator.redaction import redact
+from rotator.sandbox.account import AccountKey
+from rotator.sandbox.server import GatewayServer
+from rotator.sandbox.vault import VaultServer
+
+GATEWAY_PORT: Final = 8210
+VAULT_PORT: Final = 8200
+PATHS: Final = {"Production backend": "apimall/production-backend", "Reporting": "apimall/reporting"}
+_CONFIG: Final = """\
+gateway:
+  url: {gateway}
+vault:
+  address: {vault}
+keys:
+  - name: Production backend
+    path: apimall/production-backend
+  - name: Reporting
+    path: apimall/reporting
+"""
+
+
+def run(*, keep: bool) -> int:
+    """Tell the story; return the exit code: 0 only if every step was verified."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that both servers go in either case
+    try:
+        with ExitStack() as stack:
+            directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="rotator-sandbox-"))
+            gateway = _start_gateway(GATEWAY_PORT if keep else 0)
+            stack.callback(gateway.stop)
+            vault = stack.enter_context(VaultServer(port=VAULT_PORT if keep else 0))
+            story = _Story(gateway, vault, Path(directory))
+            verified = story.tell()
+            if keep:
+                story.wait_for_visitors()
+    except RotatorError as error:
+        click.secho(redact(f"✗ {error}"), fg="red", err=True)
+        return 1
+    except KeyboardInterrupt:
+        click.echo("\nstopped; both servers are gone")
+        return 0 if keep else 1
+    return 0 if verified else 1
+
+
+def _start_gateway(port: int) -> GatewayServer:
+    """Start it at `port`, which config/rotator.yaml names, or at a free one if that is taken."""
+    try:
+        return GatewayServer(port=port).start()
+    except RotatorError:
+        return GatewayServer().start()
+
+
+@dataclass(frozen=True)
+class _Current:
+    """What a consumer finds at one path, and what it can do with it."""
+
+    key: AccountKey | None
+    """The key in the gateway's ledger whose plaintext it is."""
+    works: bool
+
+
+class _Story:
+    def __init__(self, gateway: GatewayServer, vault: VaultServer, directory: Path) -> None:
+        self._gateway, self._vault, self._directory = gateway, vault, directory
+        self._verified = True
+        config = directory / "rotator.yaml"
+        config.write_text(_CONFIG.format(gateway=gateway.url, vault=vault.address))
+        self._exports = {
+            "ROTATOR_CONFIG": str(config),
+            "VAULT_ADDR": vault.address,
+            "VAULT_TOKEN": vault.token.reveal(),
+            "APIMALL_API_KEY": gateway.account.bootstrap.plaintext,
+        }
+
+    def tell(self) -> bool:
+        click.echo(f"A gateway that keeps the contract is at {self._gateway.url}")
+        click.echo(f"and a real Vault-API server at {self._vault.address}.")
+        self._step("Vault is empty: what would happen?", "--dry-run", self._nothing_was_written)
+        self._step("The first rotation", "--once", self._all_current)
+        first = self._current()
+        self._wait(timedelta(days=30), "A month passes: the second rotation")
+        self._step(None, "--once", lambda: self._rotated_from(first))
+        self._wait(timedelta(hours=24), "The grace period passes: the old keys go")
+        self._step(None, "--once", lambda: self._gone(first))
+        click.echo()
+        if self._verified:
+            click.secho("✓ every step was verified from outside", fg="green", bold=True)
+        else:
+            click.secho("✗ a step did not hold", fg="red", bold=True)
+        return self._verified
+
+    def wait_for_visitors(self) -> None:
+        """Say what to export and to try, and stay until Ctrl-C."""
+        env = self._directory / "env"
+        env.touch(mode=0o600)
+        env.write_text(
+            "".join(f"export {name}={shlex.quote(value)}\n" for name, value in self._exports.items())
+        )
+        control = self._gateway.control_url
+        click.echo(
+            "\nBoth servers stay up until Ctrl-C. In another terminal:\n\n"
+            f"  . {shlex.quote(str(env))}        # exports {', '.join(self._exports)}\n"
+            "  rotator --dry-run\n"
+            "  rotator --rotate-now --key Reporting\n"
+            f"  curl -d '{{\"advance\": \"30d\"}}' -H 'Content-Type: application/json' {control}/clock\n"
+            f"  curl {control}/keys\n"
+            "  rotator --once\n"
+        )
+        Event().wait()
+
+    def _wait(self, time: timedelta, heading: str) -> None:
+        self._gateway.account.clock.advance(time)
+        self._heading(heading)
+
+    def _heading(self, text: str) -> None:
+        click.secho(f"\n{text}", bold=True)
+
+    def _step(self, heading: str | None, mode: str, verify: Callable[[], Iterator[tuple[bool, str]]]) -> None:
+        if heading:
+            self._heading(heading)
+        click.secho(f"$ rotator {mode}", dim=True)
+        done = subprocess.run(  # noqa: S603 - this very program
+            [sys.executable, "-m", "rotator", mode],
+            env={**_calm_environment(), **self._exports},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        click.echo(done.stdout, nl=False)
+        checks = [(done.returncode == 0, f"it exited with {done.returncode}"), *verify()]
+        for holds, what in checks:
+            click.secho(f"{'✓' if holds else '✗'} {what}", fg="green" if holds else "red")
+        if not all(holds for holds, _ in checks):
+            self._verified = False
+            click.echo(done.stderr, nl=False, err=True)
+
+    def _nothing_was_written(self) -> Iterator[tuple[bool, str]]:
+        yield len(self._gateway.account.ledger) == 1, "the gateway has made no key"
+        yield not any(current.key for current in self._current().values()), "Vault holds no secret"
+
+    def _all_current(self) -> Iterator[tuple[bool, str]]:
+        for name, current in self._current().items():
+            id_ = current.key.id if current.key else "-"
+            yield current.works, f"{name}: the plaintext in Vault is key {id_}'s, and the gateway takes it"
+        live = [key for key in self._gateway.account.ledger if key.live]
+        yield len(live) == 1 + len(PATHS), f"{len(live)} keys live: one for each, and the bootstrap key"
+
+    def _rotated_from(self, first: dict[str, _Current]) -> Iterator[tuple[bool, str]]:
+        for name, current in self._current().items():
+            old = first[name].key
+            yield current.works and current.key != old, f"{name}: Vault holds a new key, and it works"
+            yield bool(old and self._takes(old.plaintext)), f"{name}: the old key still works, for its grace"
+
+    def _gone(self, first: dict[str, _Current]) -> Iterator[tuple[bool, str]]:
+        for name, before in first.items():
+            old = before.key
+            yield bool(old and not self._takes(old.plaintext)), f"{name}: the old key is refused with 401"
+        yield from self._all_current()
+
+    def _current(self) -> dict[str, _Current]:
+        return {name: self._look_at(path) for name, path in PATHS.items()}
+
+    def _look_at(self, path: str) -> _Current:
+        try:
+            plaintext = self._vault.api("GET", f"secret/data/{path}")["data"]["data"]["api_key"]
+        except RotatorError as error:
+            if error.status != 404:
+                raise
+            return _Current(None, works=False)
+        return _Current(self._gateway.account.find(plaintext), self._takes(plaintext))
+
+    def _takes(self, plaintext: str) -> bool:
+        """Call the gateway over HTTP, as a consumer of the key would."""
+        connection = HTTPConnection("127.0.0.1", self._gateway.port, timeout=10)
+        connection.request(
+            "GET", "/api/v1/account/balances", headers={"Authorization": f"Bearer {plaintext}"}
+        )
+        status = connection.getresponse().status
+        connection.close()
+        return status == 200
+
+
+def _calm_environment() -> dict[str, str]:
+    """Our environment, without what would lead the program elsewhere."""
+    stray = ("ROTATOR_", "VAULT_", "BAO_", "APIMALL_")
+    width = {"COLUMNS": str(os.get_terminal_size().columns)} if sys.stdout.isatty() else {}
+    return {name: value for name, value in os.environ.items() if not name.startswith(stray)} | width

@@ -1,0 +1,95 @@
+"""The program as its users run it: a process, with its options, its environment and its exit code."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rotator.sandbox.server import GatewayServer
+from rotator.sandbox.vault import VaultServer
+from tests.world import loopback_only_environment
+
+ROOT = Path(__file__).parent.parent
+KEYS = [
+    {"name": "Production backend", "path": "apimall/production-backend", "rotation_period": "7d"},
+    {"name": "Reporting", "path": "apimall/reporting", "field": "APIMALL_API_KEY"},
+]
+
+
+@dataclass(frozen=True)
+class Finished:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.err.splitlines()]
+
+
+@dataclass
+class Program:
+    """A config in a directory, and the environment that goes with it."""
+
+    directory: Path
+    config: dict[str, Any]
+    environ: dict[str, str]
+    runs: list[Finished] = field(default_factory=list)
+
+    def command(self, *options: str) -> list[str]:
+        path = self.directory / "rotator.yaml"
+        path.write_text(yaml.safe_dump(self.config))
+        return [sys.executable, "-m", "rotator", "--config", str(path), *options]
+
+    def run(self, *options: str, environ: Mapping[str, str] | None = None) -> Finished:
+        done = subprocess.run(
+            self.command(*options),
+            env={**self.environ, **(environ or {})},
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        self.runs.append(Finished(done.returncode, done.stdout, done.stderr))
+        return self.runs[-1]
+
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            self.command(*options),
+            env=self.environ,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+
+def program(directory: Path, gateway: GatewayServer, vault: VaultServer, mount: str) -> Program:
+    home = directory / "home"
+    home.mkdir()
+    return Program(
+        directory,
+        {
+            "gateway": {"url": gateway.url},
+            "vault": {"address": vault.address, "mount": mount},
+            "keys": [dict(key) for key in KEYS],
+        },
+        {
+            **loopback_only_environment(),
+            "HOME": str(home),
+            "APIMALL_API_KEY": gateway.account.bootstrap.plaintext,
+            "VAULT_TOKEN": vault.token.reveal(),
+        },
+    )
