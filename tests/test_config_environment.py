@@ -90,6 +90,7 @@ def test_a_whole_list_can_be_given_item_by_item(tmp_path: Path) -> None:
         ("ROTATOR_gateway__url", "did you mean ROTATOR_GATEWAY__URL?"),
         ("ROTATOR_GATEWAY__URL__0", "did you mean ROTATOR_GATEWAY__URL?"),
         ("ROTATOR_KEYS__00__PATH", "did you mean ROTATOR_KEYS__0__PATH?"),
+        ("ROTATOR_VAULT__AUTH__TOKE", "did you mean ROTATOR_VAULT__AUTH?"),
         ("ROTATOR_SERVICE_HOSTS", "unset it"),
         ("ROTATOR_METRICS_SERVICE_HOST", "unset it"),
         ("ROTATOR_", "unset it"),

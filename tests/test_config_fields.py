@@ -93,7 +93,7 @@ def test_paths_lose_the_slashes_at_their_edges(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["", "/", "a//b", "a/../b", ".", "a/ b", "a?b", "a#b", "a%2fb", "a*", "x" * 513]
+    "path", ["", "/", "a//b", "a/../b", ".", "a/ b", "a?b", "a#b", "a%2fb", "a*", "a\\b", "x" * 513]
 )
 def test_paths_that_are_refused(tmp_path: Path, path: str) -> None:
     (fault,) = faults(tmp_path, VAULT + f"keys: [{{name: One, path: '{path}'}}]")
@@ -200,6 +200,14 @@ def test_a_default_time_zone_waits_for_schedules_that_are_faulty_or_replaced(tmp
     assert fault.startswith("keys[0].rotation_schedule: ")
     replaced = "defaults: {timezone: UTC, rotation_schedule: 0 3 * * SUN}\n"
     assert config(tmp_path, VAULT + replaced + "keys: [{name: A, path: a, rotation_period: 7d}]").managed
+
+
+def test_no_fault_suggests_to_write_the_token(tmp_path: Path) -> None:
+    text = "vault: {address: https://v, auth: {toke: 1, zzz: 1}}\n" + KEYS
+    assert faults(tmp_path, text) == [
+        "vault.auth.toke: is no field; there are method",
+        "vault.auth.zzz: is no field; there are method",
+    ]
 
 
 def test_null_is_as_if_left_out(tmp_path: Path) -> None:

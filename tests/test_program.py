@@ -306,10 +306,10 @@ class TestNothingLeaks:
     ) -> None:
         command = rotator.command("--once")
         assert not any(vault_server.token.reveal() in argument for argument in command)
-        for level in ("debug", "info", "warning", "error", "critical"):
-            for format_ in ("json", "console"):
-                rotator.run("--rotate-now", "--log-level", level, "--log-format", format_)
-        assert len(gateway.account.ledger) > 10  # the fixture searches what was printed
+        for format_ in ("json", "console"):
+            gateway.faults.add(Fault("POST /keys", Status(500), at=Phase.AFTER))
+            rotator.run("--rotate-now", "--log-level", "debug", "--log-format", format_)
+        assert len(gateway.account.ledger) >= 5  # the fixture searches what was printed
 
     def test_core_dumps_are_off(self, rotator: Program, gateway: GatewayServer) -> None:
         limits: list[str] = []
