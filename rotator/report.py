@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -40,7 +40,9 @@ _PIPE_WIDTH: Final = 120
 def render(result: PassResult, console: Console) -> str:
     """Return what is printed for `result`, redacted."""
     with console.capture() as captured:
-        console.print(_page(result), soft_wrap=False)
+        console.print(_table(result))
+        for line in (*_attention(result), _sum(result)):
+            console.print(line, soft_wrap=True)
     return redact("".join(line.rstrip() + "\n" for line in captured.get().splitlines()))
 
 
@@ -63,7 +65,7 @@ def short(duration: timedelta) -> str:
     return f"{seconds // 60}m" if seconds >= 60 else f"{seconds}s"
 
 
-def _page(result: PassResult) -> RenderableType:
+def _table(result: PassResult) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading, justify in (
         ("managed key", "left"),
@@ -83,7 +85,7 @@ def _page(result: PassResult) -> RenderableType:
             _in(key.due_at, result.now),
             "; ".join(_also_live(key, result.now)) or "-",
         )
-    return Group(table, *(Text(line, style) for line, style in _attention(result)), _sum(result))
+    return table
 
 
 def _state(key: KeyResult) -> Text:
@@ -112,26 +114,25 @@ def _in(at: datetime | None, now: datetime) -> str:
     return f"in {short(at - now)}" if at > now else "now"
 
 
-def _attention(result: PassResult) -> Iterator[tuple[str, str]]:
+def _attention(result: PassResult) -> Iterator[Text]:
     for key in result.keys:
         for error in key.errors:
             yield from _lines(key.key.name, error)
         for warning in key.warnings:
-            yield f"! {key.key.name}: {warning}", "yellow"
+            yield Text(f"! {key.key.name}: {warning}", "yellow")
     for stranger in result.strangers:
-        yield (
-            f"! key {stranger.id} “{stranger.title}” is of another installation or name; left alone",
-            "yellow",
+        yield Text(
+            f"! key {stranger.id} “{stranger.title}” is not of this installation and config: left alone"
         )
     if result.refused:
         yield from _lines("the account", result.refused)
 
 
-def _lines(who: str, error: RotatorError) -> Iterator[tuple[str, str]]:
+def _lines(who: str, error: RotatorError) -> Iterator[Text]:
     request = f" (request_id {error.request_id})" if error.request_id else ""
-    yield f"✗ {who}: {error.message}{request}", "bold red"
+    yield Text(f"✗ {who}: {error.message}{request}", "bold red")
     if error.cure:
-        yield f"  cure: {error.cure}", ""
+        yield Text(f"  cure: {error.cure}")
 
 
 def _sum(result: PassResult) -> Text:

