@@ -143,6 +143,7 @@ def block(text: str) -> str:
         ("in_flight: 20m", "orphan_after", "at least 20m"),
         ("store_deadline: 8m", "orphan_after", "at least 16m"),
         ("orphan_after: 9m", "orphan_after", "at least 10m"),
+        ("verify_deadline: 10m", "orphan_after", "at least 17m"),
         ("defaults: {field: rotation}", "defaults.field", "holds the bookkeeping"),
         ("defaults: {field: a b}", "defaults.field", "1 to 128 letters"),
         ("defaults: {field: ~}", "defaults.field", "quote it"),

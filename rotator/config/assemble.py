@@ -14,6 +14,8 @@ from rotator.schedule import CronSchedule
 from rotator.titles import TitleTemplate
 
 _DEFAULT_PERIOD: Final = timedelta(days=30)
+_PATIENCE: Final = timedelta(minutes=2)
+"""How long a single call is repeated within a rotation, at most: the retry policy's own deadline."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +72,11 @@ def joint_faults(sound: Sound) -> Iterator[Fault]:
 
 def _clock_faults(sound: Sound) -> Iterator[Fault]:
     if clocks := sound.fields(Clocks):
-        least = max(2 * clocks.store_deadline, clocks.in_flight)
+        # A replica may take so long from create to store; its key must not be swept meanwhile.
+        rotation = clocks.verify_deadline + clocks.store_deadline + _PATIENCE
+        least = max(rotation, 2 * clocks.store_deadline, clocks.in_flight)
         if clocks.orphan_after < least:
-            text = (
-                f"is shorter than twice store_deadline or in_flight; write at least {durations.show(least)}"
-            )
-            yield ("orphan_after",), text
+            yield ("orphan_after",), f"is too short for these deadlines; write at least {durations.show(least)}"
 
 
 def _twice(sound: Sound, field: str) -> Iterator[Fault]:

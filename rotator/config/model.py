@@ -261,7 +261,7 @@ class Clocks(Block):
 
     in_flight: Duration = _lasting("2m", "So young an unstored key is left to the replica that made it.")
     orphan_after: Duration = _lasting(
-        "15m", "An unstored key of this age is revoked; at least twice store_deadline, and in_flight."
+        "15m", "An unstored key of this age is revoked; must outlast any rotation of another replica."
     )
     verify_deadline: Duration = _lasting("60s", "How long a new key has until the gateway accepts it.")
     store_deadline: Duration = _lasting("5m", "How long storing a new key in Vault is tried.")
