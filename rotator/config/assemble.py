@@ -76,7 +76,8 @@ def _clock_faults(sound: Sound) -> Iterator[Fault]:
         rotation = clocks.verify_deadline + clocks.store_deadline + _PATIENCE
         least = max(rotation, 2 * clocks.store_deadline, clocks.in_flight)
         if clocks.orphan_after < least:
-            yield ("orphan_after",), f"is too short for these deadlines; write at least {durations.show(least)}"
+            cure = f"write at least {durations.show(least)}"
+            yield ("orphan_after",), f"is too short for these deadlines; {cure}"
 
 
 def _twice(sound: Sound, field: str) -> Iterator[Fault]:

@@ -122,11 +122,12 @@ class _Story:
         )
         control = self._gateway.control_url
         click.echo(
-            "\nBoth servers stay up until Ctrl-C. In another terminal:\n\n"
-            f"  . {shlex.quote(str(env))}        # exports {', '.join(self._exports)}\n"
+            "\nBoth servers stay up until Ctrl-C. In another terminal (the first line exports their\n"
+            "addresses and throw-away credentials):\n\n"
+            f"  . {shlex.quote(str(env))}\n"
             "  rotator --dry-run\n"
             "  rotator --rotate-now --key Reporting\n"
-            f"  curl -d '{{\"advance\": \"30d\"}}' -H 'Content-Type: application/json' {control}/clock\n"
+            f'  curl --json \'{{"advance": "30d"}}\' {control}/clock\n'
             f"  curl {control}/keys\n"
             "  rotator --once\n"
         )
@@ -165,7 +166,7 @@ class _Story:
     def _all_current(self) -> Iterator[tuple[bool, str]]:
         for name, current in self._current().items():
             id_ = current.key.id if current.key else "-"
-            yield current.works, f"{name}: the plaintext in Vault is key {id_}'s, and the gateway takes it"
+            yield current.works, f"{name}: Vault holds key {id_}, and the gateway takes it"
         live = [key for key in self._gateway.account.ledger if key.live]
         yield len(live) == 1 + len(PATHS), f"{len(live)} keys live: one for each, and the bootstrap key"
 
