@@ -338,20 +338,20 @@ class TestTheSandbox:
         assert run.out.endswith("✓ every step was verified from outside\n")
 
     def test_kept_up_it_serves_who_exports_what_it_says(self, rotator: Program) -> None:
-        process = rotator.start("sandbox", "--keep")
-        assert process.stdout
-        lines = iter(process.stdout.readline, "")
-        source = next(line for line in lines if line.startswith("  . ")).split()[1]
-        done = subprocess.run(
-            ["sh", "-c", f". {source}; exec {sys.executable} -m rotator --once --json"],
-            env=rotator.environ,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert json.loads(done.stdout)["converged"]
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
+        with rotator.start("sandbox", "--keep") as process:
+            assert process.stdout
+            lines = iter(process.stdout.readline, "")
+            source = next(line for line in lines if line.startswith("  . ")).split()[1]
+            done = subprocess.run(
+                ["sh", "-c", f". {source}; exec {sys.executable} -m rotator --once --json"],
+                env=rotator.environ,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert json.loads(done.stdout)["converged"]
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=30)
         assert process.returncode == 0
         assert not Path(source).exists()
 

@@ -18,7 +18,7 @@ from datetime import timedelta
 from http.client import HTTPConnection
 from pathlib import Path
 from threading import Event
-from typing import Final
+from typing import Final, TypeVar
 
 import click
 
@@ -31,6 +31,7 @@ from rotator.sandbox.vault import VaultServer
 GATEWAY_PORT: Final = 8210
 VAULT_PORT: Final = 8200
 PATHS: Final = {"Production backend": "apimall/production-backend", "Reporting": "apimall/reporting"}
+Server = TypeVar("Server", GatewayServer, VaultServer)
 _CONFIG: Final = """\
 gateway:
   url: {gateway}
@@ -50,9 +51,10 @@ def run(*, keep: bool) -> int:
     try:
         with ExitStack() as stack:
             directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="rotator-sandbox-"))
-            gateway = _start_gateway(GATEWAY_PORT if keep else 0)
+            gateway = _start(lambda port: GatewayServer(port=port), GATEWAY_PORT if keep else 0)
             stack.callback(gateway.stop)
-            vault = stack.enter_context(VaultServer(port=VAULT_PORT if keep else 0))
+            vault = _start(lambda port: VaultServer(port=port), VAULT_PORT if keep else 0)
+            stack.callback(vault.stop)
             story = _Story(gateway, vault, Path(directory))
             verified = story.tell()
             if keep:
@@ -66,12 +68,14 @@ def run(*, keep: bool) -> int:
     return 0 if verified else 1
 
 
-def _start_gateway(port: int) -> GatewayServer:
+def _start(server: Callable[[int], Server], port: int) -> Server:
     """Start it at `port`, which config/rotator.yaml names, or at a free one if that is taken."""
     try:
-        return GatewayServer(port=port).start()
+        return server(port).start()
     except RotatorError:
-        return GatewayServer().start()
+        if port == 0:
+            raise
+    return server(0).start()
 
 
 @dataclass(frozen=True)
