@@ -10,12 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from rotator.model import Key
-
-BLOCK = "rotation"
-_PREVIEW = re.compile(r"(?P<head>[^.…*]*)(?:\.{2,}|…+|\*{2,})(?P<tail>[^.…*]*)")
-_TELLING = 8
-"""Fewer known characters than this in a preview say too little about a plaintext."""
+FIELD = "rotation"
 
 
 @dataclass(frozen=True)
@@ -29,7 +24,7 @@ class Rotation:
     superseded: Mapping[int, datetime]
     """Ids of replaced keys, each with the moment at which it was replaced."""
 
-    def beside(self, data: Mapping[str, Any]) -> dict[str, Any]:
+    def merged_into(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Return `data` with this block in it and nothing else changed."""
         block = {
             "key_id": self.key_id,
@@ -38,7 +33,7 @@ class Rotation:
             "rotated_at": format_time(self.rotated_at),
             "superseded": {str(id_): format_time(at) for id_, at in sorted(self.superseded.items())},
         }
-        return {**data, BLOCK: block}
+        return {**data, FIELD: block}
 
 
 class NonsenseError(ValueError):
@@ -47,11 +42,11 @@ class NonsenseError(ValueError):
 
 def read_rotation(data: Mapping[str, Any]) -> Rotation | None:
     """Return the block, or None when there is none. Raises NonsenseError when it makes no sense."""
-    if BLOCK not in data:
+    if FIELD not in data:
         return None
-    block = data[BLOCK]
+    block = data[FIELD]
     if not isinstance(block, dict):
-        raise NonsenseError(f"`{BLOCK}` is not an object")
+        raise NonsenseError(f"`{FIELD}` is not an object")
     superseded = block.get("superseded", {})
     if not isinstance(superseded, dict):
         raise NonsenseError("`superseded` is not an object")
@@ -82,15 +77,6 @@ def read_plaintext(data: Mapping[str, Any] | None, field: str) -> str | None:
     """Return the plaintext in `field`, or None when nothing usable is there."""
     value = (data or {}).get(field)
     return value if isinstance(value, str) and value else None
-
-
-def could_be(key: Key, plaintext: str) -> bool | None:
-    """Whether `plaintext` fits the key's masked preview; None when the preview says too little."""
-    found = _PREVIEW.fullmatch(key.preview)
-    if not found or len(found["head"]) + len(found["tail"]) < _TELLING:
-        return None
-    long_enough = len(plaintext) > len(found["head"]) + len(found["tail"])
-    return long_enough and plaintext.startswith(found["head"]) and plaintext.endswith(found["tail"])
 
 
 def format_time(at: datetime, timespec: str = "seconds") -> str:

@@ -10,7 +10,6 @@ import click
 from rotator import __version__
 
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
-FAILED, USAGE, UNREACHABLE = 1, 2, 3
 
 
 @click.group(

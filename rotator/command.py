@@ -7,13 +7,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import structlog
 
 from rotator.config import Config, load
 from rotator.errors import ConfigError, RotatorError
 from rotator.reconcile import Progress, reconcile
-from rotator.redaction import redact
+from rotator.redaction import redact, redact_values
 from rotator.result import PassResult, error_to_json
 from rotator.stopping import Stopped, Stopping
 from rotator.wiring import open_account
@@ -40,7 +41,8 @@ def run_pass(
         _check_names(only, config)
         with open_account(config, environ, stopping) as account, _progress() as progress:
             result = reconcile(account, only=only, forced=forced, dry_run=dry_run, progress=progress)
-    except Stopped:
+    except Stopped as error:
+        _complain(error, as_json=as_json, plain=plain_errors)
         return CONVERGED
     except ConfigError as error:
         _complain(error, as_json=as_json, plain=plain_errors)
@@ -49,9 +51,9 @@ def run_pass(
         _complain(error, as_json=as_json, plain=plain_errors)
         return UNREACHABLE
     _print(result, as_json=as_json)
-    if result.converged:
-        return CONVERGED
-    return UNREACHABLE if result.refused and not result.changed else FAILED
+    if result.refused and not result.changed:
+        return UNREACHABLE
+    return FAILED if result.failed else CONVERGED
 
 
 def _stop_on_signals() -> Stopping:
@@ -66,29 +68,33 @@ def _check_names(only: frozenset[str], config: Config) -> None:
     faults = []
     for name in sorted(only - set(known)):
         near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "the config has no key of that name"
-        faults.append(f"--key {name!r}: {hint}")
+        # The name is not repeated: a slip of the hand may have put a plaintext there.
+        faults.append(f"did you mean --key {near[0]!r}?" if near else "the config has no key of that name")
     if faults:
         raise ConfigError("no such managed key", tuple(faults))
 
 
 def _print(result: PassResult, *, as_json: bool) -> None:
     if as_json:
-        text = json.dumps(result.to_json(), indent=2 if sys.stdout.isatty() else None) + "\n"
-        sys.stdout.write(redact(text))
+        _print_json(result.to_json())
     else:
         from rotator.report import console_for_stdout, render
 
         sys.stdout.write(render(result, console_for_stdout()))
 
 
+def _print_json(body: dict[str, Any]) -> None:
+    text = json.dumps(redact_values(body), indent=2 if sys.stdout.isatty() else None)
+    sys.stdout.write(redact(text) + "\n")
+
+
 def _complain(error: RotatorError, *, as_json: bool, plain: bool) -> None:
     faults = list(error.faults) if isinstance(error, ConfigError) else None
     if as_json:
         body = error_to_json(error) | ({"faults": faults} if faults else {})
-        sys.stdout.write(redact(json.dumps({"converged": False, "error": body})) + "\n")
+        _print_json({"converged": False, "error": body})
     if plain:
-        sys.stderr.write(redact(f"rotator: {error}") + "\n")
+        sys.stderr.write(redact(f"rotator: {error}", short=True) + "\n")
     else:
         fields = {"request_id": error.request_id, "cure": error.cure, "faults": faults}
         log.critical(

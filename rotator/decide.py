@@ -4,7 +4,7 @@ Each table of the protocol is a chain of small checks; the first one that hits g
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -17,7 +17,10 @@ from rotator.model import CreatedKey, Key, ManagedKey, Timing, Version
 MAX_ORPHANS: Final = 3
 """Live orphans of a family at which making more keys is not the cure."""
 MAX_SUPERSEDED: Final = 12
-"""Live superseded keys of a family at which no more are made: their revocation keeps failing."""
+"""Superseded keys of a family at which no more are made: their revocation keeps failing.
+
+Twice as many where the current key is missing or revoked, so that a family in use is not left without one.
+"""
 
 
 class Reason(StrEnum):
@@ -62,7 +65,7 @@ class Facts:
     listed: Mapping[int, Key]
     """Every key of the account."""
     family: tuple[Key, ...]
-    """The live keys whose titles are ours and bear this managed key's name."""
+    """The live keys whose titles are ours and say that they were made for this managed key and its path."""
     current: Current | None
     """None when the path holds no plaintext."""
     refused: bool
@@ -70,7 +73,7 @@ class Facts:
     traces: Mapping[int, Trace]
     """What became of the keys of the family that the secret does not name."""
     protected: frozenset[int]
-    """Keys that are the bearer, current in the secret of another managed key, or of its family."""
+    """Keys that this managed key must not revoke: the bearer, and what is another's or may be."""
     forced: bool
     """The operator said `--rotate-now`."""
 
@@ -79,12 +82,12 @@ class Facts:
         return tuple(key for key in self.family if self.traces.get(key.id) is Trace.ORPHAN)
 
     @property
-    def listed_current(self) -> Key | None:
-        return self.listed.get(self.current.key_id or 0) if self.current else None
-
-    @property
-    def current_listed_live(self) -> bool:
-        return self.listed_current is not None and self.listed_current.live
+    def omitted(self) -> bool:
+        """Whether the list omits the current key, though it works and is not so new that the list may lag."""
+        rotation = self.current.rotation if self.current else None
+        if rotation is None or self.refused or rotation.key_id in self.listed:
+            return False
+        return rotation.created_at <= self.now - self.timing.in_flight
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,11 @@ class Plan:
     def rotates(self) -> bool:
         return self.reason is not None and self.hold is None
 
+    @property
+    def writes(self) -> bool:
+        """Whether the secret is written: by a rotation, for its bookkeeping, or to fence a revocation."""
+        return self.rotates or self.note is not None or bool(self.revocations)
+
 
 def suspects(current: Current | None, family: tuple[Key, ...]) -> tuple[Key, ...]:
     """Return the live keys of the family that the secret does not name: orphans, or published once."""
@@ -128,8 +136,7 @@ def decide(facts: Facts) -> Plan:
     reason = next(_reasons(facts), None)
     superseded = _superseded(facts)
     hold = next(_holds(facts, reason, superseded), None) if reason else None
-    rotates = reason is not None and hold is None
-    note, bookkeeping = (None, None) if rotates else _note(facts, superseded)
+    note, bookkeeping = _note(facts, superseded) if reason is None or hold else (None, None)
     revocations, left = _revocations(facts, superseded)
     return Plan(
         reason=reason,
@@ -146,7 +153,7 @@ def decide(facts: Facts) -> Plan:
 def succeed(facts: Facts, created: CreatedKey, now: datetime) -> Rotation:
     """Return the bookkeeping with which `created` takes over at `now`."""
     superseded = _carried(facts, _superseded(facts))
-    if facts.current and facts.current.key_id and not facts.refused:
+    if facts.current and facts.current.key_id and not _is_revoked(facts, facts.current.key_id):
         superseded[facts.current.key_id] = now
     return Rotation(created.id, created.title, created.created_at, now, superseded)
 
@@ -163,54 +170,57 @@ def _reasons(facts: Facts) -> Iterator[Reason]:
         yield Reason.FORCED
 
 
-def _holds(facts: Facts, reason: Reason | None, superseded: Mapping[int, datetime]) -> Iterator[Hold]:
-    young = facts.now - facts.timing.in_flight
-    if not facts.forced and any(orphan.created_at > young for orphan in facts.orphans):
+def _holds(facts: Facts, reason: Reason, superseded: Mapping[int, datetime]) -> Iterator[Hold]:
+    window = facts.timing.in_flight
+    # A key that is dated further ahead than that is not young, but strange; it must not hold for ever.
+    young = (abs(facts.now - orphan.created_at) < window for orphan in facts.orphans)
+    if not facts.forced and any(young):
         yield Hold.IN_FLIGHT
-    live = sum(_is_live(facts, id_) for id_ in superseded)
-    if len(facts.orphans) >= MAX_ORPHANS or live >= MAX_SUPERSEDED:
+    if len(facts.orphans) >= MAX_ORPHANS or _piled_up(facts, reason, superseded):
         yield Hold.BACKING_OFF
-    if reason is Reason.DUE and not facts.forced and not facts.key.cadence.window_open(facts.now):
-        yield Hold.OUTSIDE_WINDOW
+    if reason is Reason.DUE and not facts.forced:
+        if facts.omitted:
+            yield Hold.BACKING_OFF  # what a list does not show cannot be kept within bounds
+        if not facts.key.cadence.window_open(facts.now):
+            yield Hold.OUTSIDE_WINDOW
+
+
+def _piled_up(facts: Facts, reason: Reason, superseded: Mapping[int, datetime]) -> bool:
+    """Whether too many superseded keys are left; those that a person made are not ours to count."""
+    ours = {key.id for key in facts.family}
+    left = sum(id_ in ours or id_ not in facts.listed for id_ in _carried(facts, superseded))
+    urgent = reason in (Reason.MISSING, Reason.REVOKED)
+    return left >= (2 * MAX_SUPERSEDED if urgent else MAX_SUPERSEDED)
 
 
 def _due_at(facts: Facts) -> datetime | None:
     """When the current key falls due; now, when it is not known which key it is. None without one."""
     if facts.current is None:
         return None
-    if facts.current.rotated_at is None:
+    if facts.current.rotation is None:
         return facts.now
-    return facts.key.cadence.due_at(facts.current.rotated_at)
+    return facts.key.cadence.due_at(facts.current.rotation.rotated_at)
 
 
 def _superseded(facts: Facts) -> dict[int, datetime]:
-    """Every key that was published once, with the time since when it is superseded.
+    """Every key that was current once, with the time since when it is superseded.
 
-    A key that only the history knows counts from now on, when it was noticed; one of which the history can
-    prove nothing counts from when the current key was stored.
+    One that the secret does not name counts from now on, when it was noticed.
     """
     known = dict(facts.current.superseded) if facts.current else {}
-    stored = facts.current.rotated_at if facts.current else None
-    for id_, trace in facts.traces.items():
-        if trace is Trace.PUBLISHED:
-            known[id_] = facts.now
-        elif trace is Trace.UNPROVABLE:
-            known[id_] = stored or facts.now
-    return known
+    return known | {id_: facts.now for id_, trace in facts.traces.items() if trace is Trace.PUBLISHED}
 
 
 def _note(facts: Facts, superseded: Mapping[int, datetime]) -> tuple[Note | None, Rotation | None]:
-    current = facts.current
-    if current is None or current.key_id is None or current.created_at is None or current.rotated_at is None:
+    if facts.current is None or facts.current.rotation is None:
         return None, None
-    if current.adopted:
+    if facts.current.adopted:
         note = Note.ADOPT
     elif Trace.PUBLISHED in facts.traces.values():
         note = Note.RECORD
     else:
         return None, None
-    carried = _carried(facts, superseded)
-    return note, Rotation(current.key_id, current.title, current.created_at, current.rotated_at, carried)
+    return note, replace(facts.current.rotation, superseded=_carried(facts, superseded))
 
 
 def _carried(facts: Facts, superseded: Mapping[int, datetime]) -> dict[int, datetime]:
@@ -232,7 +242,7 @@ def _revocations(
         if not _is_live(facts, id_) or since + facts.key.grace_period > facts.now:
             continue
         if id_ in facts.protected:
-            left.append(f"key {id_} is superseded, but is the bearer or in use by another managed key")
+            left.append(f"key {id_} is superseded, but is the bearer, or may be in use elsewhere")
         elif id_ in ours or facts.key.revoke_adopted:
             revocations.append(Revocation(id_, Victim.SUPERSEDED, since))
         else:
@@ -251,9 +261,12 @@ def _warnings(facts: Facts, reason: Reason | None) -> Iterator[str]:
         yield f"the secret's bookkeeping makes no sense ({current.nonsense}); its key is treated as adopted"
     if current.key_id is None:
         yield "the secret's plaintext fits no listed key, or several; the key behind it is left to you"
-    elif not facts.current_listed_live and reason is not Reason.REVOKED and not _just_made(facts):
-        state = "revoked" if facts.listed_current else "missing"
-        yield f"key {current.key_id} is {state} in the gateway's list, yet its plaintext still authenticates"
+    elif reason is Reason.REVOKED:
+        return
+    elif facts.omitted:
+        yield f"key {current.key_id} is missing in the gateway's list, yet its plaintext still authenticates"
+    elif _is_revoked(facts, current.key_id):
+        yield f"key {current.key_id} is revoked in the gateway's list, yet its plaintext still authenticates"
 
 
 def _is_live(facts: Facts, id_: int) -> bool:
@@ -261,7 +274,6 @@ def _is_live(facts: Facts, id_: int) -> bool:
     return key is not None and key.live
 
 
-def _just_made(facts: Facts) -> bool:
-    """Whether the list may simply not know the current key yet."""
-    made = facts.current.created_at if facts.current else None
-    return made is not None and made > facts.now - facts.timing.in_flight
+def _is_revoked(facts: Facts, id_: int) -> bool:
+    key = facts.listed.get(id_)
+    return key is not None and not key.live

@@ -3,13 +3,14 @@
 Pure. Nothing returns a plaintext a second time, so these two are the only links from a plaintext to an id.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from rotator.bookkeeping import NonsenseError, Rotation, could_be, read_plaintext, read_rotation
+from rotator.bookkeeping import NonsenseError, Rotation, read_plaintext, read_rotation
 from rotator.model import Key, Version
+from rotator.previews import Previews, matches_preview
 
 _FUTURE: Final = timedelta(hours=1)
 """A time of the bookkeeping that lies further ahead than this was not written by this program."""
@@ -19,41 +20,38 @@ _FUTURE: Final = timedelta(hours=1)
 class Current:
     """The key whose plaintext is in the secret, as far as it can be known."""
 
-    key_id: int | None
+    rotation: Rotation | None
     """None when the plaintext fits no listed key, or several."""
-    title: str
-    created_at: datetime | None
-    rotated_at: datetime | None
     superseded: Mapping[int, datetime]
+    """The keys that the secret names as current once, each with the time since when they are not."""
     adopted: bool
     """Whether a person put it there: its bookkeeping is yet to be written."""
     nonsense: str | None = None
     """What is wrong with the bookkeeping that was found."""
 
+    @property
+    def key_id(self) -> int | None:
+        return self.rotation.key_id if self.rotation else None
 
-def identify(version: Version, field: str, listed: Mapping[int, Key], now: datetime) -> Current | None:
+
+def identify(
+    version: Version, field: str, listed: Mapping[int, Key], previews: Previews, now: datetime
+) -> Current | None:
     """Return which key the secret's plaintext is; None when there is no plaintext."""
     plaintext = read_plaintext(version.data, field)
     if plaintext is None:
         return None
     rotation, nonsense = _bookkeeping(version, now)
-    if rotation and not _pasted_over(rotation, listed, plaintext):
-        return Current(
-            rotation.key_id,
-            rotation.title,
-            rotation.created_at,
-            rotation.rotated_at,
-            rotation.superseded,
-            False,
-        )
+    matches = previews.matching(plaintext)
+    if rotation and not _pasted_over(rotation, listed, plaintext, matches):
+        return Current(rotation, rotation.superseded, adopted=False)
     published = {**rotation.superseded, rotation.key_id: now} if rotation else {}
-    matches = [key for key in listed.values() if key.live and could_be(key, plaintext)]
     if len(matches) != 1:
-        return Current(None, "", None, None, published, adopted=True, nonsense=nonsense)
+        return Current(None, published, adopted=True, nonsense=nonsense)
     key = matches[0]
     published.pop(key.id, None)
-    rotated_at = min(key.created_at, now)
-    return Current(key.id, key.title, key.created_at, rotated_at, published, adopted=True, nonsense=nonsense)
+    adopted = Rotation(key.id, key.title, key.created_at, min(key.created_at, now), published)
+    return Current(adopted, published, adopted=True, nonsense=nonsense)
 
 
 def _bookkeeping(version: Version, now: datetime) -> tuple[Rotation | None, str | None]:
@@ -66,7 +64,11 @@ def _bookkeeping(version: Version, now: datetime) -> tuple[Rotation | None, str 
     return rotation, None
 
 
-def _pasted_over(rotation: Rotation, listed: Mapping[int, Key], plaintext: str) -> bool:
+def _pasted_over(
+    rotation: Rotation, listed: Mapping[int, Key], plaintext: str, matches: Sequence[Key]
+) -> bool:
     """Whether somebody put another key's plaintext over the one that the bookkeeping names."""
     key = listed.get(rotation.key_id)
-    return key is not None and could_be(key, plaintext) is False
+    if key is None:
+        return len(matches) == 1
+    return matches_preview(key, plaintext) is False

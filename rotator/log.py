@@ -13,10 +13,9 @@ from typing import Any, Literal, TextIO
 import structlog
 from structlog.typing import EventDict, Processor
 
-from rotator.redaction import redact
+from rotator.redaction import redact, redact_values
 
 Format = Literal["json", "console"]
-LEVELS = ("debug", "info", "warning", "error", "critical")
 _NOISY = ("httpx", "httpcore", "urllib3", "apscheduler", "hvac")
 
 
@@ -39,8 +38,8 @@ def configure(format_: Format, level: str, stream: TextIO | None = None) -> None
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                _tidy,
                 _exception_text,
+                _tidy,
                 _renderer(format_),
                 _redact_line,
             ],
@@ -85,9 +84,9 @@ def _wants_colour() -> bool:
 
 
 def _tidy(_logger: object, _method: str, event: EventDict) -> EventDict:
-    """Put what every line has first, and leave out what does not apply."""
+    """Put what every line has first, leave out what does not apply, and redact each value by itself."""
     first = {name: event.pop(name, None) for name in ("timestamp", "level", "event")}
-    return {name: value for name, value in {**first, **event}.items() if value is not None}
+    return {**first, **{name: redact_values(value) for name, value in event.items() if value is not None}}
 
 
 def _exception_text(_logger: object, _method: str, event: EventDict) -> EventDict:

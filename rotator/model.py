@@ -35,6 +35,7 @@ class CreatedKey:
     title: str
     created_at: datetime
     plaintext: Secret
+    request_id: str | None
 
 
 @dataclass(frozen=True)
@@ -47,21 +48,6 @@ class Version:
 
     def __repr__(self) -> str:  # `data` holds a plaintext
         return f"Version({self.number}, {'data' if self.data is not None else 'no data'})"
-
-
-@dataclass(frozen=True)
-class Retained:
-    """What Vault still keeps of a secret's versions, without their data."""
-
-    oldest: int
-    """The oldest version that was not trimmed by `max_versions`."""
-    readable: frozenset[int]
-    current: int
-
-    @property
-    def whole(self) -> bool:
-        """Whether each retained version can still be read: none was deleted or destroyed."""
-        return self.readable.issuperset(range(self.oldest, self.current + 1))
 
 
 class Cadence(Protocol):

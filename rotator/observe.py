@@ -8,14 +8,15 @@ from typing import Final
 import structlog
 
 from rotator.account import Account
-from rotator.bookkeeping import could_be, read_plaintext
+from rotator.bookkeeping import read_plaintext
 from rotator.decide import Facts, suspects
 from rotator.errors import RotatorError
-from rotator.history import NEVER_WRITTEN, History, trace
+from rotator.history import Trace, trace
 from rotator.identify import Current, identify
 from rotator.installation import read_installation
-from rotator.model import Key, ManagedKey, Retained, Version
+from rotator.model import Key, ManagedKey, Version
 from rotator.pool import each
+from rotator.previews import Previews
 from rotator.redaction import Secret
 from rotator.titles import Title
 
@@ -30,58 +31,132 @@ class Observation:
     """All that one pass goes by."""
 
     installation: str | None
+    """None in a dry run before the first pass: no key can be ours yet."""
     now: datetime
-    listed: Mapping[int, Key]
+    """The gateway's clock. All ages of a pass are measured against this one reading."""
     facts: Mapping[str, Facts | RotatorError]
     """By the managed key's name; an error where its secret could not be read or judged."""
-    strangers: tuple[Key, ...]
+    foreign: tuple[Key, ...]
     """Live keys with titles of our convention that no entry of this config can claim."""
 
 
 def observe(account: Account, *, forced: bool, dry_run: bool) -> Observation:
     """Observe both sides, once. Raises when one of them cannot be reached or refuses us."""
-    installation = read_installation(account, create=not dry_run)
     listing = account.gateway.list_keys()
     _log_skew(listing.now)
-    listed = {key.id: key for key in listing.keys}
-    secrets = each(account.keys, lambda key: _read(account, key), workers=account.concurrency)
-    currents = {
-        key.name: identify(version, key.field, listed, listing.now)
-        for key in account.keys
-        if isinstance(version := secrets[key.name], Version)
-    }
-    families, strangers = _families(account, installation, listed)
-    in_use = _bearer_ids(account, listed)
+    installation = read_installation(account, create=not dry_run)
+    overview = _Overview(account, installation, listing.now, {key.id: key for key in listing.keys})
+    overview.read_secrets()
+    facts = each(account.keys, lambda key: overview.facts(key, forced=forced), workers=account.concurrency)
+    return Observation(installation, listing.now, facts, tuple(overview.foreign.values()))
 
-    def judge(key: ManagedKey) -> Facts:
-        version = secrets[key.name]
-        if isinstance(version, RotatorError):
-            raise version
-        current, family = currents[key.name], families[key.name]
-        unnamed = suspects(current, family)
-        others = {other.key_id or 0 for name, other in currents.items() if other and name != key.name}
-        others |= {theirs.id for name, keys in families.items() if name != key.name for theirs in keys}
+
+@dataclass(frozen=True)
+class _Held:
+    """One secret as it was read, and which key it holds."""
+
+    version: Version
+    current: Current | None
+
+
+class _Overview:
+    """What is known of all managed keys together, so that each can be judged with regard to the others."""
+
+    def __init__(
+        self, account: Account, installation: str | None, now: datetime, listed: Mapping[int, Key]
+    ) -> None:
+        self._account, self._now, self._listed = account, now, listed
+        self._previews = Previews(listed.values())
+        self._titles: dict[int, Title] = {}
+        self._families: dict[str, list[Key]] = {key.name: [] for key in account.keys}
+        self.foreign: dict[int, Key] = {}
+        self._sort_by_title(installation)
+        self._held: Mapping[str, _Held | RotatorError] = {}
+        self._users: dict[int, set[str]] = {}
+        """By key id: the managed keys in whose secret it is, or whose family it is of."""
+        bearer = account.bearer.current().reveal()
+        self._bearers = {key.id for key in self._previews.matching(bearer)}
+
+    def _sort_by_title(self, installation: str | None) -> None:
+        paths = {key.name: key.path for key in self._account.keys}
+        for key in self._listed.values():
+            title = self._account.titles.parse(key.title) if key.live else None
+            if title is None:
+                continue
+            ours = title.installation == installation and title.name in paths
+            if ours and title.is_for(paths[title.name]):
+                self._titles[key.id] = title
+                self._families[title.name].append(key)
+            else:
+                self.foreign[key.id] = key
+
+    def read_secrets(self) -> None:
+        keys = self._account.keys
+        self._held = each(keys, self._read, workers=self._account.concurrency)
+        for key in keys:
+            for id_ in {mine.id for mine in self._families[key.name]} | self._ids_in(key):
+                self._users.setdefault(id_, set()).add(key.name)
+
+    def _read(self, key: ManagedKey) -> _Held:
+        self._account.stopping.check()
+        version = _remembered(self._account.store.read(key.path), key)
+        return _Held(version, identify(version, key.field, self._listed, self._previews, self._now))
+
+    def _ids_in(self, key: ManagedKey) -> set[int]:
+        """Every key that the secret may hold, by its bookkeeping or by a preview."""
+        held = self._held[key.name]
+        if isinstance(held, RotatorError) or held.current is None:
+            return set()
+        plaintext = read_plaintext(held.version.data, key.field) or ""
+        fitting = {match.id for match in self._previews.matching(plaintext)}
+        return fitting | ({held.current.key_id} if held.current.key_id else set())
+
+    def facts(self, key: ManagedKey, *, forced: bool) -> Facts:
+        held = self._held[key.name]
+        if isinstance(held, RotatorError):
+            raise held
+        family = tuple(self._families[key.name])
+        unnamed = suspects(held.current, family)
+        named = set(held.current.superseded) if held.current else set()
+        candidates = named | {mine.id for mine in family}
         return Facts(
             key=key,
-            timing=account.timing,
-            now=listing.now,
-            version=version,
-            listed=listed,
+            timing=self._account.timing,
+            now=self._now,
+            version=held.version,
+            listed=self._listed,
             family=family,
-            current=current,
-            refused=_is_refused(account, key, version, current, listed),
-            traces=trace(unnamed, _history(account, key, version), key.field) if unnamed else {},
-            protected=frozenset(in_use | others),
+            current=held.current,
+            refused=self._is_refused(key, held),
+            traces={suspect.id: self._trace(key, held.version, suspect) for suspect in unnamed},
+            protected=frozenset(id_ for id_ in candidates if self._is_protected(id_, key, family)),
             forced=forced,
         )
 
-    facts = each(account.keys, judge, workers=account.concurrency)
-    return Observation(installation, listing.now, listed, facts, strangers)
+    def _is_protected(self, id_: int, key: ManagedKey, family: tuple[Key, ...]) -> bool:
+        if id_ in self._bearers or id_ in self.foreign or self._users.get(id_, set()) - {key.name}:
+            return True
+        unread = any(isinstance(held, RotatorError) for held in self._held.values())
+        # What a secret holds that could not be read, we cannot know; what we made for this one, we do.
+        return unread and id_ not in {mine.id for mine in family}
 
+    def _is_refused(self, key: ManagedKey, held: _Held) -> bool:
+        """Whether the gateway answers 401 to the current plaintext; asked only when the list gives cause."""
+        if held.current is None:
+            return False
+        if rotation := held.current.rotation:
+            listed_as = self._listed.get(rotation.key_id)
+            young = rotation.created_at > self._now - self._account.timing.in_flight
+            if (listed_as and listed_as.live) or (listed_as is None and young):
+                return False
+        plaintext = Secret(read_plaintext(held.version.data, key.field) or "")
+        return not self._account.gateway.authenticates(plaintext).works
 
-def _read(account: Account, key: ManagedKey) -> Version:
-    account.stopping.check()
-    return _remembered(account.store.read(key.path), key)
+    def _trace(self, key: ManagedKey, latest: Version, suspect: Key) -> Trace:
+        def read(number: int) -> Version:
+            return _remembered(self._account.store.read(key.path, number), key)
+
+        return trace(suspect, self._titles[suspect.id], latest, read, key.field)
 
 
 def _remembered(version: Version, key: ManagedKey) -> Version:
@@ -89,51 +164,6 @@ def _remembered(version: Version, key: ManagedKey) -> Version:
     if plaintext := read_plaintext(version.data, key.field):
         Secret(plaintext)
     return version
-
-
-def _is_refused(
-    account: Account, key: ManagedKey, version: Version, current: Current | None, listed: Mapping[int, Key]
-) -> bool:
-    """Whether the gateway answers 401 to the current plaintext; asked only when the list gives cause."""
-    if current is None or current.key_id is None:
-        return False
-    listed_as = listed.get(current.key_id)
-    if listed_as is not None and listed_as.live:
-        return False
-    return not account.gateway.authenticates(Secret(read_plaintext(version.data, key.field) or ""))
-
-
-def _history(account: Account, key: ManagedKey, latest: Version) -> History:
-    if latest.number == 0:
-        return NEVER_WRITTEN
-    retained = account.store.retained(key.path)
-    read = [_remembered(account.store.read(key.path, number), key) for number in retained.readable]
-    readable = tuple(version for version in read if version.data is not None)
-    newest = max(retained.current, latest.number)  # the two reads may come from different nodes
-    numbers = frozenset(version.number for version in readable)
-    return History(Retained(retained.oldest, numbers, newest), readable)
-
-
-def _families(
-    account: Account, installation: str | None, listed: Mapping[int, Key]
-) -> tuple[Mapping[str, tuple[Key, ...]], tuple[Key, ...]]:
-    """Sort the live keys whose titles are of our convention: by managed key, and those that nobody claims."""
-    families: dict[str, list[Key]] = {key.name: [] for key in account.keys}
-    strangers: list[Key] = []
-    for key in listed.values():
-        title: Title | None = account.titles.parse(key.title) if key.live else None
-        if title is None:
-            continue
-        if title.installation == installation and title.name in families:
-            families[title.name].append(key)
-        else:
-            strangers.append(key)
-    return {name: tuple(keys) for name, keys in families.items()}, tuple(strangers)
-
-
-def _bearer_ids(account: Account, listed: Mapping[int, Key]) -> set[int]:
-    bearer = account.bearer.current().reveal()
-    return {key.id for key in listed.values() if could_be(key, bearer)}
 
 
 def _log_skew(now: datetime) -> None:

@@ -9,6 +9,10 @@ from rotator.errors import Rejected, RotatorError
 from rotator.model import Timing
 from rotator.store import Store
 
+NEEDED = ("create", "read", "update")
+"""At the path of each managed key. A write with check-and-set asks for create or update by what is there."""
+NEEDED_FOR_IDENTITY = ("create", "read")
+
 
 class Preflight:
     """The token's fitness, as last asked. Thread-safe."""
@@ -22,13 +26,13 @@ class Preflight:
 
     def refused_paths(self, paths: Iterable[str]) -> Mapping[str, RotatorError]:
         """Return an error for each of `paths` that the token could not write. Raises when Vault won't say."""
-        return {
-            path: Rejected(
-                f"the Vault token lacks {missing}; nothing was created",
-                cure="grant it in the token's policy",
-            )
-            for path, missing in self._store.missing_capabilities(paths).items()
-        }
+        missing = self._store.missing_capabilities(dict.fromkeys(paths, NEEDED))
+        return {path: _lacking(lacks) for path, lacks in missing.items()}
+
+    def check_identity(self, state_path: str) -> None:
+        """Raise Rejected unless the token could make the installation's identity."""
+        for lacks in self._store.missing_capabilities({state_path: NEEDED_FOR_IDENTITY}).values():
+            raise _lacking(lacks)
 
     def check_token(self) -> None:
         """Raise Rejected unless the token outlives one whole rotation that begins now."""
@@ -45,8 +49,14 @@ class Preflight:
     def _remaining(self) -> timedelta:
         if self._expires_at is None:
             return timedelta(0)
-        return timedelta(seconds=min(self._expires_at - time.monotonic(), 10.0**9))
+        return timedelta(seconds=max(0.0, min(self._expires_at - time.monotonic(), 10.0**9)))
 
     def _ask(self) -> None:
         ttl = self._store.token_ttl()
         self._expires_at = float("inf") if ttl is None else time.monotonic() + ttl.total_seconds()
+
+
+def _lacking(lacks: str) -> Rejected:
+    return Rejected(
+        f"the Vault token lacks {lacks}; nothing was written", cure="grant it in the token's policy"
+    )

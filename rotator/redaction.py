@@ -11,7 +11,7 @@ import hmac
 import json
 import re
 from collections.abc import Iterator
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 from urllib.parse import quote
 
 BLOCK: Final = 10
@@ -55,8 +55,25 @@ class Secret:
         raise TypeError("a Secret is not written down")
 
 
-def redact(text: str) -> str:
-    """Return `text` with every word that holds a piece of a known secret replaced."""
+def redact_values(value: Any) -> Any:
+    """Redact every string inside a value that is about to be written as JSON, whose form must stay whole."""
+    match value:
+        case str():
+            return redact(value, short=True)
+        case dict():
+            return {name: redact_values(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [redact_values(inner) for inner in value]
+        case _:
+            return value
+
+
+def redact(text: str, *, short: bool = False) -> str:
+    """Return `text` with every word that holds a piece of a known secret replaced.
+
+    `short`: also look for secrets of fewer than `BLOCK` characters. In a rendered line such a one could be a
+    field's name, or a word of JSON.
+    """
     spans: list[tuple[int, int]] = []
     for at in _hits(text):
         start, end = _word_around(text, at)
@@ -65,7 +82,7 @@ def redact(text: str) -> str:
         spans.append((start, end))
     for start, end in reversed(spans):
         text = text[:start] + MARK + text[end:]
-    for value in _short:
+    for value in _short if short else ():
         text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(value)}(?![A-Za-z0-9])", MARK, text)
     return text
 

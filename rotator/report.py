@@ -11,7 +11,7 @@ from rich.text import Text
 
 from rotator.errors import RotatorError
 from rotator.redaction import redact
-from rotator.result import Action, KeyResult, Outcome, PassResult, action_of
+from rotator.result import Action, KeyResult, Outcome, PassResult
 
 _DONE: Final = {
     Action.ROTATE: "rotated",
@@ -91,7 +91,7 @@ def _table(result: PassResult) -> Table:
 def _state(key: KeyResult) -> Text:
     if key.outcome in (Outcome.FAILED, Outcome.STOPPED, Outcome.YIELDED) or key.plan is None:
         return Text(key.outcome, style="bold red" if key.failed else "yellow")
-    action = action_of(key.plan)
+    action = key.action or Action.NONE
     words = _PLANNED if key.outcome is Outcome.PLANNED else _DONE
     why = key.plan.hold or key.plan.reason
     style = "bold red" if key.failed else _STYLE[action]
@@ -120,10 +120,8 @@ def _attention(result: PassResult) -> Iterator[Text]:
             yield from _lines(key.key.name, error)
         for warning in key.warnings:
             yield Text(f"! {key.key.name}: {warning}", "yellow")
-    for stranger in result.strangers:
-        yield Text(
-            f"! key {stranger.id} “{stranger.title}” is not of this installation and config: left alone"
-        )
+    for foreign in result.foreign:
+        yield Text(f"! key {foreign.id} “{foreign.title}” is not of this installation and config: left alone")
     if result.refused:
         yield from _lines("the account", result.refused)
 
@@ -136,13 +134,11 @@ def _lines(who: str, error: RotatorError) -> Iterator[Text]:
 
 
 def _sum(result: PassResult) -> Text:
-    done = [key for key in result.keys if key.plan and key.outcome in (Outcome.DONE, Outcome.PLANNED)]
-    rotated = sum(action_of(key.plan) is Action.ROTATE for key in done if key.plan)
-    revoked = sum(len(key.revoked) for key in result.keys)
-    failed = sum(key.failed for key in result.keys)
     would = "would be " if result.dry_run else ""
     text = (
-        f"{len(result.keys)} managed: {rotated} {would}rotated, {revoked} {would}revoked, {failed} failed"
-        + ("; nothing was changed" if result.dry_run else "")
+        f"{len(result.keys)} managed: {result.rotated} {would}rotated, {result.revoked} {would}revoked, "
+        f"{result.failed} failed"
     )
+    text += "; nothing was changed" if result.dry_run else ""
+    text += "; stopped before all was done" if result.stopped else ""
     return Text(text, style="bold" if result.converged else "bold red")

@@ -56,7 +56,6 @@ class KeyResult:
     """Its bookkeeping as written in this pass."""
     revoked: tuple[Revocation, ...] = ()
     """Done, or planned in a dry run."""
-    warnings: tuple[str, ...] = ()
     errors: tuple[RotatorError, ...] = ()
 
     @property
@@ -66,6 +65,14 @@ class KeyResult:
         return bool(self.errors) or self.outcome is Outcome.FAILED or backing_off
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        return self.plan.warnings if self.plan else ()
+
+    @property
+    def action(self) -> "Action | None":
+        return action_of(self.plan) if self.plan else None
+
+    @property
     def key_id(self) -> int | None:
         if self.rotation:
             return self.rotation.key_id
@@ -73,9 +80,10 @@ class KeyResult:
 
     @property
     def rotated_at(self) -> datetime | None:
-        if self.rotation:
-            return self.rotation.rotated_at
-        return self.facts.current.rotated_at if self.facts and self.facts.current else None
+        rotation = self.rotation or (
+            self.facts.current.rotation if self.facts and self.facts.current else None
+        )
+        return rotation.rotated_at if rotation else None
 
     @property
     def due_at(self) -> datetime | None:
@@ -98,7 +106,7 @@ class KeyResult:
         return {
             "name": self.key.name,
             "path": self.key.path,
-            "action": action_of(plan) if plan else None,
+            "action": self.action,
             "reason": plan.reason if plan else None,
             "hold": plan.hold if plan else None,
             "outcome": self.outcome,
@@ -122,27 +130,47 @@ class PassResult:
     installation: str | None
     now: datetime
     keys: tuple[KeyResult, ...]
-    strangers: tuple[Key, ...]
+    foreign: tuple[Key, ...]
+    """Live keys of our convention that no entry of this config can claim; they are left alone."""
+    changed: bool = False
+    """Whether anything was asked of either side that could change it."""
     refused: RotatorError | None = None
     """Why the whole account was given up in the middle of the pass."""
 
     @property
-    def converged(self) -> bool:
-        return self.refused is None and not any(result.failed for result in self.keys)
+    def rotated(self) -> int:
+        """Rotations that were done or, in a dry run, would be."""
+        done = [key for key in self.keys if key.outcome in (Outcome.DONE, Outcome.PLANNED)]
+        return sum(key.action is Action.ROTATE for key in done)
 
     @property
-    def changed(self) -> bool:
-        return any(result.rotation or result.revoked for result in self.keys) and not self.dry_run
+    def revoked(self) -> int:
+        return sum(len(key.revoked) for key in self.keys)
+
+    @property
+    def failed(self) -> int:
+        return sum(key.failed for key in self.keys)
+
+    @property
+    def stopped(self) -> bool:
+        return any(key.outcome is Outcome.STOPPED for key in self.keys)
+
+    @property
+    def converged(self) -> bool:
+        return self.refused is None and not self.failed and not self.stopped
 
     def to_json(self) -> dict[str, Any]:
         return {
             "run_id": self.run_id,
             "dry_run": self.dry_run,
             "converged": self.converged,
+            "rotated": self.rotated,
+            "revoked": self.revoked,
+            "failed": self.failed,
             "installation": self.installation,
             "now": _time(self.now),
             "keys": [result.to_json() for result in self.keys],
-            "foreign": [{"key_id": key.id, "title": key.title} for key in self.strangers],
+            "foreign": [{"key_id": key.id, "title": key.title} for key in self.foreign],
             "error": error_to_json(self.refused) if self.refused else None,
         }
 

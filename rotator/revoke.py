@@ -1,52 +1,62 @@
-"""One revocation, against the secret as it is now and not as it was observed.
-
-A key dies only when the secret has not moved since the decision, and the other key it holds was seen to work.
-"""
+"""One revocation, and what must be true of its victim."""
 
 import structlog
 
 from rotator.account import Account
-from rotator.bookkeeping import could_be, read_plaintext, rotation_or_none
+from rotator.bookkeeping import read_plaintext
 from rotator.decide import Facts, Revocation, Victim
-from rotator.errors import Rejected, RotatorError
+from rotator.errors import Rejected
+from rotator.model import Key
+from rotator.previews import matches_preview
 from rotator.redaction import Secret
 
 log = structlog.get_logger()
 
 
-class Moved(RotatorError):  # noqa: N818
-    """The secret is not what the decision was made on; the next pass decides anew."""
+class Revoker:
+    """Revokes victims of one managed key. `current` is the key that the secret now holds."""
 
-    def __init__(self) -> None:
-        super().__init__("the secret was written since the decision; the next pass decides anew")
+    def __init__(self, account: Account, facts: Facts, current: int | None, *, proven: bool) -> None:
+        self._account, self._facts, self._current = account, facts, current
+        self._plaintext = read_plaintext(facts.version.data, facts.key.field)
+        self._proven = proven
 
-
-def revoke(account: Account, facts: Facts, revocation: Revocation, *, version: int) -> None:
-    """Revoke one key, provided that the secret's latest version is still `version`. Raises Moved if not."""
-    account.stopping.check()
-    _check(account, facts, revocation, version)
-    account.gateway.revoke(revocation.key_id)
-    log.info("key.revoked", key_id=revocation.key_id, reason=revocation.victim)
-
-
-def _check(account: Account, facts: Facts, revocation: Revocation, version: int) -> None:
-    now = account.store.read(facts.key.path)
-    if now.number != version:
-        raise Moved
-    plaintext = read_plaintext(now.data, facts.key.field)
-    if plaintext is None:
+    def revoke(self, revocation: Revocation) -> None:
+        """Revoke one key. Raises Rejected when it must not be."""
+        victim = self._facts.listed[revocation.key_id]
+        if victim.id == self._current or (self._plaintext and matches_preview(victim, self._plaintext)):
+            raise Rejected(f"key {victim.id} is current; it was not revoked")
+        if matches_preview(victim, self._account.bearer.current().reveal()):
+            raise Rejected(f"key {victim.id} is the bearer; it was not revoked")
         # An orphan stands in for nothing. A superseded key may be all that its users have.
-        if revocation.victim is not Victim.ORPHAN:
-            raise Moved
-        return
-    victim = facts.listed[revocation.key_id]
-    rotation = rotation_or_none(now.data)
-    if (rotation and rotation.key_id == victim.id) or could_be(victim, plaintext):
-        raise Rejected(f"key {victim.id} is current; it was not revoked")
-    if could_be(victim, account.bearer.current().reveal()):
-        raise Rejected(f"key {victim.id} is the bearer; it was not revoked")
-    if not account.gateway.authenticates(Secret(plaintext)):
-        raise Rejected(
-            f"key {victim.id} was not revoked: the gateway refuses the key that replaced it",
-            cure="rotate this managed key with --rotate-now --key, or put a working key into the secret",
-        )
+        if revocation.victim is Victim.SUPERSEDED:
+            self._prove_replaced(victim)
+        self._account.gateway.revoke(victim.id)
+        log.info("key.revoked", key_id=victim.id, reason=revocation.victim)
+
+    def _prove_replaced(self, victim: Key) -> None:
+        """Raise Rejected unless the secret holds another key, and that one works."""
+        if self._plaintext is None:
+            raise Rejected(f"key {victim.id} was not revoked: nothing has taken its place")
+        if matches_preview(victim, self._plaintext) is None and not self._was_another(victim):
+            raise Rejected(f"key {victim.id} was not revoked: its preview may be the current key's")
+        if self._proven:
+            return
+        probe = self._account.gateway.authenticates(Secret(self._plaintext))
+        if not probe.works:
+            raise Rejected(
+                f"key {victim.id} was not revoked: the gateway refuses the key that the secret holds",
+                request_id=probe.request_id,
+                cure="rotate this managed key with --rotate-now --key, or put a working key into the secret",
+            )
+        self._proven = True
+
+    def _was_another(self, victim: Key) -> bool:
+        """Whether the version that published the victim is still there, and held another plaintext."""
+        title = self._account.titles.parse(victim.title)
+        became = title.version(self._facts.version.number) if title else None
+        if became is None:
+            return False
+        published = self._account.store.read(self._facts.key.path, became)
+        stored = read_plaintext(published.data, self._facts.key.field)
+        return stored is not None and stored != self._plaintext

@@ -4,6 +4,8 @@ The plaintext exists once. It is published only after it was seen to work; a new
 published is revoked at once, and one of which that cannot be known is left for a later pass.
 """
 
+from collections.abc import Callable
+
 import structlog
 
 from rotator import retry
@@ -28,13 +30,14 @@ class _UnsettledError(RotatorError):
     """Not known whether our write landed, or may still land."""
 
 
-def rotate(account: Account, facts: Facts, installation: str) -> Rotation:
+def rotate(account: Account, facts: Facts, installation: str, *, changing: Callable[[], None]) -> Rotation:
     """Give the managed key a new current key; return the bookkeeping that was stored with it.
 
     Raises Lost when somebody else was first. After any error the new key is revoked, or left to the sweep.
+    `changing` is called once a key may have been made.
     """
     account.stopping.check()
-    created = _create(account, facts, installation)
+    created = _create(account, facts, installation, changing)
     log.info("rotation.created", key_id=created.id, title=created.title)
     with account.stopping.committed():
         try:
@@ -50,7 +53,7 @@ def rotate(account: Account, facts: Facts, installation: str) -> Rotation:
     return rotation
 
 
-def _create(account: Account, facts: Facts, installation: str) -> CreatedKey:
+def _create(account: Account, facts: Facts, installation: str, changing: Callable[[], None]) -> CreatedKey:
     """Create a key, each attempt with a nonce of its own; what an ambiguous one left behind is an orphan."""
     budget = MAX_ORPHANS - len(facts.orphans)
     ambiguous = 0
@@ -58,13 +61,22 @@ def _create(account: Account, facts: Facts, installation: str) -> CreatedKey:
     def attempt() -> CreatedKey:
         nonlocal ambiguous
         title = account.titles.render(
-            facts.key.name, now=account.gateway.now(), installation=installation, nonce=new_nonce()
+            facts.key.name,
+            now=account.gateway.now(),
+            installation=installation,
+            nonce=new_nonce(facts.key.path, facts.version.number + 1),
         )
         try:
             created = account.gateway.create(title)
         except Transient as error:
-            ambiguous += error.ambiguous
+            if error.ambiguous:
+                ambiguous += 1
+                changing()
             raise
+        except BrokenContract:
+            changing()
+            raise
+        changing()
         _check(account, facts, created, title)
         return created
 
@@ -80,11 +92,14 @@ def _create(account: Account, facts: Facts, installation: str) -> CreatedKey:
 def _check(account: Account, facts: Facts, created: CreatedKey, title: str) -> None:
     """Refuse a key that would not be known as ours, or is not new."""
     if created.id in facts.listed:
-        raise BrokenContract(f"POST /keys answered with key {created.id}, which existed before")
+        raise BrokenContract(
+            f"POST /keys answered with key {created.id}, which existed before", request_id=created.request_id
+        )
     if created.title != title:
         _discard(account, created)
         raise BrokenContract(
             f"the gateway changed the title of key {created.id}, so it would not be known as ours",
+            request_id=created.request_id,
             cure="choose a title_template that the gateway keeps as it is",
         )
 
@@ -94,11 +109,13 @@ def _prove(account: Account, created: CreatedKey) -> None:
 
     def attempt() -> None:
         try:
-            proved = account.gateway.authenticates(created.plaintext)
+            probe = account.gateway.authenticates(created.plaintext)
         except Rejected as error:
             raise Transient(error.message, ambiguous=False, request_id=error.request_id) from None
-        if not proved:
-            raise Transient(f"new key {created.id} does not authenticate", ambiguous=False)
+        if not probe.works:
+            raise Transient(
+                f"new key {created.id} does not authenticate", ambiguous=False, request_id=probe.request_id
+            )
 
     policy = account.policy.until(account.timing.verify_deadline)
     retry.call(attempt, policy, event="gateway.retry", sleep=account.stopping.sleep)
@@ -135,18 +152,14 @@ class _Storing:
         key, version = self._facts.key, self._facts.version
         rotation = succeed(self._facts, self._created, self._account.gateway.now())
         plaintext = {key.field: self._created.plaintext.reveal()}
+        data = rotation.merged_into({**(version.data or {}), **plaintext})
         try:
-            self._account.store.write(
-                key.path, rotation.beside({**(version.data or {}), **plaintext}), cas=version.number
-            )
-        except Conflict as error:
-            if not self._sent:
-                raise Lost from None
-            if self._landed():
+            self._account.store.write(key.path, data, cas=version.number)
+        except (Conflict, BrokenContract) as error:
+            # Even a conflict may be with ourselves: somebody in between may have sent the write twice.
+            self._sent = self._sent or rotation
+            if isinstance(error, Conflict) and self._landed():
                 return self._sent
-            raise Transient(error.message, ambiguous=True) from None
-        except BrokenContract as error:
-            self._sent = rotation
             raise Transient(error.message, ambiguous=True, request_id=error.request_id) from None
         except Transient as error:
             self._sent = rotation if error.ambiguous else self._sent
@@ -154,7 +167,7 @@ class _Storing:
         return rotation
 
     def _landed(self) -> bool:
-        """Whether the version that ours would be is ours. Raises Lost when it is another's."""
+        """Whether the version that ours would be is there, and ours. Raises Lost when it is another's."""
         version = self._account.store.read(self._facts.key.path, self._facts.version.number + 1, once=True)
         if version.data is None:
             return False

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Protocol
 
-from rotator.model import Retained, Version
+from rotator.model import Version
 
 
 class Store(Protocol):
@@ -19,10 +19,6 @@ class Store(Protocol):
         """Return the latest or the given version. One that was never written is `Version(0, None)`."""
         ...
 
-    def retained(self, path: str) -> Retained:
-        """Return which versions of a secret are still kept and readable."""
-        ...
-
     def write(self, path: str, data: Mapping[str, Any], *, cas: int) -> int:
         """Write a version on top of version `cas` and return its number. Raises Conflict on a lost race."""
         ...
@@ -31,8 +27,8 @@ class Store(Protocol):
         """Raise Rejected, with the cure, when the mount is missing or is not KV version 2."""
         ...
 
-    def missing_capabilities(self, paths: Iterable[str]) -> Mapping[str, str]:
-        """Return what the token lacks for rotating each of `paths`, as `capability on path`."""
+    def missing_capabilities(self, needed: Mapping[str, Iterable[str]]) -> Mapping[str, str]:
+        """Return what the token lacks of the capabilities `needed` by path; a path that lacks none is left out."""
         ...
 
     def token_ttl(self) -> timedelta | None:

@@ -1,9 +1,11 @@
 """The convention for titles: one function renders, one parses.
 
 A title is the only mark by which a key at the gateway is known to be ours, so only what parses back may
-ever be revoked.
+ever be revoked. Its nonce also says what the key was made for: three digits are a digest of the secret's path,
+two are the version that it was to become there, modulo 256, and three are random.
 """
 
+import hashlib
 import re
 import secrets
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ _PLACEHOLDERS = {
     "nonce": r"[0-9a-f]{8}",
 }
 _NEEDED = ("name", "installation", "nonce")
+_VERSIONS = 256
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,19 @@ class Title:
     name: str
     installation: str
     nonce: str
+
+    def is_for(self, path: str) -> bool:
+        """Whether the key was made for the secret at `path`."""
+        return self.nonce.startswith(_digest(path))
+
+    def version(self, latest: int) -> int | None:
+        """Return the version that the key was to become, given the secret's `latest` one.
+
+        It cannot lie further ahead than the next version. None when no such version exists: then the
+        secret's history was lost or reset, and nothing can be said.
+        """
+        version = latest + 1 - (latest + 1 - int(self.nonce[3:5], 16)) % _VERSIONS
+        return version if version > 0 else None
 
 
 class TitleTemplate:
@@ -93,8 +109,9 @@ def valid_name(name: str) -> bool:
     return bool(re.fullmatch(_PLACEHOLDERS["name"], name)) and name == name.strip()
 
 
-def new_nonce() -> str:
-    return secrets.token_hex(4)
+def new_nonce(path: str, version: int) -> str:
+    """Return a nonce for a key that is to become `version` of the secret at `path`."""
+    return f"{_digest(path)}{version % _VERSIONS:02x}{secrets.token_hex(2)[1:]}"
 
 
 def new_installation() -> str:
@@ -103,6 +120,10 @@ def new_installation() -> str:
 
 def valid_installation(value: object) -> bool:
     return isinstance(value, str) and bool(re.fullmatch(_PLACEHOLDERS["installation"], value))
+
+
+def _digest(path: str) -> str:
+    return hashlib.blake2b(path.encode(), digest_size=2).hexdigest()[1:]
 
 
 def _fences(character: str) -> bool:

@@ -9,6 +9,8 @@ from rotator.decide import Facts, suspects
 from rotator.history import Trace
 from rotator.identify import identify
 from rotator.model import Cadence, Key, ManagedKey, Period, Timing, Version
+from rotator.previews import Previews
+from rotator.titles import new_nonce
 
 DAY = datetime(2026, 11, 1, tzinfo=UTC)
 PATH = "apimall/backend"
@@ -29,7 +31,12 @@ def plaintext(id_: int) -> str:
 
 
 def key(id_: int, *, created: datetime = DAY, ours: bool = True, status: str = "created") -> Key:
-    title = f"Backend [2026-11-01T00:00:00Z 3f9a2c-{id_:08x}]" if ours else "Made by hand"
+    """A listed key; one of ours says that it was to become version `id_`."""
+    title = (
+        f"Backend [2026-11-01T00:00:00Z 3f9a2c-{new_nonce(PATH, id_)[:5]}{id_:03x}]"
+        if ours
+        else "Made by hand"
+    )
     value = plaintext(id_)
     return Key(id_, title, status, created, f"{value[:7]}...{value[-4:]}")
 
@@ -42,11 +49,11 @@ def managed(
 
 
 def block(id_: int, *, rotated: datetime = DAY, superseded: Mapping[int, datetime] | None = None) -> Rotation:
-    return Rotation(id_, key(id_).title, rotated, rotated, superseded or {})
+    return Rotation(id_, f"key {id_}", rotated, rotated, superseded or {})
 
 
 def secret(rotation: Rotation, **others: Any) -> dict[str, Any]:
-    return rotation.beside({**others, "api_key": plaintext(rotation.key_id)})
+    return rotation.merged_into({**others, "api_key": plaintext(rotation.key_id)})
 
 
 def facts(
@@ -65,7 +72,7 @@ def facts(
     by_id = {key.id: key for key in listed}
     latest = Version((1 if data else 0) if version is None else version, data)
     family = tuple(key for key in by_id.values() if key.live and key.title.startswith("Backend ["))
-    current = identify(latest, "api_key", by_id, now)
+    current = identify(latest, "api_key", by_id, Previews(by_id.values()), now)
     traces = traces or {}
     assert {suspect.id for suspect in suspects(current, family)} == set(traces)
     return Facts(

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from rotator.errors import Conflict
-from rotator.model import Retained, Version
+from rotator.model import Version
 
 
 @dataclass
@@ -31,13 +31,6 @@ class MemoryStore:
         data = kept[number - 1]
         return Version(number, None if data is None else json.loads(data))
 
-    def retained(self, path: str) -> Retained:
-        self.calls.append(f"retained {path}")
-        kept = self.versions.get(path, [])
-        oldest = self._oldest(kept)
-        readable = {number for number in range(oldest, len(kept) + 1) if kept[number - 1] is not None}
-        return Retained(oldest, frozenset(readable), len(kept))
-
     def write(self, path: str, data: Mapping[str, Any], *, cas: int) -> int:
         self.calls.append(f"write {path}")
         with self.lock:
@@ -50,9 +43,9 @@ class MemoryStore:
     def check_mount(self) -> None:
         self.calls.append("check_mount")
 
-    def missing_capabilities(self, paths: Iterable[str]) -> Mapping[str, str]:
+    def missing_capabilities(self, needed: Mapping[str, Iterable[str]]) -> Mapping[str, str]:
         self.calls.append("capabilities")
-        return {path: self.missing[path] for path in paths if path in self.missing}
+        return {path: self.missing[path] for path in needed if path in self.missing}
 
     def token_ttl(self) -> timedelta | None:
         self.calls.append("token_ttl")

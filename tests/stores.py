@@ -1,5 +1,7 @@
 """Stores that fail, lag or move under the program's hands; all else is the store behind them."""
 
+from collections.abc import Callable
+
 from rotator.errors import RotatorError, Transient
 from rotator.model import Version
 from tests.facts import PATH
@@ -46,18 +48,26 @@ class StaleOnce:
         return self._store.read(path, version)
 
 
-class Moving:
-    """A store in which a person restores the first version after `reads` reads of the secret."""
+class Paused(Faulty):
+    """A store whose first write of the secret is held up while `meanwhile` happens."""
 
-    def __init__(self, store: MemoryStore, *, reads: int) -> None:
-        self._store, self._reads = store, reads
+    def __init__(self, store: MemoryStore, meanwhile: Callable[[], object]) -> None:
+        super().__init__(store)
+        self._meanwhile: Callable[[], object] | None = meanwhile
 
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._store, name)
+    def write(self, path: str, data: dict[str, object], *, cas: int) -> int:
+        if path == PATH and self._meanwhile:
+            meanwhile, self._meanwhile = self._meanwhile, None
+            meanwhile()
+        return super().write(path, data, cas=cas)
+
+
+class Stale(Faulty):
+    """A store that goes on reading what the secret was when this was made; its writes see the truth."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        super().__init__(store)
+        self._then = store.read(PATH)
 
     def read(self, path: str, version: int | None = None, *, once: bool = False) -> Version:
-        if path == PATH:
-            if self._reads == 0:
-                self._store.put(PATH, self._store.read(PATH, 1).data or {})
-            self._reads -= 1
-        return self._store.read(path, version)
+        return self._then if path == PATH and version is None else self._store.read(path, version)

@@ -124,12 +124,36 @@ class TestHoldBackBecause:
         assert self._with_orphans(MAX_ORPHANS, age=5 * MINUTE, now=at(8), forced=forced) is Hold.BACKING_OFF
         assert self._with_orphans(MAX_ORPHANS - 1, age=5 * MINUTE, now=at(8), forced=forced) is None
 
-    def test_backing_off_when_superseded_keys_pile_up(self) -> None:
+    @pytest.mark.parametrize(
+        ("count", "urgent", "held"),
+        [
+            (MAX_SUPERSEDED - 1, False, False),
+            (MAX_SUPERSEDED, False, True),
+            (MAX_SUPERSEDED, True, False),
+            (2 * MAX_SUPERSEDED - 1, True, False),
+            (2 * MAX_SUPERSEDED, True, True),
+        ],
+    )
+    def test_backing_off_when_superseded_keys_pile_up(self, count: int, urgent: bool, held: bool) -> None:
+        ids = range(10, 10 + count)
+        data = secret(block(2, superseded={id_: at(7.5) for id_ in ids}))
+        for listed in ([key(2), *map(key, ids)], [key(2)]):
+            plan = decide(facts(listed, data, now=at(8), refused=urgent))
+            assert plan.hold is (Hold.BACKING_OFF if held else None)
+
+    def test_keys_that_a_person_made_do_not_pile_up(self) -> None:
         ids = range(10, 10 + MAX_SUPERSEDED)
         data = secret(block(2, superseded={id_: at(0) for id_ in ids}))
-        listed = [key(2), *map(key, ids)]
-        assert decide(facts(listed, data, now=at(8))).hold is Hold.BACKING_OFF
-        assert decide(facts(listed[:-1], data, now=at(8))).hold is None
+        listed = [key(2), *(key(id_, ours=False) for id_ in ids)]
+        assert decide(facts(listed, data, now=at(8))).hold is None
+
+    def test_backing_off_when_the_list_omits_the_current_key(self) -> None:
+        assert decide(facts([], FRESH, now=at(8))).hold is Hold.BACKING_OFF
+        assert decide(facts([], FRESH, now=at(8), forced=True)).hold is None
+
+    def test_a_key_from_the_future_does_not_hold_for_ever(self) -> None:
+        orphan = key(9, created=at(400))
+        assert decide(facts([key(2), orphan], FRESH, now=at(8), traces={9: Trace.ORPHAN})).hold is None
 
     def test_outside_window(self) -> None:
         shut, open_ = managed(Windowed(open=False)), managed(Windowed(open=True))
@@ -165,7 +189,7 @@ class TestRevoke:
     def test_not_one_that_is_protected(self) -> None:
         plan = decide(facts([key(1), key(2)], self.DATA, now=at(5), protected=[1]))
         assert plan.revocations == ()
-        assert "is the bearer or in use by another managed key" in plan.warnings[0]
+        assert "is the bearer, or may be in use elsewhere" in plan.warnings[0]
 
     def test_an_adopted_one_only_if_the_config_says_so(self) -> None:
         listed = [key(1, ours=False), key(2)]
@@ -189,12 +213,6 @@ class TestRevoke:
     def test_not_an_orphan_that_is_protected(self) -> None:
         plan = decide(facts([key(2), key(9)], FRESH, now=at(1), traces={9: Trace.ORPHAN}, protected=[9]))
         assert plan.revocations == ()
-
-    def test_one_of_which_nothing_can_be_proved_counts_from_the_current_keys_storing(self) -> None:
-        listed, data = [key(2), key(9)], secret(block(2, rotated=at(3)))
-        assert decide(facts(listed, data, now=at(3.9), traces={9: Trace.UNPROVABLE})).revocations == ()
-        plan = decide(facts(listed, data, now=at(4), traces={9: Trace.UNPROVABLE}))
-        assert plan.revocations == (Revocation(9, Victim.SUPERSEDED, at(3)),)
 
     def test_one_that_was_published_once_counts_from_now_on(self) -> None:
         plan = decide(facts([key(2), key(9)], FRESH, now=at(5), traces={9: Trace.PUBLISHED}))
@@ -228,9 +246,8 @@ class TestNote:
         assert plan.note is Note.RECORD
         assert plan.bookkeeping == block(2, rotated=at(0), superseded={9: at(2)})
 
-    def test_nothing_is_noted_of_orphans_and_the_unprovable(self) -> None:
-        traces = {8: Trace.ORPHAN, 9: Trace.UNPROVABLE}
-        assert decide(facts([key(2), key(8), key(9)], FRESH, now=at(2), traces=traces)).note is None
+    def test_nothing_is_noted_of_orphans(self) -> None:
+        assert decide(facts([key(2), key(8)], FRESH, now=at(2), traces={8: Trace.ORPHAN})).note is None
 
     def test_a_rotation_notes_it_all_itself(self) -> None:
         plan = decide(facts([key(2), key(9)], FRESH, now=at(8), traces={9: Trace.PUBLISHED}))
@@ -245,7 +262,7 @@ class TestNote:
 
 
 class TestSucceed:
-    CREATED = CreatedKey(20, "Backend [x]", at(9), Secret(plaintext(20)))
+    CREATED = CreatedKey(20, "Backend [x]", at(9), Secret(plaintext(20)), "req_1")
 
     def test_the_current_key_is_superseded_at_the_moment_of_storing(self) -> None:
         rotation = succeed(facts([key(2)], FRESH, now=at(8)), self.CREATED, at(9))
@@ -256,7 +273,12 @@ class TestSucceed:
         assert succeed(facts([], FRESH, now=at(8)), self.CREATED, at(9)).superseded == {2: at(9)}
 
     def test_a_dead_key_is_not(self) -> None:
-        assert succeed(facts([], FRESH, now=at(8), refused=True), self.CREATED, at(9)).superseded == {}
+        dead = [key(2, status="revoked")]
+        assert succeed(facts(dead, FRESH, now=at(8), refused=True), self.CREATED, at(9)).superseded == {}
+
+    def test_one_that_is_refused_and_not_listed_may_only_lag(self) -> None:
+        refused = facts([], FRESH, now=at(8), refused=True)
+        assert succeed(refused, self.CREATED, at(9)).superseded == {2: at(9)}
 
     def test_nor_an_unknown_one(self) -> None:
         observed = facts([], {"api_key": plaintext(5)}, now=at(8))
@@ -270,9 +292,9 @@ class TestSucceed:
         assert rotation.superseded == {1: at(0), 2: at(9), 4: at(7.5)}
 
     def test_what_only_the_history_knows_is_carried_too_and_orphans_are_not(self) -> None:
-        traces = {7: Trace.PUBLISHED, 8: Trace.UNPROVABLE, 9: Trace.ORPHAN}
-        observed = facts([key(2), key(7), key(8), key(9)], FRESH, now=at(8), traces=traces)
-        assert succeed(observed, self.CREATED, at(9)).superseded == {2: at(9), 7: at(8), 8: at(0)}
+        traces = {7: Trace.PUBLISHED, 9: Trace.ORPHAN}
+        observed = facts([key(2), key(7), key(9)], FRESH, now=at(8), traces=traces)
+        assert succeed(observed, self.CREATED, at(9)).superseded == {2: at(9), 7: at(8)}
 
 
 def test_suspects_are_the_keys_of_the_family_that_the_secret_does_not_name() -> None:

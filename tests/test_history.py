@@ -1,56 +1,55 @@
+"""Orphan, or published once: the one version that a key was to become decides."""
+
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from rotator.history import NEVER_WRITTEN, History, Trace, trace
-from rotator.model import Retained, Version
-from tests.facts import at, block, key, plaintext, secret
+from rotator.history import Trace, trace
+from rotator.model import Version
+from rotator.titles import TitleTemplate, new_nonce
+from tests.facts import PATH, at, block, key, plaintext, secret
 
 SUSPECT = key(9, created=at(5))
 Data = Mapping[str, Any] | None
 
 
-def _trace(versions: Mapping[int, Data], *, oldest: int | None = None) -> Trace:
-    """What history says of SUSPECT; a version of None was deleted."""
-    read = tuple(Version(number, data) for number, data in versions.items() if data is not None)
-    retained = Retained(
-        min(versions) if oldest is None else oldest, frozenset(v.number for v in read), max(versions)
+def _trace(made_for: int, versions: Mapping[int, Data], latest: int) -> Trace:
+    """What became of SUSPECT, made to become version `made_for`. What is not in `versions` was trimmed."""
+    name = TitleTemplate().render(
+        "Backend", now=at(5), installation="3f9a2c", nonce=new_nonce(PATH, made_for)
     )
-    return trace([SUSPECT], History(retained, read), "api_key")[SUSPECT.id]
+    title = TitleTemplate().parse(name)
+    assert title
+    read = lambda number: Version(number if number in versions else 0, versions.get(number))  # noqa: E731
+    return trace(SUSPECT, title, Version(latest, versions.get(latest)), read, "api_key")
 
 
-def test_a_path_that_was_never_written_has_published_nothing() -> None:
-    assert trace([SUSPECT], NEVER_WRITTEN, "api_key") == {9: Trace.ORPHAN}
+@pytest.mark.parametrize(("made_for", "latest"), [(1, 0), (4, 3), (256, 255), (257, 256), (1000, 999)])
+def test_its_version_is_not_there_yet(made_for: int, latest: int) -> None:
+    assert _trace(made_for, {}, latest) is Trace.ORPHAN
+
+
+@pytest.mark.parametrize(("made_for", "latest"), [(2, 2), (2, 3), (2, 200), (300, 301), (300, 500)])
+def test_its_version_became_another_keys(made_for: int, latest: int) -> None:
+    assert _trace(made_for, {made_for: secret(block(3))}, latest) is Trace.ORPHAN
 
 
 @pytest.mark.parametrize(
-    "data",
-    [
-        secret(block(9)),
-        secret(block(3, superseded={9: at(6)})),
-        {"api_key": plaintext(9)},
-        {"api_key": plaintext(9), "rotation": "nonsense"},
-    ],
+    "data", [secret(block(9)), {"api_key": plaintext(9)}, {"api_key": plaintext(9), "rotation": 5}]
 )
-def test_an_earlier_version_tells_of_it(data: Data) -> None:
-    assert _trace({1: secret(block(1)), 2: data, 3: secret(block(3))}) is Trace.PUBLISHED
-    assert _trace({7: data, 8: None, 9: secret(block(3))}) is Trace.PUBLISHED
+@pytest.mark.parametrize("latest", [2, 3, 12])
+def test_its_version_holds_it(data: Data, latest: int) -> None:
+    assert _trace(2, {2: data}, latest) is Trace.PUBLISHED
 
 
-def test_every_version_is_readable_and_none_tells_of_it() -> None:
-    assert _trace({1: secret(block(1)), 2: {"note": "by hand"}, 3: secret(block(3))}) is Trace.ORPHAN
+@pytest.mark.parametrize("versions", [{2: None}, {}])
+@pytest.mark.parametrize("latest", [2, 3, 12])
+def test_its_version_can_no_longer_be_read(versions: Mapping[int, Data], latest: int) -> None:
+    assert _trace(2, versions, latest) is Trace.PUBLISHED
 
 
-def test_a_version_that_cannot_be_read_could_have_held_it() -> None:
-    assert _trace({1: secret(block(1)), 2: None, 3: secret(block(3))}) is Trace.UNPROVABLE
-    assert _trace({4: secret(block(1, rotated=at(1))), 5: None, 6: secret(block(3))}) is Trace.UNPROVABLE
-
-
-def test_versions_trimmed_before_it_was_made_cannot_have_held_it() -> None:
-    assert _trace({4: secret(block(1, rotated=at(4))), 5: secret(block(3, rotated=at(6)))}) is Trace.ORPHAN
-
-
-@pytest.mark.parametrize("data", [secret(block(1, rotated=at(5))), {"api_key": plaintext(1)}])
-def test_versions_trimmed_since_it_was_made_could_have_held_it(data: Data) -> None:
-    assert _trace({4: data, 5: secret(block(3, rotated=at(4)))}) is Trace.UNPROVABLE
+@pytest.mark.parametrize(("made_for", "latest"), [(5, 3), (3, 1), (2, 0), (250, 200)])
+def test_versions_that_went_backwards_prove_nothing(made_for: int, latest: int) -> None:
+    """The secret was removed with its metadata, or Vault was restored."""
+    assert _trace(made_for, {}, latest) is Trace.PUBLISHED

@@ -3,16 +3,17 @@ import pytest
 from rotator.bookkeeping import Rotation
 from rotator.identify import Current, identify
 from rotator.model import Key, Version
+from rotator.previews import Previews
 from tests.facts import at, block, key, plaintext, secret
 
 
 def _identify(data: object, *listed: Key) -> Current | None:
     assert isinstance(data, dict)
-    return identify(Version(1, data), "api_key", {key.id: key for key in listed}, at(10))
+    return identify(Version(1, data), "api_key", {key.id: key for key in listed}, Previews(listed), at(10))
 
 
 def test_no_plaintext_is_no_current_key() -> None:
-    assert identify(Version(3, None), "api_key", {}, at(10)) is None
+    assert identify(Version(3, None), "api_key", {}, Previews([]), at(10)) is None
     assert _identify({"api_key": ""}) is None
 
 
@@ -20,19 +21,27 @@ def test_no_plaintext_is_no_current_key() -> None:
     "listed", [[key(2)], [], [Key(2, "x", "created", at(0), "hidden")], [key(2, status="revoked")]]
 )
 def test_the_bookkeeping_is_believed_unless_the_list_contradicts_it(listed: list[Key]) -> None:
-    current = _identify(secret(block(2, rotated=at(3), superseded={1: at(3)})), *listed)
-    assert current == Current(2, key(2).title, at(3), at(3), {1: at(3)}, adopted=False)
+    rotation = block(2, rotated=at(3), superseded={1: at(3)})
+    assert _identify(secret(rotation), *listed) == Current(rotation, {1: at(3)}, adopted=False)
 
 
 def test_a_secret_put_there_by_hand_is_matched_by_its_preview() -> None:
     current = _identify({"api_key": plaintext(5)}, key(5, created=at(2), ours=False), key(6))
-    assert current == Current(5, "Made by hand", at(2), at(2), {}, adopted=True)
+    assert current == Current(Rotation(5, "Made by hand", at(2), at(2), {}), {}, adopted=True)
 
 
 def test_another_key_pasted_over_ours_supersedes_it() -> None:
     data = {**secret(block(2, superseded={1: at(3)})), "api_key": plaintext(5)}
-    current = _identify(data, key(2), key(5, created=at(4)))
-    assert current == Current(5, key(5).title, at(4), at(4), {1: at(3), 2: at(10)}, adopted=True)
+    pasted, published = key(5, created=at(4)), {1: at(3), 2: at(10)}
+    expected = Rotation(5, pasted.title, at(4), at(4), published)
+    assert _identify(data, key(2), pasted) == Current(expected, published, adopted=True)
+
+
+def test_it_does_so_too_when_the_list_no_longer_knows_ours() -> None:
+    data = {**secret(block(2)), "api_key": plaintext(5)}
+    current = _identify(data, key(5))
+    assert current
+    assert (current.key_id, current.superseded) == (5, {2: at(10)})
 
 
 def test_a_superseded_key_pasted_back_is_no_longer_superseded() -> None:
@@ -49,7 +58,7 @@ def test_a_superseded_key_pasted_back_is_no_longer_superseded() -> None:
 )
 def test_no_match_or_several_is_an_unknown_key(listed: list[Key]) -> None:
     current = _identify({"api_key": plaintext(5)}, *listed)
-    assert current == Current(None, "", None, None, {}, adopted=True)
+    assert current == Current(None, {}, adopted=True)
 
 
 def test_nonsense_is_reported_and_adopted() -> None:
@@ -64,7 +73,8 @@ def test_bookkeeping_from_the_future_is_nonsense(rotation: Rotation) -> None:
     current = _identify(secret(rotation), key(2, created=at(12)))
     assert current
     assert current.nonsense == "it is dated in the future"
-    assert current.rotated_at == at(10)
+    assert current.rotation
+    assert current.rotation.rotated_at == at(10)
 
 
 def test_an_hour_of_the_future_is_forgiven() -> None:

@@ -1,15 +1,16 @@
 """Whole passes: the real gateway client over HTTP, and a store in memory. Each test tells a story."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from rotator.bookkeeping import format_time
-from rotator.errors import Rejected, RotatorError
+from rotator.errors import Denied, Rejected, RotatorError
 from rotator.model import Version
-from rotator.result import Action, Outcome, action_of
-from rotator.sandbox.account import Quirks
-from rotator.sandbox.faults import ALWAYS, GARBAGE, Fault, Phase
+from rotator.result import Action, Outcome
+from rotator.sandbox.account import Lag, Quirks
+from rotator.sandbox.faults import ALWAYS, GARBAGE, Fault, Phase, Status
 from tests.facts import PATH, at, managed
 from tests.stores import CUT, DOWN, Faulty, StaleOnce
 from tests.world import STATE, World
@@ -23,7 +24,7 @@ class TestTheLifeOfAKey:
         old = world.rotation()["key_id"]
 
         world.advance(6.9)
-        assert action_of(world.one().plan) is Action.NONE  # type: ignore[arg-type]
+        assert world.one().action is Action.NONE
 
         world.advance(0.1)
         assert world.one().plan.reason == "due"  # type: ignore[union-attr]
@@ -85,7 +86,7 @@ class TestTheLifeOfAKey:
         world.advance(1)
         world.server.account.quirks = Quirks(omitted=frozenset({old}))
         result = world.one()
-        assert action_of(result.plan) is Action.NONE  # type: ignore[arg-type]
+        assert result.action is Action.NONE
         assert "missing in the gateway's list" in result.warnings[0]
         assert world.posts() == 1
 
@@ -104,7 +105,7 @@ class TestIdentity:
         world.advance(30)
         result = world.make_pass(only=frozenset({"none of them"}))
         assert len(world.live) == 2
-        assert [stranger.id for stranger in result.strangers] == [world.live[0].id]
+        assert [foreign.id for foreign in result.foreign] == [world.live[0].id]
 
     def test_a_broken_one_stops_everything(self, world: World) -> None:
         world.memory.put(STATE, {"installation": "by hand"})
@@ -124,7 +125,7 @@ class TestAdoption:
         by_hand = world.server.account.create("Backend, made by hand")
         world.memory.put(PATH, {"api_key": by_hand.plaintext, "endpoint": "https://x"})
         adopted = world.one()
-        assert action_of(adopted.plan) is Action.ADOPT  # type: ignore[arg-type]
+        assert adopted.action is Action.ADOPT
         assert world.secret()["api_key"] == by_hand.plaintext
         assert world.rotation()["key_id"] == by_hand.id
         world.advance(7)
@@ -140,7 +141,7 @@ class TestAdoption:
         made = world.one().key_id
         world.memory.put(PATH, {**world.secret(), "rotation": {"key_id": "nonsense"}})
         result = world.one()
-        assert action_of(result.plan) is Action.ADOPT  # type: ignore[arg-type]
+        assert result.action is Action.ADOPT
         assert "makes no sense" in result.warnings[0]
         assert world.rotation()["key_id"] == made
 
@@ -183,7 +184,7 @@ class TestHistory:
         rotation = {**world.rotation(), "key_id": by_hand.id, "rotated_at": format_time(at(1))}
         world.memory.put(PATH, {"api_key": by_hand.plaintext, "rotation": rotation})
         result = world.one()
-        assert action_of(result.plan) is Action.RECORD  # type: ignore[arg-type]
+        assert result.action is Action.RECORD
         assert world.rotation()["superseded"] == {str(ours.key_id): format_time(at(1))}
         assert world.secret()["api_key"] == by_hand.plaintext
 
@@ -192,6 +193,106 @@ class TestHistory:
         world.memory.calls.clear()
         world.one()
         assert world.memory.calls == [f"read {STATE}", f"read {PATH}"]
+
+    def test_a_changed_path_leaves_the_old_key_alone(self, world: World) -> None:
+        old = world.one().key_id
+        world.keys = (replace(managed(), path="apimall/moved"),)
+        for _ in range(3):
+            result = world.make_pass()
+            world.advance(2)
+        assert [foreign.id for foreign in result.foreign] == [old]
+        assert world.works(PATH)
+        assert world.works("apimall/moved")
+
+    def test_entries_that_exchange_their_names_leave_each_others_keys_alone(self, world: World) -> None:
+        world.keys = (managed(), replace(managed(), name="Other", path="apimall/other"))
+        world.make_pass()
+        world.make_pass(forced=True)
+        world.keys = (replace(managed(), name="Other"), replace(managed(), path="apimall/other"))
+        world.advance(0, minutes=30)
+        world.make_pass()
+        assert len(world.live) == 4
+
+    def test_a_secret_removed_with_its_metadata_gives_its_key_a_grace(self, world: World) -> None:
+        world.one()
+        world.advance(7)
+        used = world.one().key_id
+        world.advance(3)
+        world.memory.versions.pop(PATH)
+        world.one()
+        assert used in [key.id for key in world.live]
+        world.advance(0.9)
+        world.one()
+        assert used in [key.id for key in world.live]
+        world.advance(0.1)
+        world.one()
+        assert used not in [key.id for key in world.live]
+
+    def test_a_key_in_flight_is_not_swept_whatever_was_deleted(self, world: World) -> None:
+        """Another replica is between create and store, and an old version was deleted by hand."""
+        world.one()
+        world.advance(7)
+        world.one()
+        world.memory.delete(PATH, 1)
+        world.advance(3)
+        world.server.faults.add(Fault("POST /keys", Status(500), at=Phase.AFTER))
+        world.server.faults.add(Fault("POST /keys", Status(400), at=Phase.AFTER))
+        world.one(forced=True)
+        in_flight = [key.id for key in world.live][-2:]
+        world.one()
+        assert in_flight == [key.id for key in world.live][-2:]
+
+
+class TestNothingIsStuck:
+    def test_a_dead_current_key_and_three_orphans(self, world: World) -> None:
+        made = world.one().key_id
+        assert made
+        world.server.account.revoke(made)
+        world.server.faults.add(Fault("POST /keys", Status(500), at=Phase.AFTER, times=3))
+        world.advance(0, minutes=5)
+        world.one()
+        assert len(world.live) == 3
+        world.advance(0, minutes=16)
+        world.one()
+        assert world.one().outcome is Outcome.DONE
+        assert world.works()
+        assert len(world.live) == 1
+
+    def test_many_forced_rotations_and_then_a_deleted_secret(self, world: World) -> None:
+        for _ in range(15):
+            world.one(forced=True)
+        assert len(world.live) == 13
+        world.memory.delete(PATH)
+        assert world.one().outcome is Outcome.DONE
+        assert world.works()
+        world.advance(1)
+        world.one()
+        assert len(world.live) == 1
+
+    def test_a_deleted_secret_and_a_gateway_that_fails_for_a_day(self, world: World) -> None:
+        world.one()
+        world.memory.delete(PATH)
+        world.server.faults.add(Fault("POST /keys", Status(500), at=Phase.AFTER, times=ALWAYS))
+        for _ in range(24):
+            world.make_pass()
+            assert len(world.live) <= 5
+            world.advance(0, minutes=60)
+        world.server.faults.clear()
+        world.one()
+        world.one()
+        assert world.works()
+
+    def test_a_deadlock_is_not_made_by_a_list_that_lags_and_a_401_that_flaps(self, world: World) -> None:
+        world.one()
+        world.advance(1)
+        world.server.account.quirks = Quirks(
+            list_lag=Lag(by=timedelta(minutes=10)), propagation=Lag(requests=1)
+        )
+        world.one(forced=True)
+        for _ in range(5):
+            world.advance(0, minutes=0.3)
+            world.one()
+        assert world.posts() == 2
 
 
 class TestThePass:
@@ -233,6 +334,32 @@ class TestThePass:
         assert [key.outcome for key in result.keys] == [Outcome.FAILED, Outcome.DONE]
         assert "unexpected ZeroDivisionError" in str(result.keys[0].errors[0])
 
+    def test_a_clock_beyond_reason_is_refused(self, world: World) -> None:
+        world.one()
+        world.advance(7100 * 365)
+        with pytest.raises(RotatorError, match="no Date header"):
+            world.make_pass()
+
+    def test_a_create_that_may_have_happened_is_a_change(self, world: World) -> None:
+        world.server.faults.add(Fault("POST /keys", Status(500), at=Phase.AFTER))
+        world.server.faults.add(Fault("POST /keys", Status(403), at=Phase.AFTER))
+        result = world.make_pass()
+        assert result.refused
+        assert result.changed
+
+    def test_an_account_that_refuses_us_is_left_as_it_is(self, world: World) -> None:
+        world.server.faults.add(Fault("GET /keys", Status(403)))
+        with pytest.raises(Denied):
+            world.make_pass()
+        assert world.memory.versions == {}
+
+    def test_what_is_others_is_not_carried_along_by_each(self, world: World) -> None:
+        world.keys = tuple(replace(managed(), name=f"K{n}", path=f"k/{n}") for n in range(300))
+        assert world.make_pass().converged
+        facts = world.make_pass().keys[0].facts
+        assert facts
+        assert facts.protected == frozenset()
+
     def test_progress_is_told(self, world: World) -> None:
         told: list[tuple[int, int]] = []
         world.make_pass(progress=lambda done, total: told.append((done, total)))
@@ -272,9 +399,9 @@ class TestDryRun:
             done = world.one()
             assert foretold.plan
             assert done.plan
-            assert (foretold.plan.reason, action_of(foretold.plan)) == (
+            assert (foretold.plan.reason, foretold.action) == (
                 done.plan.reason,
-                action_of(done.plan),
+                done.action,
             )
             assert foretold.revoked == done.revoked
             assert foretold.outcome is Outcome.PLANNED
@@ -282,6 +409,18 @@ class TestDryRun:
     def test_it_foretells_what_the_token_lacks(self, world: World) -> None:
         world.memory.missing[PATH] = "update on secret/data/x"
         assert world.one(dry_run=True).failed
+        assert world.one().failed
+
+    def test_it_foretells_so_for_an_adoption_too(self, world: World) -> None:
+        world.memory.put(PATH, {"api_key": world.server.account.create("by hand").plaintext})
+        world.memory.missing[PATH] = "update on secret/data/x"
+        assert world.one(dry_run=True).failed
+        assert world.one().failed
+
+    def test_it_foretells_an_identity_that_cannot_be_made(self, world: World) -> None:
+        world.memory.missing[STATE] = "create on secret/data/rotator/installation"
+        with pytest.raises(Rejected, match="lacks create on secret/data/rotator/installation"):
+            world.one(dry_run=True)
 
 
 class TestStopping:
@@ -298,6 +437,14 @@ class TestStopping:
         assert set(outcomes) == {Outcome.DONE, Outcome.STOPPED}
         assert outcomes.count(Outcome.DONE) == len(world.live) <= 4
         assert all(world.works(key.key.path) for key in result.keys if key.outcome is Outcome.DONE)
+
+    def test_a_pass_that_was_stopped_has_not_converged_and_has_not_failed(self, world: World) -> None:
+        world.server.hook = lambda _method, _path, phase: (
+            world.stopping.request() if phase is Phase.AFTER else None
+        )
+        world.one()  # the identity is made after the list
+        result = world.log[-1]
+        assert (result.stopped, result.converged, result.failed) == (True, False, 0)
 
     def test_what_was_created_is_stored_though_it_takes_a_while(self, world: World) -> None:
         store = Faulty(world.memory)

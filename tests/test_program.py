@@ -108,7 +108,6 @@ class TestOnce:
     ) -> None:
         policy = f"""
             path "{mount}/data/apimall/*" {{ capabilities = ["create", "read", "update"] }}
-            path "{mount}/metadata/apimall/*" {{ capabilities = ["read"] }}
             path "{mount}/data/rotator/installation" {{ capabilities = ["create", "read"] }}
         """
         rotator.environ["VAULT_TOKEN"] = token(vault_server, policy).reveal()
@@ -141,7 +140,7 @@ class TestOtherModes:
             (["--once", "sandbox"], "takes no mode of a pass"),
             (["--once", "--log-level", "loud"], "'loud' is not one of"),
             (["--twice"], "--twice"),
-            (["--once", "--key", "Reportin"], "did you mean 'Reporting'?"),
+            (["--once", "--key", "Reportin"], "did you mean --key 'Reporting'?"),
             (["--once", "--key", "Zzz"], "the config has no key of that name"),
         ],
     )
@@ -190,7 +189,7 @@ class TestBadInput:
         run = rotator.run("--once", "--log-format", "console", environ={"VAULT_TOKEN": "s.nonsense"})
         assert run.code == 3
         assert "has the token expired, and does its policy cover this path?" in run.err
-        assert gateway.requests == ()
+        assert len(gateway.account.ledger) == 1
 
     @pytest.mark.parametrize(
         ("options", "says"), [({}, "no handler for route"), ({"version": "1"}, "not a KV version 2")]
@@ -209,19 +208,19 @@ class TestBadInput:
         run = rotator.run("--once", "--log-format", "console")
         assert run.code == 3
         assert says in run.err
-        assert gateway.requests == ()
+        assert len(gateway.account.ledger) == 1
 
     def test_a_token_that_lacks_a_capability(
         self, rotator: Program, gateway: GatewayServer, vault_server: VaultServer, mount: str
     ) -> None:
         policy = f"""
             path "{mount}/data/*" {{ capabilities = ["create", "read", "update"] }}
-            path "{mount}/metadata/apimall/reporting" {{ capabilities = ["read"] }}
+            path "{mount}/data/{BACKEND}" {{ capabilities = ["create", "read"] }}
         """
         rotator.environ["VAULT_TOKEN"] = token(vault_server, policy).reveal()
         run = rotator.run("--once")
         assert run.code == 1
-        assert f"lacks read on {mount}/metadata/{BACKEND}; nothing was created" in run.out
+        assert f"lacks update on {mount}/data/{BACKEND}; nothing was written" in run.out
         assert "cure: grant it in the token's policy" in run.out
         assert [key.title[:9] for key in gateway.account.ledger] == ["bootstrap", "Reporting"]
 

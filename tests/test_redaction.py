@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rotator.redaction import MARK, Secret, forget, redact
+from rotator.redaction import MARK, Secret, forget, redact, redact_values
 
 KEY = "sk-0123456789abcdef0123456789abcdef0123456789abcdef"
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=30)
@@ -77,7 +77,15 @@ def test_escaped_forms_are_found(value: str) -> None:
 
 def test_a_short_secret_is_found_as_a_word() -> None:
     Secret("root")
-    assert redact("token=root, user rooted") == f"token={MARK}, user rooted"
+    assert redact("token=root, user rooted", short=True) == f"token={MARK}, user rooted"
+
+
+def test_a_short_secret_does_not_break_what_is_rendered() -> None:
+    Secret("true")
+    Secret("name")
+    body = {"name": "name", "dry_run": True, "keys": [{"name": "true"}, ("a", None, 1)]}
+    shown = json.loads(redact(json.dumps(redact_values(body))))
+    assert shown == {"name": MARK, "dry_run": True, "keys": [{"name": MARK}, ["a", None, 1]]}
 
 
 def test_what_is_no_secret_is_kept() -> None:

@@ -6,10 +6,12 @@ import pytest
 
 from rotator.decide import Revocation, Victim
 from rotator.errors import Rejected
-from rotator.revoke import Moved, revoke
+from rotator.model import Version
+from rotator.result import Outcome
+from rotator.revoke import Revoker
 from rotator.sandbox.faults import ALWAYS, Fault, Phase, Status, data_with
-from tests.facts import at, managed
-from tests.stores import Moving
+from tests.facts import PATH, at, managed
+from tests.stores import Faulty, Paused, Stale
 from tests.world import World
 
 
@@ -51,14 +53,14 @@ class TestRevoke:
         old = self._superseded(world)
         world.server.faults.add(Fault("GET /account/balances", Status(401), times=ALWAYS))
         result = world.one()
-        assert "the gateway refuses the key that replaced it" in str(result.errors[0])
+        assert "the gateway refuses the key that the secret holds" in str(result.errors[0])
         assert old in [key.id for key in world.live]
 
     def test_not_once_the_secret_has_moved(self, world: World) -> None:
         """Between our observation and our revoke a person rolls the secret back to the victim."""
         old = self._superseded(world)
-        moved = Moving(world.memory, reads=1)
-        result = world.one(store=moved)
+        first = world.store.read(PATH, 1).data or {}
+        result = world.one(store=Paused(world.memory, lambda: world.memory.put(PATH, first)))
         assert result.revoked == ()
         assert not result.failed
         assert old in [key.id for key in world.live]
@@ -66,34 +68,110 @@ class TestRevoke:
     def test_not_the_key_that_the_secret_holds(self, world: World) -> None:
         """A decision that names the current key is wrong, whoever made it."""
         made = world.one()
-        assert made.key_id
         again = world.one()
+        assert made.key_id
         assert again.facts
         wrong = Revocation(made.key_id, Victim.SUPERSEDED, at(0))
-        with world.account() as account, pytest.raises(Rejected, match="is current"):
-            revoke(account, again.facts, wrong, version=1)
+        with world.account() as account:
+            for current in (made.key_id, None):
+                with pytest.raises(Rejected, match="is current"):
+                    Revoker(account, again.facts, current, proven=True).revoke(wrong)
 
     def test_not_the_bearer(self, world: World) -> None:
         old = self._superseded(world)
         observed = world.one(dry_run=True).facts
         assert observed
         world.bearer = world.server.account.ledger[1].plaintext
-        revocation = Revocation(old, Victim.SUPERSEDED, at(0))
         with world.account() as account, pytest.raises(Rejected, match="is the bearer"):
-            revoke(account, observed, revocation, version=2)
+            Revoker(account, observed, None, proven=True).revoke(Revocation(old, Victim.SUPERSEDED, at(0)))
 
     def test_without_a_plaintext_only_orphans_go(self, world: World) -> None:
         world.server.faults.add(Fault("POST /keys", Status(500), at=Phase.AFTER, times=ALWAYS))
         world.one()
-        world.advance(0, minutes=15)
-        result = world.one()
-        assert [done.victim for done in result.revoked] == ["orphan"] * 3
-        assert world.live == []
-        observed = result.facts
+        observed = world.one(dry_run=True).facts
         assert observed
-        revocation = Revocation(2, Victim.SUPERSEDED, at(0))
-        with world.account() as account, pytest.raises(Moved):
-            revoke(account, observed, revocation, version=0)
+        with world.account() as account, pytest.raises(Rejected, match="nothing has taken its place"):
+            Revoker(account, observed, None, proven=False).revoke(Revocation(2, Victim.SUPERSEDED, at(0)))
+        world.advance(0, minutes=15)
+        assert [done.victim for done in world.one().revoked] == ["orphan"] * 3
+        assert world.live == []
+
+    def test_a_write_comes_before_the_revocation_so_that_no_later_one_can_publish_the_victim(
+        self, world: World
+    ) -> None:
+        """A rotator that stood still for twenty minutes stores its key after the sweep of another."""
+        world.one()
+        world.advance(1)
+
+        def twenty_minutes() -> None:
+            world.advance(0, minutes=20)
+            world.one()
+
+        slow = Paused(world.memory, twenty_minutes)
+        result = world.one(store=slow, forced=True)
+        assert result.outcome is Outcome.YIELDED
+        assert [done.victim for done in world.log[-2].keys[0].revoked] == ["orphan"]
+        assert world.works()
+
+    def test_the_write_sees_a_rollback_that_a_stale_read_does_not(self, world: World) -> None:
+        old = self._superseded(world)
+        stale = Stale(world.memory)
+        world.memory.put(PATH, world.store.read(PATH, 1).data or {})
+        result = world.one(store=stale)
+        assert result.revoked == ()
+        assert old in [key.id for key in world.live]
+        assert world.works()
+
+    def test_an_opaque_preview_is_made_up_for_by_the_version_history(self, world: World) -> None:
+        world.server.faults.add(
+            Fault("GET /keys", data_with(key_preview="sk-..."), at=Phase.AFTER, times=ALWAYS)
+        )
+        old = self._superseded(world)
+        assert [done.key_id for done in world.one().revoked] == [old]
+
+    @pytest.mark.parametrize("deleted", [False, True])
+    def test_an_opaque_preview_of_what_was_pasted_back(self, world: World, deleted: bool) -> None:
+        world.server.faults.add(
+            Fault("GET /keys", data_with(key_preview="sk-..."), at=Phase.AFTER, times=ALWAYS)
+        )
+        old = self._superseded(world)
+        first = world.store.read(PATH, 1).data or {}
+        world.memory.put(PATH, {**world.secret(), "api_key": first["api_key"]})
+        if deleted:
+            world.memory.delete(PATH, 1)
+        result = world.one()
+        assert "may be the current key's" in str(result.errors[0])
+        assert old in [key.id for key in world.live]
+
+    def test_not_what_another_installation_made(self, world: World) -> None:
+        theirs = world.server.account.create("Backend [2026-11-01T00:00:00Z abcdef-00000000]")
+        world.memory.put(PATH, {"api_key": theirs.plaintext})
+        world.keys = (managed(revoke_adopted=True),)
+        world.one()
+        world.advance(7)
+        world.one()
+        world.advance(2)
+        result = world.one()
+        assert "may be in use elsewhere" in result.warnings[0]
+        assert theirs in world.live
+
+    def test_not_what_a_person_made_while_some_secret_cannot_be_read(self, world: World) -> None:
+        by_hand = world.server.account.create("by hand")
+        world.keys = (managed(revoke_adopted=True), replace(managed(), name="Other", path="apimall/other"))
+        for path in (PATH, "apimall/other"):
+            world.memory.put(path, {"api_key": by_hand.plaintext})
+        world.make_pass(only=frozenset({"Backend"}), forced=True)
+        world.advance(2)
+
+        class Broken(Faulty):
+            def read(self, path: str, version: int | None = None, *, once: bool = False) -> Version:
+                if path != PATH and path.startswith("apimall"):
+                    raise Rejected("403", status=403)
+                return world.memory.read(path, version)
+
+        world.make_pass(store=Broken(world.memory))
+        world.make_pass()
+        assert by_hand in world.live
 
     def test_a_key_that_another_secret_holds_is_left(self, world: World) -> None:
         world.one()
@@ -104,4 +182,4 @@ class TestRevoke:
         result = world.make_pass()
         assert old == world.server.account.ledger[1].id
         assert old in [key.id for key in world.live]
-        assert any("in use by another managed key" in warning for warning in result.keys[0].warnings)
+        assert any("may be in use elsewhere" in warning for warning in result.keys[0].warnings)

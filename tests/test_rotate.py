@@ -101,6 +101,7 @@ class TestProve:
         result = world.one()
         assert result.outcome is Outcome.FAILED
         assert "does not authenticate" in str(result.errors[0])
+        assert result.errors[0].request_id
         assert world.live == []
         assert PATH not in world.memory.versions
 
@@ -110,6 +111,7 @@ class TestProve:
         assert world.works()
 
     def test_a_prove_that_is_refused_with_403_fails_this_key_and_not_the_account(self, world: World) -> None:
+        world.impatient()
         world.server.faults.add(Fault("GET /account/balances", Status(403), times=ALWAYS))
         result = world.make_pass()
         assert result.refused is None

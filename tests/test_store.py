@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from rotator.errors import Conflict
-from rotator.model import Retained, Version
+from rotator.model import Version
 from rotator.redaction import Secret
 from rotator.sandbox.vault import VaultServer
 from rotator.store import Store
@@ -76,8 +76,6 @@ def _ignore(_: object) -> None: ...
 def test_a_path_that_was_never_written(subject: Subject) -> None:
     assert subject.store.read(subject.path) == Version(0, None)
     assert subject.store.read(subject.path, 1) == Version(0, None)
-    assert subject.store.retained(subject.path) == Retained(1, frozenset(), 0)
-    assert subject.store.retained(subject.path).whole
 
 
 def test_what_is_written_is_read_as_it_is(subject: Subject) -> None:
@@ -108,23 +106,21 @@ def test_a_deleted_latest_version_keeps_its_number(subject: Subject) -> None:
     subject.delete(2)
     assert subject.store.read(subject.path) == Version(2, None)
     assert subject.store.read(subject.path, 2) == Version(2, None)
-    assert subject.store.retained(subject.path) == Retained(1, frozenset({1}), 2)
+    assert subject.store.read(subject.path, 1) == Version(1, {"a": 1})
     with pytest.raises(Conflict):
         subject.store.write(subject.path, {"a": 3}, cas=0)
     assert subject.store.write(subject.path, {"a": 3}, cas=2) == 3
-    assert not subject.store.retained(subject.path).whole
 
 
 def test_old_versions_are_trimmed(subject: Subject) -> None:
     subject.keep(3)
     for number in range(5):
         subject.store.write(subject.path, {"n": number}, cas=number)
-    assert subject.store.retained(subject.path) == Retained(3, frozenset({3, 4, 5}), 5)
-    assert subject.store.retained(subject.path).whole
+    assert subject.store.read(subject.path, 3) == Version(3, {"n": 2})
     assert subject.store.read(subject.path, 2).data is None
 
 
 def test_the_mount_and_the_token_are_good(subject: Subject) -> None:
     subject.store.check_mount()
     assert subject.store.token_ttl() is None
-    assert subject.store.missing_capabilities([subject.path]) == {}
+    assert subject.store.missing_capabilities({subject.path: ["create", "read", "update"]}) == {}

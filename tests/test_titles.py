@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -87,7 +88,24 @@ def test_a_template_that_would_not_parse_back_is_refused(template: str, fault: s
 
 def test_new_parts_are_of_the_convention_and_new() -> None:
     assert valid_installation(new_installation())
-    assert len({new_nonce() for _ in range(100)}) == 100
+    assert len({new_nonce("a/b", 3) for _ in range(100)}) > 90
+
+
+@given(st.text(min_size=1), st.integers(1, 10**6), st.integers(0, 255))
+def test_a_nonce_says_what_the_key_was_made_for(path: str, version: int, since: int) -> None:
+    title = Title("Backend", "3f9a2c", new_nonce(path, version))
+    assert re.fullmatch("[0-9a-f]{8}", title.nonce)
+    assert title.is_for(path)
+    assert title.version(version - 1 + since) == version
+    assert title.version(version - 2) != version
+
+
+def test_another_path_is_told_apart() -> None:
+    title = Title("Backend", "3f9a2c", new_nonce("apimall/backend", 1))
+    assert [path for path in ("apimall/backend2", "backend", "apimall/Backend") if title.is_for(path)] == []
+
+
+def test_identities_are_six_hex_digits() -> None:
     assert not valid_installation("3F9A2C")
     assert not valid_installation(123456)
 

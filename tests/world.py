@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from rotator.account import Account
-from rotator.bookkeeping import BLOCK
+from rotator.bookkeeping import FIELD
 from rotator.gateway.bearer import Bearer, usable
 from rotator.gateway.client import Gateway
 from rotator.model import ManagedKey, Timing
@@ -110,7 +110,7 @@ class World:
         return dict(self.store.read(path).data or {})
 
     def rotation(self, path: str = PATH) -> dict[str, Any]:
-        return dict(self.secret(path)[BLOCK])
+        return dict(self.secret(path)[FIELD])
 
     def works(self, path: str = PATH) -> bool:
         return self.server.account.authenticates(self.secret(path)["api_key"]) is not None

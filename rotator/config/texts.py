@@ -53,8 +53,8 @@ def key_name(text: str) -> str:
 
 def secret_field(text: str) -> str:
     """Check the name of the field that holds the plaintext; `rotation` is the bookkeeping's."""
-    if text == bookkeeping.BLOCK:
-        raise ValueError(f"`{bookkeeping.BLOCK}` holds the bookkeeping; write another name, such as api_key")
+    if text == bookkeeping.FIELD:
+        raise ValueError(f"`{bookkeeping.FIELD}` holds the bookkeeping; write another name, such as api_key")
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,128}", text):
         raise ValueError("is no field's name; write 1 to 128 letters, digits, or any of _ . -")
     return text

@@ -17,6 +17,7 @@ import structlog
 
 from rotator import retry
 from rotator.errors import BrokenContract, Denied, Rejected, RotatorError, Transient
+from rotator.exchange import TooSlow, cause, read_bounded, within
 from rotator.gateway.bearer import Bearer
 from rotator.gateway.wire import Answer, CreatedRow, RevokedRow, fits_header, page_of, validated
 from rotator.model import CreatedKey, Key
@@ -36,6 +37,14 @@ class Listing:
 
     now: datetime
     keys: tuple[Key, ...]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Whether a plaintext works as a bearer, and the request that told."""
+
+    works: bool
+    request_id: str | None
 
 
 @dataclass(frozen=True)
@@ -71,13 +80,19 @@ class Gateway:
         self._policy, self._sleep = policy, sleep
         self._clock: tuple[datetime, float] | None = None
         self._balances = True
-        self._http = httpx.Client(
-            base_url=url,
-            timeout=httpx.Timeout(self._timeout, connect=min(10.0, self._timeout)),
-            limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
+        self._url, self._concurrency = url, concurrency
+        self._http = self._connect()
+
+    def _connect(self) -> httpx.Client:
+        return httpx.Client(
+            base_url=self._url,
+            timeout=httpx.Timeout(self._timeout, connect=min(10.0, self._timeout / 2)),
+            limits=httpx.Limits(
+                max_connections=self._concurrency, max_keepalive_connections=self._concurrency
+            ),
             follow_redirects=False,
             # A proxy from the environment would see the bearer of a plain http request.
-            trust_env=url.startswith("https://"),
+            trust_env=self._url.startswith("https://"),
         )
 
     def close(self) -> None:
@@ -111,10 +126,10 @@ class Gateway:
         """Create one key, in one attempt. The answer holds the only copy of its plaintext."""
         answer = self._call(_Call("POST", "/keys", body={"title": title}))
         row = validated(CreatedRow, answer)
-        return CreatedKey(row.id, row.title, row.created_at, Secret(row.api_key))
+        return CreatedKey(row.id, row.title, row.created_at, Secret(row.api_key), answer.request_id)
 
-    def authenticates(self, plaintext: Secret) -> bool:
-        """Whether `plaintext` works as a bearer."""
+    def authenticates(self, plaintext: Secret) -> Probe:
+        """Ask whether `plaintext` works as a bearer: 200 is yes, 401 is no, all else raises."""
         return self._patiently(lambda: self._probe(plaintext))
 
     def revoke(self, key_id: int) -> None:
@@ -132,16 +147,15 @@ class Gateway:
                 request_id=answer.request_id,
             )
 
-    def _probe(self, plaintext: Secret) -> bool:
-        """One attempt: 200 is yes, 401 is no, all else raises."""
+    def _probe(self, plaintext: Secret) -> Probe:
         if not fits_header(plaintext):
-            return False
+            return Probe(works=False, request_id=None)
         path = "/account/balances" if self._balances else "/keys"
         try:
-            self._call(_Call("GET", path), plaintext)
+            answer = self._call(_Call("GET", path), plaintext)
         except Denied as error:
             if error.status == HTTPStatus.UNAUTHORIZED:
-                return False
+                return Probe(works=False, request_id=error.request_id)
             # It is this key that was refused, not the bearer.
             raise Rejected(error.message, status=error.status, request_id=error.request_id) from None
         except Rejected as error:
@@ -149,7 +163,7 @@ class Gateway:
                 self._balances = False  # documented by the vendor, promised by no contract
                 return self._probe(plaintext)
             raise
-        return True
+        return Probe(works=True, request_id=answer.request_id)
 
     def _is_listed_live(self, key_id: int) -> bool:
         return any(key.id == key_id and key.live for key in self.list_keys().keys)
@@ -189,47 +203,38 @@ class Gateway:
         return seen
 
     def _exchange(self, call: _Call, bearer: Secret) -> Answer:
-        headers = {"Authorization": f"Bearer {bearer.reveal()}", **_HEADERS}
-        deadline = time.monotonic() + self._timeout
+        http = self._http
         try:
-            with self._http.stream(
-                call.method, call.path, params=call.params, json=call.body, headers=headers
-            ) as response:
-                content = _read(call, response, deadline)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise Transient(f"{call}: {_cause(error)}", ambiguous=False, cure=_UNREACHABLE) from None
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-            raise Transient(f"{call}: {_cause(error)}", ambiguous=True, cure=_UNREACHABLE) from None
-        answer = Answer(str(call), response.status_code, response.headers, content)
+            answer = within(
+                str(call), self._timeout, lambda: self._round(http, call, bearer), cure=_UNREACHABLE
+            )
+        except TooSlow:
+            if self._http is http:
+                self._http = self._connect()
+            http.close()  # the connection that was left behind ends with the others of this client
+            raise
         if answer.date:
             self._clock = (answer.date, time.monotonic())
         elif self._clock is None and answer.status == HTTPStatus.OK:
             raise BrokenContract(f"{call}: no Date header to tell the time by", request_id=answer.request_id)
         return answer
 
+    def _round(self, http: httpx.Client, call: _Call, bearer: Secret) -> Answer:
+        headers = {"Authorization": f"Bearer {bearer.reveal()}", **_HEADERS}
+        try:
+            with http.stream(
+                call.method, call.path, params=call.params, json=call.body, headers=headers
+            ) as response:
+                content = read_bounded(
+                    str(call), response.iter_raw(), limit=MAX_ANSWER_BYTES, seconds=self._timeout
+                )
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            raise Transient(f"{call}: {cause(error)}", ambiguous=False, cure=_UNREACHABLE) from None
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, RuntimeError) as error:
+            raise Transient(f"{call}: {cause(error)}", ambiguous=True, cure=_UNREACHABLE) from None
+        return Answer(str(call), response.status_code, response.headers, content)
+
 
 # Compressed answers are not asked for: a small one can unfold into a huge one.
 _HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
 _UNREACHABLE: Final = "check gateway.url and the network between here and there"
-
-
-def _read(call: _Call, response: httpx.Response, deadline: float) -> bytes:
-    """Read a body that must end in time and in size."""
-    content = bytearray()
-    for chunk in response.iter_raw():
-        content += chunk
-        if len(content) > MAX_ANSWER_BYTES:
-            raise BrokenContract(f"{call}: an answer of over {MAX_ANSWER_BYTES} bytes")
-        if time.monotonic() > deadline:
-            raise Transient(f"{call}: the answer did not end in time", ambiguous=True, cure=_UNREACHABLE)
-    return bytes(content)
-
-
-def _cause(error: BaseException) -> str:
-    """Say what went wrong without the exception's text, which can hold a header."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.strerror:
-            return seen.strerror
-        seen = seen.__cause__ or seen.__context__
-    return type(error).__name__

@@ -180,4 +180,6 @@ def _date(header: str | None) -> datetime | None:
         date = parsedate_to_datetime(header or "")
     except (ValueError, TypeError, OverflowError):
         return None
+    if not 2000 <= date.year < 9000:  # no clock; and sums with it would overflow
+        return None
     return (date if date.tzinfo else date.replace(tzinfo=UTC)).astimezone(UTC)

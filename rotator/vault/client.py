@@ -20,10 +20,11 @@ from hvac.adapters import RawAdapter
 from requests.adapters import HTTPAdapter
 
 from rotator import retry
-from rotator.errors import BrokenContract, Rejected, RotatorError, Transient
-from rotator.model import Retained, Version
+from rotator.errors import Rejected, RotatorError, Transient
+from rotator.exchange import TooSlow, cause, chain, read_bounded, within
+from rotator.model import Version
 from rotator.redaction import Secret
-from rotator.vault.wire import Answer, capabilities_of, retained_of, version_of
+from rotator.vault.wire import Answer, capabilities_of, version_of
 
 MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
 """A larger answer is refused; Vault itself stores at most 1 MiB in a secret."""
@@ -76,10 +77,6 @@ class Vault:
 
         return attempt() if once else self._patiently(attempt)
 
-    def retained(self, path: str) -> Retained:
-        answer = self._patiently(lambda: self._kv.read_secret_metadata(path, mount_point=self._mount))
-        return retained_of(answer)
-
     def write(self, path: str, data: Mapping[str, Any], *, cas: int) -> int:
         answer: Answer = self._kv.create_or_update_secret(path, dict(data), cas=cas, mount_point=self._mount)
         return answer.integer("data", "version")
@@ -97,30 +94,17 @@ class Vault:
                 cure=f"run `vault kv enable-versioning {self._mount}/`, or name another mount in vault.mount",
             )
 
-    def missing_capabilities(self, paths: Iterable[str]) -> Mapping[str, str]:
-        needed = {path: self._needed(path) for path in paths}
-        asked = sorted(full for wants in needed.values() for full in wants)
-        granted: dict[str, set[str]] = {}
+    def missing_capabilities(self, needed: Mapping[str, Iterable[str]]) -> Mapping[str, str]:
+        wanted = {f"{self._mount}/data/{path}": (path, names) for path, names in needed.items()}
+        asked, missing = sorted(wanted), {}
         for start in range(0, len(asked), CAPABILITIES_BATCH):
             batch = asked[start : start + CAPABILITIES_BATCH]
             answer = self._patiently(partial(self._client.sys.get_capabilities, batch))
-            granted |= {full: capabilities_of(answer, full) for full in batch}
-        lacks = {
-            path: [
-                f"{capability} on {full}"
-                for full, wants in full_paths.items()
-                for capability in wants
-                if not granted[full] & {capability, "root"} or "deny" in granted[full]
-            ]
-            for path, full_paths in needed.items()
-        }
-        return {path: ", ".join(missing) for path, missing in lacks.items() if missing}
-
-    def _needed(self, path: str) -> dict[str, tuple[str, ...]]:
-        return {
-            f"{self._mount}/data/{path}": ("create", "read", "update"),
-            f"{self._mount}/metadata/{path}": ("read",),
-        }
+            for full in batch:
+                path, names = wanted[full]
+                if lacks := set(names) - capabilities_of(answer, full):
+                    missing[path] = f"{', '.join(sorted(lacks))} on {full}"
+        return missing
 
     def token_ttl(self) -> timedelta | None:
         answer = self._patiently(lambda: self._client.auth.token.lookup_self())
@@ -134,6 +118,8 @@ class Vault:
 
 class _Adapter(RawAdapter):  # type: ignore[misc]
     """hvac's transport, with bounds on time and size, our errors and our log."""
+
+    concurrency = 1
 
     def request(
         self,
@@ -164,30 +150,47 @@ class _Adapter(RawAdapter):  # type: ignore[misc]
         return seen
 
     def _exchange(self, what: str, method: str, url: str, headers: Any, kwargs: dict[str, Any]) -> Answer:
-        deadline = time.monotonic() + self._kwargs["timeout"]
+        seconds = self._kwargs["timeout"]
+        try:
+            return within(
+                what, seconds, lambda: self._round(what, method, url, headers, kwargs), cure=_UNREACHABLE
+            )
+        except TooSlow:
+            # The connection that was left behind keeps its place in the pool.
+            self.session.mount(self.base_uri, _pool(self.concurrency))
+            raise
+
+    def _round(self, what: str, method: str, url: str, headers: Any, kwargs: dict[str, Any]) -> Answer:
         try:
             response = super().request(method, url, headers, raise_exception=False, stream=True, **kwargs)
             with response:
-                content = _content(what, response, deadline)
+                chunks = response.iter_content(65536)
+                content = read_bounded(what, chunks, limit=MAX_ANSWER_BYTES, seconds=self._kwargs["timeout"])
         except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
             raise Transient(
-                f"{what}: {_cause(error)}",
-                ambiguous=not _never_sent(error),
-                cure="check vault.address, its TLS settings, and the network between here and there",
+                f"{what}: {cause(error)}", ambiguous=not _never_sent(error), cure=_UNREACHABLE
             ) from None
-        return Answer(what, response.status_code, content)
+        return Answer(what, response.status_code, response.headers, content)
+
+
+_UNREACHABLE: Final = "check vault.address, its TLS settings, and the network between here and there"
+_NO_CONNECTION: Final = (
+    requests.ConnectTimeout,
+    urllib3.exceptions.NewConnectionError,
+    ssl.SSLCertVerificationError,
+)
 
 
 def _client(connection: Connection) -> hvac.Client:
     session = requests.Session()
-    session.mount(connection.address, HTTPAdapter(pool_maxsize=connection.concurrency, pool_block=True))
+    session.mount(connection.address, _pool(connection.concurrency))
     # Proxies from the environment would see the token of a plain http request, and a ~/.netrc would add a
     # credential that nobody asked for.
     session.trust_env = False
     if connection.address.startswith("https://"):
         session.proxies = dict(requests.utils.get_environ_proxies(connection.address))
     session.verify, session.cert = connection.verify, connection.client_cert
-    return hvac.Client(
+    client = hvac.Client(
         url=connection.address,
         token="",  # nothing is taken from the environment or from ~/.vault-token behind our back
         session=session,
@@ -198,54 +201,17 @@ def _client(connection: Connection) -> hvac.Client:
         allow_redirects=False,
         adapter=_Adapter,
     )
+    client.adapter.concurrency = connection.concurrency
+    return client
 
 
-def _content(what: str, response: requests.Response, deadline: float) -> bytes:
-    content = bytearray()
-    for chunk in response.iter_content(65536):
-        content += chunk
-        if len(content) > MAX_ANSWER_BYTES:
-            raise BrokenContract(f"{what}: an answer of over {MAX_ANSWER_BYTES} bytes")
-        if time.monotonic() > deadline:
-            raise Transient(f"{what}: the answer did not end in time", ambiguous=True)
-    return bytes(content)
-
-
-_NO_CONNECTION: Final = (
-    requests.ConnectTimeout,
-    urllib3.exceptions.NewConnectionError,
-    ssl.SSLCertVerificationError,
-)
+def _pool(size: int) -> HTTPAdapter:
+    return HTTPAdapter(pool_maxsize=size, pool_block=True)
 
 
 def _never_sent(error: BaseException) -> bool:
-    """Whether the request cannot have reached the server: no connection was made."""
-    return any(
-        isinstance(
-            seen,
-            (requests.ConnectTimeout, urllib3.exceptions.NewConnectionError, requests.exceptions.SSLError),
-        )
-        for seen in _chain(error)
-    )
+    """Whether the request cannot have reached the server: no connection was made.
 
-
-def _cause(error: BaseException) -> str:
-    """Say what went wrong without the exception's text, which can hold a header."""
-    for seen in _chain(error):
-        if isinstance(seen, OSError) and seen.strerror and not isinstance(seen, requests.RequestException):
-            return seen.strerror
-    return type(error).__name__
-
-
-def _chain(error: BaseException) -> Iterable[BaseException]:
-    """Yield an exception and all that it came from, however its library wraps them."""
-    pending: list[BaseException] = [error]
-    seen: set[int] = set()
-    while pending:
-        current = pending.pop(0)
-        if id(current) in seen:
-            continue
-        seen.add(id(current))
-        yield current
-        inner = [current.__cause__, current.__context__, getattr(current, "reason", None), *current.args]
-        pending += [cause for cause in inner if isinstance(cause, BaseException)]
+    Any other TLS error may come after the request was sent, and executed.
+    """
+    return any(isinstance(seen, _NO_CONNECTION) for seen in chain(error))

@@ -9,15 +9,17 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from rotator.errors import BrokenContract, Conflict, Rejected, Transient
-from rotator.model import Retained, Version
+from rotator.model import Version
 from rotator.redaction import redact
+from rotator.retry import parse_retry_after
 
 
 class Answer:
     """One answer of Vault, with what the contract says must be in it."""
 
-    def __init__(self, what: str, status: int, content: bytes) -> None:
+    def __init__(self, what: str, status: int, headers: Mapping[str, str], content: bytes) -> None:
         self.what, self.status = what, status
+        self.retry_after = parse_retry_after(headers.get("Retry-After"))
         body = _parse(content)
         self.body: Mapping[str, Any] = body if isinstance(body, dict) else {}
         request_id = self.body.get("request_id")
@@ -64,10 +66,19 @@ class Answer:
         if self.status == HTTPStatus.BAD_REQUEST and "check-and-set" in self.errors:
             raise Conflict(message, status=self.status)
         if self.status in _NOT_EXECUTED:
-            raise Transient(message, ambiguous=False, status=self.status, cure=_cure(self))
+            raise self._transient(message, ambiguous=False)
         if self.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise Transient(message, ambiguous=True, status=self.status, cure=_cure(self))
+            raise self._transient(message, ambiguous=True)
         raise Rejected(message, status=self.status, cure=_cure(self))
+
+    def _transient(self, message: str, *, ambiguous: bool) -> Transient:
+        return Transient(
+            message,
+            ambiguous=ambiguous,
+            retry_after=self.retry_after,
+            status=self.status,
+            cure=_cure(self),
+        )
 
 
 # 412: the node has not seen the state yet that the request needs. 472, 473: a standby that does not serve.
@@ -98,24 +109,13 @@ def version_of(answer: Answer) -> Version:
     return Version(number, data)
 
 
-def retained_of(answer: Answer) -> Retained:
-    if answer.status == HTTPStatus.NOT_FOUND:
-        return Retained(oldest=1, readable=frozenset(), current=0)
-    current = answer.integer("data", "current_version")
-    versions = answer.data.get("versions")
-    if not isinstance(versions, dict) or not all(number.isdecimal() for number in versions):
-        raise answer.broken("data.versions is not an object of versions")
-    readable = {
-        int(number)
-        for number, about in versions.items()
-        if isinstance(about, dict) and about.get("destroyed") is False and about.get("deletion_time") == ""
-    }
-    return Retained(min(map(int, versions), default=1), frozenset(readable), current)
-
-
 def capabilities_of(answer: Answer, path: str) -> set[str]:
+    """Return what the token may do at `path`, of what a KV engine knows; `root` may do all of it."""
     granted = answer.data.get(path)
-    return {str(capability) for capability in granted} if isinstance(granted, list) else set()
+    names = {str(name) for name in granted} if isinstance(granted, list) else set()
+    if "deny" in names:
+        return set()
+    return names | {"create", "read", "update"} if "root" in names else names
 
 
 def _parse(content: bytes) -> Any:

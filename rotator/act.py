@@ -1,0 +1,140 @@
+"""The acting half of a pass, one managed key at a time: rotate or note, then revoke.
+
+Every revocation is fenced by a write. A read may be stale, and a write of another rotator may still be on its
+way; a check-and-set write is neither. So before a key is revoked, the secret must have been written on top of the
+very version that was decided on: by this pass's rotation, or as it is. No late write can publish it after that.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from rotator import retry
+from rotator.account import Account
+from rotator.bookkeeping import Rotation
+from rotator.decide import Facts, Plan, Revocation
+from rotator.errors import Conflict, Denied, Rejected, RotatorError
+from rotator.preflight import Preflight
+from rotator.result import KeyResult, Outcome
+from rotator.revoke import Revoker
+from rotator.rotate import Lost, rotate
+from rotator.stopping import Stopped
+
+log = structlog.get_logger()
+
+
+class Moved(RotatorError):  # noqa: N818
+    """The secret is not what the decision was made on; the next pass decides anew."""
+
+    def __init__(self) -> None:
+        super().__init__("the secret was written since the decision; the next pass decides anew")
+
+
+class Actor:
+    """Acts on the managed keys of one pass. Thread-safe."""
+
+    def __init__(self, account: Account, installation: str, preflight: Preflight) -> None:
+        self._account, self._installation, self._preflight = account, installation, preflight
+        self.unfit: Mapping[str, RotatorError] = {}
+        """By path: why the Vault token could not write there."""
+        self.changed = False
+        """Whether anything was asked of either side that could change it."""
+        self.refused: RotatorError | None = None
+        """The gateway refuses the bearer: nothing new is begun."""
+
+    def act(self, facts: Facts, plan: Plan) -> KeyResult:
+        """Do what `plan` says, and say what came of it. Raises nothing that this program names."""
+        result = KeyResult(facts.key, Outcome.DONE, facts, plan)
+        try:
+            self._go_on(facts, plan)
+            result = replace(result, rotation=self._write(facts, plan))
+        except (Lost, Moved):
+            log.info("rotation.yielded", reason=plan.reason)
+            return replace(result, outcome=Outcome.YIELDED)
+        except Stopped:
+            return replace(result, outcome=Outcome.STOPPED)
+        except RotatorError as error:
+            self._failed("rotation.failed", error, reason=plan.reason)
+            result = replace(result, outcome=Outcome.FAILED, errors=(error,))
+        return self._revoke(facts, plan, result) if plan.revocations else result
+
+    def _write(self, facts: Facts, plan: Plan) -> Rotation | None:
+        """Rotate, or write the bookkeeping alone, or nothing; return what now stands in the secret."""
+        if plan.rotates:
+            self._preflight.check_token()
+            log.info("rotation.started", reason=plan.reason)
+            rotation = rotate(self._account, facts, self._installation, changing=self._changing)
+            if self._account.is_bearer(facts.key):
+                self._account.bearer.forget()
+            return rotation
+        if plan.bookkeeping:
+            self._overwrite(facts, plan.bookkeeping.merged_into(facts.version.data or {}))
+            log.info("secret.noted", note=plan.note, key_id=plan.bookkeeping.key_id)
+        return plan.bookkeeping
+
+    def _revoke(self, facts: Facts, plan: Plan, result: KeyResult) -> KeyResult:
+        current = facts.current.key_id if facts.current else None
+        rotated = plan.rotates and result.rotation is not None
+        revoker = Revoker(self._account, facts, result.key_id if rotated else current, proven=rotated)
+        revoked: list[Revocation] = []
+        errors = list(result.errors)
+        fenced = result.rotation is not None
+        for revocation in plan.revocations:
+            try:
+                self._go_on(facts, plan)
+                fenced = fenced or self._fence(facts)
+                self._changing()
+                revoker.revoke(revocation)
+            except (Moved, Stopped) as error:
+                log.info("key.kept", key_id=revocation.key_id, error=error.message)
+                break
+            except RotatorError as error:
+                self._failed("key.revoke_failed", error, key_id=revocation.key_id, reason=revocation.victim)
+                if error not in errors:
+                    errors.append(error)
+            else:
+                revoked.append(revocation)
+        return replace(result, revoked=tuple(revoked), errors=tuple(errors))
+
+    def _fence(self, facts: Facts) -> bool:
+        """Write the secret as it is; where nothing is stored, see that this is still so. Else raise Moved."""
+        if facts.version.data is not None:
+            self._overwrite(facts, facts.version.data)
+        elif self._account.store.read(facts.key.path).number != facts.version.number:
+            raise Moved
+        return True
+
+    def _overwrite(self, facts: Facts, data: Mapping[str, Any]) -> None:
+        self._changing()
+        try:
+            retry.call(
+                # Should the first of two writes have landed, the second one meets a conflict.
+                lambda: self._account.store.write(facts.key.path, data, cas=facts.version.number),
+                self._account.policy,
+                event="vault.retry",
+                sleep=self._account.stopping.sleep,
+            )
+        except Conflict:
+            raise Moved from None
+
+    def _changing(self) -> None:
+        self.changed = True
+
+    def _go_on(self, facts: Facts, plan: Plan) -> None:
+        """Raise when nothing may be begun: asked to stop, the bearer refused, or the token unfit."""
+        self._account.stopping.check()
+        if self.refused:
+            raise Rejected(self.refused.message, request_id=self.refused.request_id)
+        if plan.writes and (error := self.unfit.get(facts.key.path)):
+            raise error
+
+    def _failed(self, event: str, error: RotatorError, **fields: object) -> None:
+        if isinstance(error, Denied):
+            self.refused = error
+        log_failure(event, error, **fields)
+
+
+def log_failure(event: str, error: RotatorError, **fields: object) -> None:
+    log.error(event, error=error.message, request_id=error.request_id, cure=error.cure, **fields)
