@@ -17,7 +17,7 @@ from rotator.bookkeeping import Rotation
 from rotator.decide import Facts, Plan, Revocation
 from rotator.errors import Conflict, Denied, Rejected, RotatorError
 from rotator.preflight import Preflight
-from rotator.result import KeyResult, Outcome
+from rotator.result import KeyResult, Outcome, held_back
 from rotator.revoke import Revoker
 from rotator.rotate import Lost, rotate
 from rotator.stopping import Stopped
@@ -46,7 +46,7 @@ class Actor:
 
     def act(self, facts: Facts, plan: Plan) -> KeyResult:
         """Do what `plan` says, and say what came of it. Raises nothing that this program names."""
-        result = KeyResult(facts.key, Outcome.DONE, facts, plan)
+        result = KeyResult(facts.key, Outcome.DONE, facts, plan, errors=held_back(facts, plan))
         try:
             self._go_on(facts, plan)
             result = replace(result, rotation=self._write(facts, plan))
@@ -57,7 +57,7 @@ class Actor:
             return replace(result, outcome=Outcome.STOPPED)
         except RotatorError as error:
             self._failed("rotation.failed", error, reason=plan.reason)
-            result = replace(result, outcome=Outcome.FAILED, errors=(error,))
+            result = replace(result, outcome=Outcome.FAILED, errors=(*result.errors, error))
         return self._revoke(facts, plan, result) if plan.revocations else result
 
     def _write(self, facts: Facts, plan: Plan) -> Rotation | None:
@@ -126,7 +126,8 @@ class Actor:
         """Raise when nothing may be begun: asked to stop, the bearer refused, or the token unfit."""
         self._account.stopping.check()
         if self.refused:
-            raise Rejected(self.refused.message, request_id=self.refused.request_id)
+            refused = self.refused
+            raise Rejected(refused.message, request_id=refused.request_id, cure=refused.cure)
         if plan.writes and (error := self.unfit.get(facts.key.path)):
             raise error
 

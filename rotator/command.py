@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping
@@ -58,8 +59,15 @@ def run_pass(
 
 def _stop_on_signals() -> Stopping:
     stopping = Stopping()
+
+    def stop(_number: int, _frame: object) -> None:
+        if not stopping.requested and sys.stderr.isatty():
+            # Not through the log: its stream may be in the middle of a line.
+            os.write(2, b"\nrotator: stopping; a key that was just created is still proved and stored\n")
+        stopping.request()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.request())
+        signal.signal(number, stop)
     return stopping
 
 
@@ -69,7 +77,8 @@ def _check_names(only: frozenset[str], config: Config) -> None:
     for name in sorted(only - set(known)):
         near = difflib.get_close_matches(name, known, n=1)
         # The name is not repeated: a slip of the hand may have put a plaintext there.
-        faults.append(f"did you mean --key {near[0]!r}?" if near else "the config has no key of that name")
+        shown = ", ".join(known[:10]) + (" …" if len(known) > 10 else "")
+        faults.append(f"did you mean --key {near[0]!r}?" if near else f"the config has: {shown}")
     if faults:
         raise ConfigError("no such managed key", tuple(faults))
 
@@ -80,12 +89,23 @@ def _print(result: PassResult, *, as_json: bool) -> None:
     else:
         from rotator.report import console_for_stdout, render
 
-        sys.stdout.write(render(result, console_for_stdout()))
+        _write(render(result, console_for_stdout()))
 
 
 def _print_json(body: dict[str, Any]) -> None:
     text = json.dumps(redact_values(body), indent=2 if sys.stdout.isatty() else None)
-    sys.stdout.write(redact(text) + "\n")
+    _write(redact(text) + "\n")
+
+
+def _write(text: str) -> None:
+    """Write to stdout. What was done is done: that it cannot be printed does not make it a failure."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else the interpreter tries once more at its end
+        if not isinstance(error, BrokenPipeError):
+            log.warning("result.unprinted", error=error.strerror)
 
 
 def _complain(error: RotatorError, *, as_json: bool, plain: bool) -> None:

@@ -81,6 +81,11 @@ class Facts:
     def orphans(self) -> tuple[Key, ...]:
         return tuple(key for key in self.family if self.traces.get(key.id) is Trace.ORPHAN)
 
+    def may_revoke(self, id_: int) -> bool:
+        """Whether a superseded key is ours to revoke, once its grace is over."""
+        ours = any(key.id == id_ for key in self.family)
+        return id_ not in self.protected and (ours or self.key.revoke_adopted)
+
     @property
     def omitted(self) -> bool:
         """Whether the list omits the current key, though it works and is not so new that the list may lag."""
@@ -237,13 +242,12 @@ def _revocations(
     facts: Facts, superseded: Mapping[int, datetime]
 ) -> tuple[tuple[Revocation, ...], tuple[str, ...]]:
     revocations, left = [], []
-    ours = {key.id for key in facts.family}
     for id_, since in sorted(superseded.items()):
         if not _is_live(facts, id_) or since + facts.key.grace_period > facts.now:
             continue
         if id_ in facts.protected:
             left.append(f"key {id_} is superseded, but is the bearer, or may be in use elsewhere")
-        elif id_ in ours or facts.key.revoke_adopted:
+        elif facts.may_revoke(id_):
             revocations.append(Revocation(id_, Victim.SUPERSEDED, since))
         else:
             left.append(f"key {id_} was adopted and is superseded: revoke it, or set revoke_adopted")

@@ -1,12 +1,13 @@
 """What both adapters share of one HTTP exchange: its bounds in time and size, and the name of what went wrong."""
 
+import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TypeVar
 
-from rotator.errors import BrokenContract, Transient
+from rotator.errors import BrokenContract, Rejected, Transient
 
 T = TypeVar("T")
 
@@ -64,6 +65,21 @@ def cause(error: BaseException) -> str:
         ):
             return seen.strerror
     return type(error).__name__
+
+
+def raise_for_tls(what: str, error: BaseException, url: str) -> None:
+    """Raise Rejected for a TLS fault that trying again will not cure, and that came before anything was sent."""
+    for seen in chain(error):
+        if isinstance(seen, ssl.SSLCertVerificationError):
+            raise Rejected(
+                f"{what}: {url}: the server's certificate is not trusted: {seen.verify_message}",
+                cure="check the host name, and which CAs are trusted",
+            ) from None
+        if isinstance(seen, ssl.SSLError) and seen.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
+            raise Rejected(
+                f"{what}: {url}: https was spoken to a server that does not speak TLS",
+                cure="check the port and the scheme of the URL",
+            ) from None
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:

@@ -117,7 +117,7 @@ class _Overview:
             raise held
         family = tuple(self._families[key.name])
         unnamed = suspects(held.current, family)
-        named = set(held.current.superseded) if held.current else set()
+        named = {held.current.key_id or 0, *held.current.superseded} if held.current else set()
         candidates = named | {mine.id for mine in family}
         return Facts(
             key=key,

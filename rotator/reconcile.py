@@ -15,7 +15,7 @@ from rotator.model import ManagedKey
 from rotator.observe import Observation, observe
 from rotator.pool import each
 from rotator.preflight import Preflight
-from rotator.result import KeyResult, Outcome, PassResult
+from rotator.result import KeyResult, Outcome, PassResult, held_back
 from rotator.stopping import Stopped
 
 Progress = Callable[[int, int], None]
@@ -85,6 +85,8 @@ class _Pass:
 
     def run(self) -> tuple[KeyResult, ...]:
         plans = each(self._keys, self._decide, workers=1)
+        if self._progress:
+            self._progress(0, len(self._keys))
         self._check_token(plans)
         results: dict[str, KeyResult | RotatorError] = {}
         # The bearer is last, so that no other call of this pass is made with a key that is going away.
@@ -134,7 +136,8 @@ class _Pass:
         """What acting would do, as far as can be known before it is tried."""
         if plan.writes and (error := self.actor.unfit.get(facts.key.path)):
             return KeyResult(facts.key, Outcome.FAILED, facts, plan, errors=(error,))
-        return KeyResult(facts.key, Outcome.PLANNED, facts, plan, revoked=plan.revocations)
+        held = held_back(facts, plan)
+        return KeyResult(facts.key, Outcome.PLANNED, facts, plan, revoked=plan.revocations, errors=held)
 
 
 def _result(key: ManagedKey, seen: KeyResult | RotatorError) -> KeyResult:

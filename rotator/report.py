@@ -35,6 +35,8 @@ _STYLE: Final = {
     Action.NONE: "",
 }
 _PIPE_WIDTH: Final = 120
+_SHOWN: Final = 3
+_NO_BREAK: Final = "\ue000"  # a space at which no line is broken; rich knows none
 
 
 def render(result: PassResult, console: Console) -> str:
@@ -43,7 +45,8 @@ def render(result: PassResult, console: Console) -> str:
         console.print(_table(result))
         for line in (*_attention(result), _sum(result)):
             console.print(line, soft_wrap=True)
-    return redact("".join(line.rstrip() + "\n" for line in captured.get().splitlines()))
+    lines = captured.get().replace(_NO_BREAK, " ").splitlines()
+    return redact("".join(line.rstrip() + "\n" for line in lines), short=True)
 
 
 def console_for_stdout() -> Console:
@@ -75,34 +78,42 @@ def _table(result: PassResult) -> Table:
     ):
         table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
     table.add_column("next rotation", justify="right", no_wrap=True)
-    table.add_column("also live", overflow="fold")
+    table.add_column("other keys", overflow="fold")
     for key in result.keys:
         table.add_row(
             key.key.name,
             _state(key),
             str(key.key_id or "-"),
-            short(result.now - key.rotated_at) if key.rotated_at else "-",
+            short(max(timedelta(), result.now - key.rotated_at)) if key.rotated_at else "-",
             _in(key.due_at, result.now),
-            "; ".join(_also_live(key, result.now)) or "-",
+            _other_keys(key, result.now),
         )
     return table
 
 
 def _state(key: KeyResult) -> Text:
-    if key.outcome in (Outcome.FAILED, Outcome.STOPPED, Outcome.YIELDED) or key.plan is None:
-        return Text(key.outcome, style="bold red" if key.failed else "yellow")
-    action = key.action or Action.NONE
+    why = (key.plan.hold or key.plan.reason) if key.plan else None
+    because = f": {why}" if why else ""
+    if key.outcome in (Outcome.FAILED, Outcome.STOPPED, Outcome.YIELDED) or key.action is None:
+        return Text(key.outcome + because, style="bold red" if key.failed else "yellow")
     words = _PLANNED if key.outcome is Outcome.PLANNED else _DONE
-    why = key.plan.hold or key.plan.reason
-    style = "bold red" if key.failed else _STYLE[action]
-    return Text(words[action] + (f": {why}" if why else ""), style=style)
+    if key.failed and key.action is not Action.HOLD:
+        because += ", revoke failed"
+    return Text(words[key.action] + because, style="bold red" if key.failed else _STYLE[key.action])
 
 
-def _also_live(key: KeyResult, now: datetime) -> Iterator[str]:
-    for id_, revoke_at in key.superseded.items():
-        yield f"{id_}, goes {_in(revoke_at, now)}"
+def _other_keys(key: KeyResult, now: datetime) -> str:
+    """The first few; each on one line, whatever the width."""
+    others = list(_each_other(key, now))
+    shown = "; ".join(other.replace(" ", _NO_BREAK) for other in others[:_SHOWN])
+    return (shown + (f"; +{len(others) - _SHOWN}{_NO_BREAK}more" if len(others) > _SHOWN else "")) or "-"
+
+
+def _each_other(key: KeyResult, now: datetime) -> Iterator[str]:
     for id_ in key.orphans:
-        yield f"{id_} (orphan)"
+        yield f"{id_} is an orphan"
+    for id_, revoke_at in key.superseded.items():
+        yield f"{id_} goes {_in(revoke_at, now)}" if revoke_at else f"{id_} stays"
     verb = "would revoke" if key.outcome is Outcome.PLANNED else "revoked"
     for revocation in key.revoked:
         yield f"{verb} {revocation.key_id}"

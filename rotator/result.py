@@ -35,6 +35,26 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
+def held_back(facts: Facts, plan: Plan) -> tuple[RotatorError, ...]:
+    """A key that is held back because something keeps failing has failed, too; say what keeps failing."""
+    if plan.hold is not Hold.BACKING_OFF:
+        return ()
+    if facts.omitted and not facts.orphans:
+        return (
+            RotatorError(
+                "held back: the gateway's list omits the current key, so it may omit others",
+                cure="ask the gateway's support; or --rotate-now",
+            ),
+        )
+    return (
+        RotatorError(
+            f"held back: {len(facts.orphans)} orphans and {len(plan.superseded)} superseded keys are live, and "
+            "making more is not the cure",
+            cure="they go in time; if not, look at why revoking or storing fails, or revoke them by hand",
+        ),
+    )
+
+
 def action_of(plan: Plan) -> Action:
     if plan.rotates:
         return Action.ROTATE
@@ -60,9 +80,7 @@ class KeyResult:
 
     @property
     def failed(self) -> bool:
-        """A key that is held back because something keeps failing has failed, too."""
-        backing_off = self.plan is not None and self.plan.hold is Hold.BACKING_OFF
-        return bool(self.errors) or self.outcome is Outcome.FAILED or backing_off
+        return bool(self.errors) or self.outcome is Outcome.FAILED
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -90,11 +108,15 @@ class KeyResult:
         return self.key.cadence.due_at(self.rotated_at) if self.rotated_at else None
 
     @property
-    def superseded(self) -> Mapping[int, datetime]:
-        """Live superseded keys, each with the moment from which it may be revoked."""
+    def superseded(self) -> Mapping[int, datetime | None]:
+        """Live superseded keys, each with the moment at which it goes; None for one that is not ours to revoke."""
         since = self.rotation.superseded if self.rotation else self.plan.superseded if self.plan else {}
         gone = {revocation.key_id for revocation in self.revoked}
-        return {id_: at + self.key.grace_period for id_, at in sorted(since.items()) if id_ not in gone}
+        return {
+            id_: at + self.key.grace_period if self.facts and self.facts.may_revoke(id_) else None
+            for id_, at in sorted(since.items())
+            if id_ not in gone
+        }
 
     @property
     def orphans(self) -> tuple[int, ...]:

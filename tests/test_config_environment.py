@@ -8,7 +8,7 @@ from rotator.config import Config, load
 from rotator.errors import ConfigError
 from rotator.redaction import Secret
 
-TOKEN = {"VAULT_TOKEN": "hvs.test-token-of-nobody"}
+TOKEN = {"VAULT_TOKEN": "hvs.test-token-of-nobody", "APIMALL_API_KEY": "sk-of-nobody-at-all"}
 FILE = """\
 vault: {address: https://vault.example.com}
 keys:
@@ -198,7 +198,7 @@ def test_a_fault_in_vaults_variable_names_it(tmp_path: Path) -> None:
     [("", "is missing; give it a value"), ("hvs.two words", "set it to the token alone")],
 )
 def test_the_token_must_be_there_and_be_one(tmp_path: Path, token: str, cure: str) -> None:
-    (fault,) = faults(tmp_path, {"VAULT_TOKEN": token})
+    (fault,) = faults(tmp_path, {**TOKEN, "VAULT_TOKEN": token})
     assert fault.startswith("environment VAULT_TOKEN: ")
     assert cure in fault
     assert not token or token not in fault

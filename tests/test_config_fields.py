@@ -7,7 +7,7 @@ import pytest
 from rotator.config import Config, load
 from rotator.errors import ConfigError
 
-TOKEN = {"VAULT_TOKEN": "hvs.test-token-of-nobody"}
+TOKEN = {"VAULT_TOKEN": "hvs.test-token-of-nobody", "APIMALL_API_KEY": "sk-of-nobody-at-all"}
 PASTED = "sk-0123456789abcdef0123456789abcdef"
 VAULT = "vault: {address: https://vault.example.com}\n"
 KEYS = "keys: [{name: One, path: one}]\n"

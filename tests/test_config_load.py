@@ -14,7 +14,7 @@ from rotator.errors import ConfigError
 from rotator.model import ManagedKey, Period, Timing
 from rotator.schedule import CronSchedule
 
-TOKEN = {"VAULT_TOKEN": "hvs.test-token-of-nobody"}
+TOKEN = {"VAULT_TOKEN": "hvs.test-token-of-nobody", "APIMALL_API_KEY": "sk-of-nobody-at-all"}
 MINIMAL = "vault: {address: https://vault.example.com}\nkeys:\n  - {name: One, path: one}\n"
 
 
@@ -177,24 +177,24 @@ keys:
   - nobody
 """
     path = write(tmp_path / "c.yaml", text)
-    with pytest.raises(ConfigError, match=r"^the config has 11 faults:\n"):
+    with pytest.raises(ConfigError, match=r"^the config has 12 faults:\n"):
         load(path, {"ROTATOR_GATWAY__URL": "x"})
     with pytest.raises(ConfigError, match=r"^the config has 1 fault:\n"):
-        load(write(tmp_path / "one.yaml", MINIMAL), {})
+        load(write(tmp_path / "one.yaml", MINIMAL), {"APIMALL_API_KEY": "sk-of-nobody-at-all"})
     found = faults(path, {"ROTATOR_GATWAY__URL": "x"})
     assert [fault.partition(": ")[0].removeprefix(f"{path}:") for fault in found] == [
-        "5:1",
         "environment ROTATOR_GATWAY__URL",
-        "3:3 gateway.max_concurrency",
         "2:3 gateway.ulr",
-        "10:5 keys[0].rotation_period",
-        "14:5 keys[2]",
+        "3:3 gateway.max_concurrency",
+        "5:1",
         "6:1 orphan_after",
+        "10:5 keys[0].rotation_period",
         "11:5 keys[1].name",
-        "12:5 keys[1].path",
         "11:5 keys[1].grace_period",
+        "12:5 keys[1].path",
+        "14:5 keys[2]",
     ]
-    assert "did you mean `url`?" in found[3]
+    assert "did you mean `url`?" in found[1]
 
 
 def test_many_keys_load(tmp_path: Path) -> None:
@@ -260,3 +260,16 @@ TEXTS = st.text(st.characters(exclude_characters="\0"))
 def test_any_environment_is_a_config_or_a_config_error(name: str, value: str) -> None:
     environ = TOKEN | {f"ROTATOR_{name}": value}
     assert isinstance(attempt(MINIMAL.encode(), environ), Config | ConfigError)
+
+
+def test_a_bearer_that_can_only_come_from_the_environment_must_be_there(tmp_path: Path) -> None:
+    path = tmp_path / "rotator.yaml"
+    environ = {"VAULT_TOKEN": TOKEN["VAULT_TOKEN"]}
+    path.write_text("vault: {address: https://v}\nkeys: [{name: A, path: a}]\n")
+    with pytest.raises(ConfigError, match="environment APIMALL_API_KEY: is missing"):
+        load(path, environ)
+    for sources in ("{vault: a/b, env: X}", "{file: /x, env: X}"):
+        path.write_text(
+            f"gateway: {{api_key: {sources}}}\nvault: {{address: https://v}}\nkeys: [{{name: A, path: a}}]\n"
+        )
+        assert load(path, environ).gateway.api_key.env == "X"

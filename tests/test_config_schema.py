@@ -16,7 +16,7 @@ from rotator.config import load, schema
 
 FOLDER = Path(__file__).parent.parent / "config"
 EXAMPLES = ["rotator.yaml", "minimal.yaml"]
-TOKEN = {"VAULT_TOKEN": "hvs.test-token-of-nobody"}
+TOKEN = {"VAULT_TOKEN": "hvs.test-token-of-nobody", "APIMALL_API_KEY": "sk-of-nobody-at-all"}
 TYPES = {"string": str, "integer": int, "boolean": bool, "object": dict, "array": list, "null": type(None)}
 
 

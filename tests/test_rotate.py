@@ -73,7 +73,7 @@ class TestCreate:
         world.server.faults.add(Fault("POST /keys", data_without("api_key"), at=Phase.AFTER))
         result = world.one()
         assert result.outcome is Outcome.FAILED
-        assert "data.api_key: Field required" in str(result.errors[0])
+        assert "data.api_key is missing" in str(result.errors[0])
         assert world.posts() == 1
 
     def test_a_title_that_the_gateway_changed_is_refused_and_its_key_revoked(self, world: World) -> None:

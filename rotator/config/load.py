@@ -1,5 +1,6 @@
 """From a file and the environment to a `Config`, or to every fault at once."""
 
+import re
 from codecs import BOM_UTF8
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,10 +41,24 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
             )
     origins |= environment.fill_in(environ, values)
     places = Places(name, document.root, origins)
+    faults += _bearer_faults(values, environ)
     faults += [f"{places.of(where)}: {text}" for where, text in _value_faults(values)]
     if faults:
         raise _config_error(faults)
     return assemble.build(File.model_validate(values))
+
+
+def _bearer_faults(values: Mapping[str, Any], environ: Mapping[str, str]) -> list[str]:
+    """A bearer that can only come from the environment must be there."""
+    gateway = values.get("gateway")
+    sources = gateway.get("api_key") if isinstance(gateway, dict) else None
+    sources = {"env": "APIMALL_API_KEY"} if sources is None else sources
+    if not isinstance(sources, dict) or sources.get("vault") or sources.get("file"):
+        return []
+    variable = sources.get("env")
+    if not isinstance(variable, str) or not variable.isidentifier() or environ.get(variable):
+        return []
+    return [f"environment {variable}: is missing; set it to an API key of the account, the bearer"]
 
 
 def _value_faults(values: Mapping[str, Any]) -> list[validate.Fault]:
@@ -51,8 +66,14 @@ def _value_faults(values: Mapping[str, Any]) -> list[validate.Fault]:
     return [*faults, *assemble.joint_faults(validate.Sound(values, faults))]
 
 
+def _reading_order(fault: str) -> tuple[int, int]:
+    """The environment first, then the file from its beginning."""
+    place = re.match(r"[^ ]*?:([0-9]+):([0-9]+)[: ]", fault)
+    return (int(place[1]), int(place[2])) if place else (0, 0)
+
+
 def _config_error(faults: list[str]) -> ConfigError:
-    faults = list(dict.fromkeys(faults))
+    faults = sorted(dict.fromkeys(faults), key=_reading_order)
     return ConfigError(f"the config has {len(faults)} fault{'s' * (len(faults) > 1)}:", tuple(faults))
 
 

@@ -17,7 +17,7 @@ import structlog
 
 from rotator import retry
 from rotator.errors import BrokenContract, Denied, Rejected, RotatorError, Transient
-from rotator.exchange import TooSlow, cause, read_bounded, within
+from rotator.exchange import TooSlow, cause, raise_for_tls, read_bounded, within
 from rotator.gateway.bearer import Bearer
 from rotator.gateway.wire import Answer, CreatedRow, RevokedRow, fits_header, page_of, validated
 from rotator.model import CreatedKey, Key
@@ -81,6 +81,7 @@ class Gateway:
         self._clock: tuple[datetime, float] | None = None
         self._balances = True
         self._url, self._concurrency = url, concurrency
+        self._unreachable = f"check gateway.url ({url}), and the network between here and there"
         self._http = self._connect()
 
     def _connect(self) -> httpx.Client:
@@ -137,8 +138,15 @@ class Gateway:
         try:
             answer = self._patiently(lambda: self._call(_Call("DELETE", f"/keys/{key_id}")))
         except Rejected as error:
-            if error.status != HTTPStatus.NOT_FOUND or self._is_listed_live(key_id):
+            if error.status != HTTPStatus.NOT_FOUND:
                 raise
+            if self._is_listed_live(key_id):
+                raise Rejected(
+                    f"DELETE /keys/{key_id}: 404, yet the list shows the key live",
+                    status=error.status,
+                    request_id=error.request_id,
+                    cure="the next pass tries again; else revoke it by hand",
+                ) from None
             return
         row = validated(RevokedRow, answer)
         if row.id != key_id or row.status != "revoked":
@@ -206,7 +214,7 @@ class Gateway:
         http = self._http
         try:
             answer = within(
-                str(call), self._timeout, lambda: self._round(http, call, bearer), cure=_UNREACHABLE
+                str(call), self._timeout, lambda: self._round(http, call, bearer), cure=self._unreachable
             )
         except TooSlow:
             if self._http is http:
@@ -229,12 +237,12 @@ class Gateway:
                     str(call), response.iter_raw(), limit=MAX_ANSWER_BYTES, seconds=self._timeout
                 )
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise Transient(f"{call}: {cause(error)}", ambiguous=False, cure=_UNREACHABLE) from None
+            raise_for_tls(str(call), error, self._url)
+            raise Transient(f"{call}: {cause(error)}", ambiguous=False, cure=self._unreachable) from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, RuntimeError) as error:
-            raise Transient(f"{call}: {cause(error)}", ambiguous=True, cure=_UNREACHABLE) from None
+            raise Transient(f"{call}: {cause(error)}", ambiguous=True, cure=self._unreachable) from None
         return Answer(str(call), response.status_code, response.headers, content)
 
 
 # Compressed answers are not asked for: a small one can unfold into a huge one.
 _HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
-_UNREACHABLE: Final = "check gateway.url and the network between here and there"

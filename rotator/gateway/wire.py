@@ -44,9 +44,19 @@ class Answer:
         elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise self._transient(f"{status}{said}", ambiguous=True)
         elif status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-            raise Denied(f"{self.what}: {status}{said}", status=status, request_id=self.request_id)
+            raise Denied(
+                f"{self.what}: {status}{said}",
+                status=status,
+                request_id=self.request_id,
+                cure=_DENIED[HTTPStatus(status)],
+            )
         elif status >= HTTPStatus.BAD_REQUEST:
-            raise Rejected(f"{self.what}: {status}{said}", status=status, request_id=self.request_id)
+            raise Rejected(
+                f"{self.what}: {status}{said}",
+                status=status,
+                request_id=self.request_id,
+                cure=_ASK_THE_VENDOR if self._envelope else _IS_IT_THE_URL,
+            )
         else:
             redirect = " (a redirect; the bearer is not sent elsewhere)" if status // 100 == 3 else ""
             raise self._broken(f"status {status} is not in the contract{redirect}")
@@ -60,7 +70,10 @@ class Answer:
     def broken_data(self, error: ValidationError) -> BrokenContract:
         """Name the first fields that are wrong, never their values."""
         faults = error.errors(include_input=False, include_url=False, include_context=False)
-        named = "; ".join(f"{'.'.join(map(str, ('data', *f['loc'])))}: {f['msg']}" for f in faults[:3])
+        named = "; ".join(
+            f"{'.'.join(map(str, ('data', *fault['loc'])))} {_WORDS.get(fault['type'], 'is malformed')}"
+            for fault in faults[:3]
+        )
         return self._broken(named + (f" (and {len(faults) - 3} more)" if len(faults) > 3 else ""))
 
     def _broken(self, fault: str) -> BrokenContract:
@@ -68,7 +81,7 @@ class Answer:
             f"{self.what}: not the contract's answer: {fault}",
             status=self.status,
             request_id=self.request_id,
-            cure="is gateway.url the API's base URL?",
+            cure=_ASK_THE_VENDOR if self.request_id else _IS_IT_THE_URL,
         )
 
     def _transient(self, said: str, *, ambiguous: bool) -> Transient:
@@ -88,6 +101,26 @@ class Answer:
         words = [str(error[part]) for part in ("code", "message") if isinstance(error.get(part), str)]
         text = "".join(c for c in redact(": ".join(words))[:160] if c.isprintable())
         return f" ({text})" if text else ""
+
+
+_IS_IT_THE_URL: Final = "is gateway.url the API's base URL?"
+_ASK_THE_VENDOR: Final = "ask the gateway's support, with the request_id"
+_DENIED: Final = {
+    HTTPStatus.UNAUTHORIZED: "the bearer is mistyped or revoked: put a live key where gateway.api_key says",
+    HTTPStatus.FORBIDDEN: "ask the gateway's support to approve API access, with the request_id",
+}
+_WORDS: Final = {
+    "missing": "is missing",
+    "int_type": "is not an integer",
+    "int_parsing_size": "is out of range",
+    "greater_than": "is out of range",
+    "less_than": "is out of range",
+    "string_type": "is not a string",
+    "list_type": "is not a list",
+    "model_type": "is not an object",
+    "model_attributes_type": "is not an object",
+    "value_error": "is not an ISO 8601 time with an offset",
+}
 
 
 def fits_header(plaintext: Secret) -> bool:

@@ -47,7 +47,8 @@ keys:
 
 def run(*, keep: bool) -> int:
     """Tell the story; return the exit code: 0 only if every step was verified."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that both servers go in either case
+    for number in (signal.SIGTERM, signal.SIGINT):  # so that both servers go in either case
+        signal.signal(number, signal.default_int_handler)
     try:
         with ExitStack() as stack:
             directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="rotator-sandbox-"))
@@ -131,7 +132,8 @@ class _Story:
             f"  . {shlex.quote(str(env))}\n"
             "  rotator --dry-run\n"
             "  rotator --rotate-now --key Reporting\n"
-            f'  curl --json \'{{"advance": "30d"}}\' {control}/clock\n'
+            f"  curl {control}/clock -H 'Content-Type: application/json' \\\n"
+            '    -d \'{"advance": "30d"}\'\n'
             f"  curl {control}/keys\n"
             "  rotator --once\n"
         )

@@ -21,7 +21,7 @@ from requests.adapters import HTTPAdapter
 
 from rotator import retry
 from rotator.errors import Rejected, RotatorError, Transient
-from rotator.exchange import TooSlow, cause, chain, read_bounded, within
+from rotator.exchange import TooSlow, cause, chain, raise_for_tls, read_bounded, within
 from rotator.model import Version
 from rotator.redaction import Secret
 from rotator.vault.wire import Answer, capabilities_of, version_of
@@ -90,7 +90,6 @@ class Vault:
             raise Rejected(
                 f"the mount {self._mount}/ is not a KV version 2 secrets engine; without check-and-set a key "
                 "could be lost",
-                request_id=answer.request_id,
                 cure=f"run `vault kv enable-versioning {self._mount}/`, or name another mount in vault.mount",
             )
 
@@ -120,6 +119,10 @@ class _Adapter(RawAdapter):  # type: ignore[misc]
     """hvac's transport, with bounds on time and size, our errors and our log."""
 
     concurrency = 1
+
+    @property
+    def unreachable(self) -> str:
+        return f"check vault.address ({self.base_uri}), and the network between here and there"
 
     def request(
         self,
@@ -153,7 +156,7 @@ class _Adapter(RawAdapter):  # type: ignore[misc]
         seconds = self._kwargs["timeout"]
         try:
             return within(
-                what, seconds, lambda: self._round(what, method, url, headers, kwargs), cure=_UNREACHABLE
+                what, seconds, lambda: self._round(what, method, url, headers, kwargs), cure=self.unreachable
             )
         except TooSlow:
             # The connection that was left behind keeps its place in the pool.
@@ -167,13 +170,13 @@ class _Adapter(RawAdapter):  # type: ignore[misc]
                 chunks = response.iter_content(65536)
                 content = read_bounded(what, chunks, limit=MAX_ANSWER_BYTES, seconds=self._kwargs["timeout"])
         except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
+            raise_for_tls(what, error, self.base_uri)
             raise Transient(
-                f"{what}: {cause(error)}", ambiguous=not _never_sent(error), cure=_UNREACHABLE
+                f"{what}: {cause(error)}", ambiguous=not _never_sent(error), cure=self.unreachable
             ) from None
         return Answer(what, response.status_code, response.headers, content)
 
 
-_UNREACHABLE: Final = "check vault.address, its TLS settings, and the network between here and there"
 _NO_CONNECTION: Final = (
     requests.ConnectTimeout,
     urllib3.exceptions.NewConnectionError,

@@ -4,6 +4,7 @@ Pure: takes a status and bytes, returns values or raises one of `rotator.errors`
 """
 
 import json
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -35,6 +36,7 @@ class Answer:
         """What Vault says is wrong: short, printable and redacted."""
         errors = self.body.get("errors")
         words = "; ".join(map(str, errors)) if isinstance(errors, list) else ""
+        words = re.sub(r"^\d+ errors? occurred:\s*\*\s*", "", words).strip()
         return "".join(c for c in redact(words)[:200] if c.isprintable())
 
     def integer(self, *path: str) -> int:
@@ -46,10 +48,10 @@ class Answer:
         return value
 
     def broken(self, fault: str) -> BrokenContract:
+        told = f" (vault_request_id {self.request_id})" if self.request_id else ""
         return BrokenContract(
-            f"{self.what}: not Vault's answer: {fault}",
+            f"{self.what}: not Vault's answer: {fault}{told}",
             status=self.status,
-            request_id=self.request_id,
             cure="is vault.address a Vault server, and vault.mount a KV version 2 mount?",
         )
 
