@@ -183,7 +183,6 @@ keys:
         load(write(tmp_path / "one.yaml", MINIMAL), {"APIMALL_API_KEY": "sk-of-nobody-at-all"})
     found = faults(path, {"ROTATOR_GATWAY__URL": "x"})
     assert [fault.partition(": ")[0].removeprefix(f"{path}:") for fault in found] == [
-        "environment ROTATOR_GATWAY__URL",
         "2:3 gateway.ulr",
         "3:3 gateway.max_concurrency",
         "5:1",
@@ -193,8 +192,9 @@ keys:
         "11:5 keys[1].grace_period",
         "12:5 keys[1].path",
         "14:5 keys[2]",
+        "environment ROTATOR_GATWAY__URL",
     ]
-    assert "did you mean `url`?" in found[1]
+    assert "did you mean `url`?" in found[0]
 
 
 def test_many_keys_load(tmp_path: Path) -> None:

@@ -67,9 +67,9 @@ def _value_faults(values: Mapping[str, Any]) -> list[validate.Fault]:
 
 
 def _reading_order(fault: str) -> tuple[int, int]:
-    """The environment first, then the file from its beginning."""
+    """The file from its beginning, then the environment."""
     place = re.match(r"[^ ]*?:([0-9]+):([0-9]+)[: ]", fault)
-    return (int(place[1]), int(place[2])) if place else (0, 0)
+    return (int(place[1]), int(place[2])) if place else (MAX_BYTES, 0)
 
 
 def _config_error(faults: list[str]) -> ConfigError:
