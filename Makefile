@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test lint lock schema clean
+.PHONY: help demo test lint lock schema wheel clean
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -28,8 +28,12 @@ lock: .venv/ready  ## renew requirements*.lock from pyproject.toml
 schema: .venv/ready  ## renew config/rotator.schema.json from the config's model
 	$(BIN)/python -m rotator.config.schema > config/rotator.schema.json
 
+wheel: .venv/ready  ## build dist/apimall_rotator-*.whl
+	rm -rf dist
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w dist .
+
 clean:  ## remove everything that make made
-	rm -rf .venv .mypy_cache .ruff_cache .hypothesis .coverage*
+	rm -rf .venv dist .mypy_cache .ruff_cache .hypothesis .coverage*
 
 .venv/ready: requirements-dev.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rotator needs Python 3.11 or newer: make PYTHON=python3.12")'
