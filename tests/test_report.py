@@ -1,0 +1,136 @@
+"""What a person reads after a pass, at the width of a terminal and in a pipe."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from rich.console import Console
+
+from rotator.report import render, short
+from rotator.sandbox.faults import ALWAYS, Fault, Phase, Status
+from tests.facts import PATH, managed
+from tests.world import World
+
+
+def _shown(world: World, width: int = 120, **options: object) -> list[str]:
+    console = Console(width=width, highlight=False, markup=False)
+    return render(world.make_pass(**options), console).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0s"),
+        (59, "59s"),
+        (60, "1m"),
+        (3_500, "58m"),
+        (3_599, "1h"),
+        (3_600, "1h"),
+        (5_400, "1h 30m"),
+        (86_399, "1d"),
+        (7 * 86_400 - 2, "7d"),
+        (7 * 86_400 - 7_200, "6d 22h"),
+    ],
+)
+def test_durations_are_short_and_rounded(seconds: int, text: str) -> None:
+    assert short(timedelta(seconds=seconds)) == text
+
+
+def test_a_first_pass_and_an_idle_one(world: World) -> None:
+    assert _shown(world) == [
+        "managed key  state             key id  age  next rotation  other keys",
+        "Backend      rotated: missing       2   0s          in 7d  -",
+        "1 managed: 1 rotated, 0 revoked, 0 failed",
+    ]
+    world.advance(1)
+    assert _shown(world)[1] == "Backend      fresh       2   1d          in 6d  -"
+
+
+def test_other_keys_and_when_they_go(world: World) -> None:
+    world.one()
+    world.server.faults.add(Fault("POST /keys", Status(500), at=Phase.AFTER))
+    assert "2 goes in 1d" in _shown(world, forced=True)[1]
+    assert "3 is an orphan; 2 goes in 1d" in _shown(world)[1]
+    world.advance(1)
+    assert "would revoke 2; would revoke 3" in _shown(world, dry_run=True)[1]
+    assert "revoked 2; revoked 3" in _shown(world)[1]
+
+
+def test_an_adopted_key_stays(world: World) -> None:
+    by_hand = world.server.account.create("by hand")
+    world.memory.put(PATH, {"api_key": by_hand.plaintext})
+    world.one()
+    assert f"{by_hand.id} stays" in _shown(world, forced=True)[1]
+    result = world.make_pass()
+    assert result.to_json()["keys"][0]["superseded"] == [{"key_id": by_hand.id, "revoke_at": None}]
+
+
+def test_many_other_keys_are_counted(world: World) -> None:
+    for _ in range(6):
+        world.one(forced=True)
+    assert _shown(world)[1].endswith("2 goes in 1d; 3 goes in 1d; 4 goes in 1d; +2 more")
+
+
+def test_no_other_key_is_broken_over_two_lines(world: World) -> None:
+    for _ in range(4):
+        world.one(forced=True)
+    lines = _shown(world, width=80)
+    assert max(map(len, lines)) <= 80
+    assert sum("goes in 1d" in line for line in lines) >= 2
+    assert not any(line.endswith(("goes", "in")) for line in lines)
+
+
+def test_a_failure_names_the_request_and_the_cure(world: World) -> None:
+    world.server.faults.add(Fault("POST /keys", Status(400)))
+    lines = _shown(world)
+    refused = next(line for line in world.server.requests if line.status == 400)
+    assert lines[1].startswith("Backend      failed: missing")
+    assert lines[2].endswith(f"400 (invalid_request: Invalid request) (request_id {refused.request_id})")
+    assert lines[3] == "  cure: ask the gateway's support, with the request_id"
+
+
+def test_a_failed_revoke_shows_in_the_row(world: World) -> None:
+    world.one()
+    world.one(forced=True)
+    world.advance(1)
+    world.server.faults.add(Fault("DELETE /keys/*", Status(404)))
+    lines = _shown(world)
+    assert "fresh, revoke failed" in lines[1]
+    assert "404, yet the list shows the key live" in lines[2]
+
+
+def test_what_is_held_back_says_why(world: World) -> None:
+    for _ in range(13):
+        world.one(forced=True)
+    lines = _shown(world, forced=True)
+    assert "held: backing_off" in lines[1]
+    assert "0 orphans and 12 superseded keys are live" in lines[2]
+    assert "cure: they go in time" in lines[3]
+
+
+def test_what_the_list_omits_is_held_back_and_says_why(world: World) -> None:
+    made = world.one().key_id
+    assert made
+    world.advance(8)
+    world.server.account.quirks = replace(world.server.account.quirks, omitted=frozenset({made}))
+    assert any("the gateway's list omits the current key" in line for line in _shown(world))
+
+
+def test_foreign_keys_are_named_and_left_alone(world: World) -> None:
+    world.server.account.create("Backend [2026-11-01T00:00:00Z abcdef-00000000]")
+    assert "! key 2 “Backend [2026-11-01T00:00:00Z abcdef-00000000]” is not of this" in _shown(world)[2]
+
+
+def test_a_refused_account_is_said_once(world: World) -> None:
+    world.keys = tuple(replace(managed(), name=f"K{n}", path=f"k/{n}") for n in range(2))
+    world.server.faults.add(Fault("POST /keys", Status(403), times=ALWAYS))
+    lines = _shown(world)
+    assert any(line.startswith("✗ the account: POST /keys: 403") for line in lines)
+    assert "  cure: ask the gateway's support to approve API access, with the request_id" in lines
+
+
+def test_a_stopped_pass_says_so(world: World) -> None:
+    world.server.hook = lambda _method, _path, phase: (
+        world.stopping.request() if phase is Phase.AFTER else None
+    )
+    assert _shown(world)[-1].endswith("; stopped before all was done")
