@@ -17,16 +17,19 @@ from tests.world import QUICK
 
 
 def connect(server: VaultServer, token: Secret | None = None, mount: str = "secret") -> Vault:
-    used = server.token if token is None else token
+    return connect_to(server.address, server.token if token is None else token, mount)
+
+
+def connect_to(address: str, token: Secret, mount: str) -> Vault:
     connection = Connection(
-        address=server.address,
+        address=address,
         namespace=None,
         verify=True,
         client_cert=None,
         timeout=timedelta(seconds=5),
         concurrency=4,
     )
-    return Vault(connection, mount, lambda _client: used, policy=QUICK, sleep=lambda _: None)
+    return Vault(connection, mount, lambda _client: token, policy=QUICK, sleep=lambda _: None)
 
 
 Hand = Callable[[str, int], None]

@@ -1,0 +1,87 @@
+"""A watcher of the promises, from outside: it sees each write that Vault took, and knows the gateway's ledger."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from rotator.sandbox.account import AccountKey
+from tests.world import World
+
+SLACK = timedelta(seconds=3)
+"""The gateway's `Date` and the bookkeeping are in whole seconds."""
+
+
+@dataclass(frozen=True)
+class Publication:
+    """From when on which plaintext was in the secret's latest version."""
+
+    at: datetime
+    plaintext: str | None
+    worked: bool
+
+
+class Promises:
+    """What was published when, at each path; held against what was revoked when."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._published: dict[str, list[Publication]] = {}
+        self._others: list[AccountKey] = [world.server.account.bootstrap]
+        self.also: Callable[[str, str, int], None] = lambda _method, _path, _status: None
+
+    def by_hand(self, title: str) -> AccountKey:
+        """A key that somebody else made: it must never be revoked."""
+        self._others.append(self._world.server.account.create(title))
+        return self._others[-1]
+
+    def seen(self, method: str, path: str, status: int) -> None:
+        """Watch a request that Vault answered."""
+        if method == "POST" and "/data/" in path and status == 200:
+            self.note(path.partition("/data/")[2])
+        self.also(method, path, status)
+
+    def note(self, path: str) -> None:
+        """Note what the secret at `path` holds now."""
+        if path not in {key.path for key in self._world.keys}:
+            return
+        plaintext = self._world.secret(path).get("api_key")
+        log = self._published.setdefault(path, [])
+        if not log or log[-1].plaintext != plaintext:
+            key = self._world.server.account.find(plaintext or "")
+            now = self._world.server.account.clock.now()
+            log.append(Publication(now, plaintext, worked=key is not None and key.live))
+
+    def hold(self) -> None:
+        """Assert promises 1, 2 and 6 as of now."""
+        for path, log in self._published.items():
+            for publication in log:
+                assert publication.worked or publication.plaintext is None, f"a dead key at {path}"
+        for key in self._world.server.account.ledger:
+            if key.revoked_by is not None:
+                self._hold_for(key)
+        assert len(self._world.live) <= 16 * len(self._world.keys)
+
+    def _hold_for(self, key: AccountKey) -> None:
+        assert key.revoked_at is not None
+        assert key.id not in {other.id for other in self._others}, f"key {key.id} is somebody else's"
+        for path, log in self._published.items():
+            grace = next(entry.grace_period for entry in self._world.keys if entry.path == path)
+            for at, publication in enumerate(log):
+                if publication.plaintext != key.plaintext:
+                    continue
+                assert at + 1 < len(log), f"key {key.id} was revoked while it was current at {path}"
+                replaced_at = log[at + 1].at
+                early = key.revoked_at < replaced_at + grace - SLACK
+                assert not early, f"key {key.id} was revoked in its grace at {path}"
+
+    def converged(self) -> None:
+        """Assert promise 3: one current key that works for each managed key, and no other of ours."""
+        current = set()
+        for key in self._world.keys:
+            assert self._world.works(key.path), f"the key at {key.path} does not work"
+            found = self._world.server.account.find(self._world.secret(key.path)["api_key"])
+            assert found
+            current.add(found.id)
+        others = {other.id for other in self._others}
+        live = {key.id for key in self._world.server.account.ledger if key.live}
+        assert live == current | others, f"live {live}, current {current}, others {others}"
