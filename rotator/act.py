@@ -84,6 +84,7 @@ class Actor:
         for revocation in plan.revocations:
             try:
                 self._go_on(facts, plan)
+                revoker.check(revocation)
                 fenced = fenced or self._fence(facts)
                 self._changing()
                 revoker.revoke(revocation)
@@ -107,17 +108,20 @@ class Actor:
         return True
 
     def _overwrite(self, facts: Facts, data: Mapping[str, Any]) -> None:
+        """Write `data` on top of the version that was decided on. Raises Moved if there is another by now."""
         self._changing()
+        path, number = facts.key.path, facts.version.number
         try:
             retry.call(
-                # Should the first of two writes have landed, the second one meets a conflict.
-                lambda: self._account.store.write(facts.key.path, data, cas=facts.version.number),
+                lambda: self._account.store.write(path, data, cas=number),
                 self._account.policy,
                 event="vault.retry",
                 sleep=self._account.stopping.sleep,
             )
         except Conflict:
-            raise Moved from None
+            # It may be with ourselves, or with a replica that did the same: then what was wanted is done.
+            if self._account.store.read(path, number + 1).data != data:
+                raise Moved from None
 
     def _changing(self) -> None:
         self.changed = True

@@ -96,7 +96,7 @@ def parse_time(text: str) -> datetime:
 
 def _id(value: object) -> int:
     text = str(value)
-    if isinstance(value, bool) or not re.fullmatch(r"[1-9][0-9]{0,17}", text, re.ASCII):
+    if isinstance(value, bool) or not re.fullmatch(r"[1-9][0-9]{0,18}", text, re.ASCII) or int(text) >= 2**63:
         raise NonsenseError("an id is not a positive integer")
     return int(text)
 

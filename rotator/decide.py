@@ -19,7 +19,8 @@ MAX_ORPHANS: Final = 3
 MAX_SUPERSEDED: Final = 12
 """Superseded keys of a family at which no more are made: their revocation keeps failing.
 
-Twice as many where the current key is missing or revoked, so that a family in use is not left without one.
+Twice as many where the current key is missing or revoked, and after that one for each grace period, so that
+a family in use is not left without one.
 """
 
 
@@ -194,8 +195,11 @@ def _piled_up(facts: Facts, reason: Reason, superseded: Mapping[int, datetime]) 
     """Whether too many superseded keys are left; those that a person made are not ours to count."""
     ours = {key.id for key in facts.family}
     left = sum(id_ in ours or id_ not in facts.listed for id_ in _carried(facts, superseded))
-    urgent = reason in (Reason.MISSING, Reason.REVOKED)
-    return left >= (2 * MAX_SUPERSEDED if urgent else MAX_SUPERSEDED)
+    if reason not in (Reason.MISSING, Reason.REVOKED):
+        return left >= MAX_SUPERSEDED
+    # One for each grace period is let through: that there is a current key is the condition for the others to go.
+    youngest = max((key.created_at for key in facts.family), default=facts.now)
+    return left >= 2 * MAX_SUPERSEDED and youngest > facts.now - facts.key.grace_period
 
 
 def _due_at(facts: Facts) -> datetime | None:

@@ -10,7 +10,7 @@ import structlog
 from rotator.account import Account
 from rotator.bookkeeping import read_plaintext
 from rotator.decide import Facts, suspects
-from rotator.errors import RotatorError
+from rotator.errors import Rejected, RotatorError, Transient
 from rotator.history import Trace, trace
 from rotator.identify import Current, identify
 from rotator.installation import read_installation
@@ -127,7 +127,7 @@ class _Overview:
             listed=self._listed,
             family=family,
             current=held.current,
-            refused=self._is_refused(key, held),
+            refused=self._is_refused(key, held, forced=forced),
             traces={suspect.id: self._trace(key, held.version, suspect) for suspect in unnamed},
             protected=frozenset(id_ for id_ in candidates if self._is_protected(id_, key, family)),
             forced=forced,
@@ -140,7 +140,7 @@ class _Overview:
         # What a secret holds that could not be read, we cannot know; what we made for this one, we do.
         return unread and id_ not in {mine.id for mine in family}
 
-    def _is_refused(self, key: ManagedKey, held: _Held) -> bool:
+    def _is_refused(self, key: ManagedKey, held: _Held, *, forced: bool) -> bool:
         """Whether the gateway answers 401 to the current plaintext; asked only when the list gives cause."""
         if held.current is None:
             return False
@@ -150,7 +150,12 @@ class _Overview:
             if (listed_as and listed_as.live) or (listed_as is None and young):
                 return False
         plaintext = Secret(read_plaintext(held.version.data, key.field) or "")
-        return not self._account.gateway.authenticates(plaintext).works
+        try:
+            return not self._account.gateway.authenticates(plaintext).works
+        except (Rejected, Transient):
+            if held.current.rotation and not forced:
+                raise
+            return False  # it is due or forced anyway; this would only have given a better reason
 
     def _trace(self, key: ManagedKey, latest: Version, suspect: Key) -> Trace:
         def read(number: int) -> Version:

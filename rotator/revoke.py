@@ -21,8 +21,8 @@ class Revoker:
         self._plaintext = read_plaintext(facts.version.data, facts.key.field)
         self._proven = proven
 
-    def revoke(self, revocation: Revocation) -> None:
-        """Revoke one key. Raises Rejected when it must not be."""
+    def check(self, revocation: Revocation) -> None:
+        """Raise Rejected when the victim must not be revoked, as far as can be told without a write."""
         victim = self._facts.listed[revocation.key_id]
         if victim.id == self._current or (self._plaintext and matches_preview(victim, self._plaintext)):
             raise Rejected(f"key {victim.id} is current; it was not revoked")
@@ -31,8 +31,11 @@ class Revoker:
         # An orphan stands in for nothing. A superseded key may be all that its users have.
         if revocation.victim is Victim.SUPERSEDED:
             self._prove_replaced(victim)
-        self._account.gateway.revoke(victim.id)
-        log.info("key.revoked", key_id=victim.id, reason=revocation.victim)
+
+    def revoke(self, revocation: Revocation) -> None:
+        """Revoke one key that was checked, and fenced."""
+        self._account.gateway.revoke(revocation.key_id)
+        log.info("key.revoked", key_id=revocation.key_id, reason=revocation.victim)
 
     def _prove_replaced(self, victim: Key) -> None:
         """Raise Rejected unless the secret holds another key, and that one works."""

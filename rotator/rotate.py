@@ -4,13 +4,15 @@ The plaintext exists once. It is published only after it was seen to work; a new
 published is revoked at once, and one of which that cannot be known is left for a later pass.
 """
 
+import itertools
+import random
 from collections.abc import Callable
 
 import structlog
 
 from rotator import retry
 from rotator.account import Account
-from rotator.bookkeeping import Rotation, rotation_or_none
+from rotator.bookkeeping import Rotation, read_plaintext, rotation_or_none
 from rotator.decide import MAX_ORPHANS, Facts, succeed
 from rotator.errors import BrokenContract, Conflict, Rejected, RotatorError, Transient
 from rotator.model import CreatedKey
@@ -24,6 +26,16 @@ class Lost(RotatorError):  # noqa: N818
 
     def __init__(self) -> None:
         super().__init__("the secret was written by somebody else first; theirs stands")
+
+
+class Overtaken(RotatorError):  # noqa: N818
+    """The secret was written meanwhile and still holds the key that was to be replaced. Ours is revoked."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the secret was written by somebody else meanwhile, but not rotated",
+            cure="the next pass rotates it; or run it again",
+        )
 
 
 class _UnsettledError(RotatorError):
@@ -57,6 +69,7 @@ def _create(account: Account, facts: Facts, installation: str, changing: Callabl
     """Create a key, each attempt with a nonce of its own; what an ambiguous one left behind is an orphan."""
     budget = MAX_ORPHANS - len(facts.orphans)
     ambiguous = 0
+    attempts = itertools.count(random.randrange(16))  # noqa: S311 - another start in each pass, no secret
 
     def attempt() -> CreatedKey:
         nonlocal ambiguous
@@ -64,7 +77,7 @@ def _create(account: Account, facts: Facts, installation: str, changing: Callabl
             facts.key.name,
             now=account.gateway.now(),
             installation=installation,
-            nonce=new_nonce(facts.key.path, facts.version.number + 1),
+            nonce=new_nonce(facts.key.path, facts.version.number + 1, next(attempts)),
         )
         try:
             created = account.gateway.create(title)
@@ -138,7 +151,7 @@ class _Storing:
         try:
             return retry.call(self._attempt, policy, event="vault.retry", sleep=self._account.stopping.sleep)
         except RotatorError as error:
-            if isinstance(error, Lost) or (isinstance(error, Rejected) and not self._sent):
+            if isinstance(error, (Lost, Overtaken)) or (isinstance(error, Rejected) and not self._sent):
                 raise
             raise _UnsettledError(
                 f"not known whether new key {self._created.id} was stored: {error.message}",
@@ -167,14 +180,15 @@ class _Storing:
         return rotation
 
     def _landed(self) -> bool:
-        """Whether the version that ours would be is there, and ours. Raises Lost when it is another's."""
+        """Whether the version that ours would be is there, and ours. Else raise Lost or Overtaken."""
         version = self._account.store.read(self._facts.key.path, self._facts.version.number + 1, once=True)
         if version.data is None:
             return False
         rotation = rotation_or_none(version.data)
-        if rotation is None or rotation.key_id != self._created.id:
-            raise Lost
-        return True
+        if rotation and rotation.key_id == self._created.id:
+            return True
+        field, before = self._facts.key.field, self._facts.version.data
+        raise Overtaken if read_plaintext(version.data, field) == read_plaintext(before, field) else Lost
 
 
 def _discard(account: Account, created: CreatedKey) -> None:

@@ -1,8 +1,8 @@
 """The convention for titles: one function renders, one parses.
 
 A title is the only mark by which a key at the gateway is known to be ours, so only what parses back may
-ever be revoked. Its nonce also says what the key was made for: three digits are a digest of the secret's path,
-two are the version that it was to become there, modulo 256, and three are random.
+ever be revoked. Its nonce also says what the key was made for: three digits are a digest of the secret's
+path, four are the version that it was to become there, modulo 65,536, and the last tells attempts apart.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ _PLACEHOLDERS = {
     "nonce": r"[0-9a-f]{8}",
 }
 _NEEDED = ("name", "installation", "nonce")
-_VERSIONS = 256
+_VERSIONS = 0x10000
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Title:
         It cannot lie further ahead than the next version. None when no such version exists: then the
         secret's history was lost or reset, and nothing can be said.
         """
-        version = latest + 1 - (latest + 1 - int(self.nonce[3:5], 16)) % _VERSIONS
+        version = latest + 1 - (latest + 1 - int(self.nonce[3:7], 16)) % _VERSIONS
         return version if version > 0 else None
 
 
@@ -109,9 +109,9 @@ def valid_name(name: str) -> bool:
     return bool(re.fullmatch(_PLACEHOLDERS["name"], name)) and name == name.strip()
 
 
-def new_nonce(path: str, version: int) -> str:
-    """Return a nonce for a key that is to become `version` of the secret at `path`."""
-    return f"{_digest(path)}{version % _VERSIONS:02x}{secrets.token_hex(2)[1:]}"
+def new_nonce(path: str, version: int, attempt: int) -> str:
+    """Return a nonce for an attempt to make a key that is to become `version` of the secret at `path`."""
+    return f"{_digest(path)}{version % _VERSIONS:04x}{attempt % 16:x}"
 
 
 def new_installation() -> str:

@@ -35,7 +35,6 @@ def open_account(
         config.gateway.url,
         bearer,
         timeout=config.gateway.timeout,
-        concurrency=config.gateway.max_concurrency,
         policy=policy,
         sleep=stopping.sleep,
     )
@@ -54,7 +53,6 @@ def open_account(
             stopping=stopping,
         )
     finally:
-        gateway.close()
         vault.close()
 
 

@@ -32,11 +32,7 @@ def plaintext(id_: int) -> str:
 
 def key(id_: int, *, created: datetime = DAY, ours: bool = True, status: str = "created") -> Key:
     """A listed key; one of ours says that it was to become version `id_`."""
-    title = (
-        f"Backend [2026-11-01T00:00:00Z 3f9a2c-{new_nonce(PATH, id_)[:5]}{id_:03x}]"
-        if ours
-        else "Made by hand"
-    )
+    title = f"Backend [2026-11-01T00:00:00Z 3f9a2c-{new_nonce(PATH, id_, 0)}]" if ours else "Made by hand"
     value = plaintext(id_)
     return Key(id_, title, status, created, f"{value[:7]}...{value[-4:]}")
 

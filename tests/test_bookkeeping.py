@@ -19,7 +19,7 @@ from tests.facts import at, block, secret
 TIMES = st.datetimes(datetime(2000, 1, 1), datetime(2999, 1, 1), timezones=st.just(UTC)).map(
     lambda time: time.replace(microsecond=0)
 )
-IDS = st.integers(1, 10**15)
+IDS = st.integers(1, 2**63 - 1)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
@@ -69,6 +69,7 @@ def test_what_is_written_reads_back_and_the_rest_is_kept(
         ({"key_id": -1}, "an id is not a positive integer"),
         ({"key_id": 1.5}, "an id is not a positive integer"),
         ({"key_id": 10**30}, "an id is not a positive integer"),
+        ({"key_id": 2**63}, "an id is not a positive integer"),
         ({"key_id": None}, "an id is not a positive integer"),
         ({"title": 5}, "`title` is not a string"),
         ({"created_at": "yesterday"}, "`created_at` is not an ISO 8601 time"),

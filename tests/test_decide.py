@@ -137,9 +137,17 @@ class TestHoldBackBecause:
     def test_backing_off_when_superseded_keys_pile_up(self, count: int, urgent: bool, held: bool) -> None:
         ids = range(10, 10 + count)
         data = secret(block(2, superseded={id_: at(7.5) for id_ in ids}))
-        for listed in ([key(2), *map(key, ids)], [key(2)]):
+        current = key(2, created=at(7.5))
+        for listed in ([current, *(key(id_, created=at(7.5)) for id_ in ids)], [current]):
             plan = decide(facts(listed, data, now=at(8), refused=urgent))
             assert plan.hold is (Hold.BACKING_OFF if held else None)
+
+    def test_what_is_missing_is_let_through_once_in_a_grace_period(self) -> None:
+        """Until there is a current key again, none of the others can go."""
+        traces = dict.fromkeys(range(10, 10 + 2 * MAX_SUPERSEDED), Trace.PUBLISHED)
+        listed = [key(id_, created=at(7)) for id_ in traces]
+        assert decide(facts(listed, None, version=30, now=at(7.99), traces=traces)).hold is Hold.BACKING_OFF
+        assert decide(facts(listed, None, version=30, now=at(8), traces=traces)).hold is None
 
     def test_keys_that_a_person_made_do_not_pile_up(self) -> None:
         ids = range(10, 10 + MAX_SUPERSEDED)

@@ -28,12 +28,10 @@ def client(url: str, bearer: str = BEARER, *, timeout: float = 5) -> Iterator[Ga
         url,
         Bearer([lambda: usable(bearer)]),
         timeout=timedelta(seconds=timeout),
-        concurrency=4,
         policy=QUICK,
         sleep=lambda _: None,
     )
     yield gateway
-    gateway.close()
 
 
 @pytest.fixture

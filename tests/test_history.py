@@ -17,7 +17,7 @@ Data = Mapping[str, Any] | None
 def _trace(made_for: int, versions: Mapping[int, Data], latest: int) -> Trace:
     """What became of SUSPECT, made to become version `made_for`. What is not in `versions` was trimmed."""
     name = TitleTemplate().render(
-        "Backend", now=at(5), installation="3f9a2c", nonce=new_nonce(PATH, made_for)
+        "Backend", now=at(5), installation="3f9a2c", nonce=new_nonce(PATH, made_for, 0)
     )
     title = TitleTemplate().parse(name)
     assert title
@@ -25,7 +25,9 @@ def _trace(made_for: int, versions: Mapping[int, Data], latest: int) -> Trace:
     return trace(SUSPECT, title, Version(latest, versions.get(latest)), read, "api_key")
 
 
-@pytest.mark.parametrize(("made_for", "latest"), [(1, 0), (4, 3), (256, 255), (257, 256), (1000, 999)])
+@pytest.mark.parametrize(
+    ("made_for", "latest"), [(1, 0), (4, 3), (256, 255), (65_536, 65_535), (70_000, 69_999)]
+)
 def test_its_version_is_not_there_yet(made_for: int, latest: int) -> None:
     assert _trace(made_for, {}, latest) is Trace.ORPHAN
 

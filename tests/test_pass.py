@@ -269,6 +269,32 @@ class TestNothingIsStuck:
         world.one()
         assert len(world.live) == 1
 
+    def test_a_secret_that_somebody_deletes_after_each_rotation(self, world: World) -> None:
+        for _ in range(30):
+            world.one()
+            if world.store.read(PATH).data is not None:
+                world.memory.delete(PATH)
+            world.advance(0, minutes=30)
+        assert len(world.live) <= 26
+        for _ in range(4):
+            world.advance(1)
+            world.one()
+        assert world.works()
+        assert [key.id for key in world.live] == [world.rotation()["key_id"]]
+
+    @pytest.mark.parametrize("status", [403, 500])
+    def test_an_unknown_plaintext_that_cannot_be_probed_is_due_all_the_same(
+        self, world: World, status: int
+    ) -> None:
+        world.memory.put(PATH, {"api_key": "sk-of-nobody-that-the-list-knows"})
+        world.server.faults.add(
+            Fault("GET /account/balances", Status(status), times=4 if status == 500 else 1)
+        )
+        result = world.one()
+        assert result.plan
+        assert (result.plan.reason, result.outcome) == ("due", Outcome.DONE)
+        assert world.works()
+
     def test_a_deleted_secret_and_a_gateway_that_fails_for_a_day(self, world: World) -> None:
         world.one()
         world.memory.delete(PATH)

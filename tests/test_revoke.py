@@ -11,7 +11,7 @@ from rotator.result import Outcome
 from rotator.revoke import Revoker
 from rotator.sandbox.faults import ALWAYS, Fault, Phase, Status, data_with
 from tests.facts import PATH, at, managed
-from tests.stores import Faulty, Paused, Stale
+from tests.stores import CUT, Faulty, Paused, Stale
 from tests.world import World
 
 
@@ -75,7 +75,7 @@ class TestRevoke:
         with world.account() as account:
             for current in (made.key_id, None):
                 with pytest.raises(Rejected, match="is current"):
-                    Revoker(account, again.facts, current, proven=True).revoke(wrong)
+                    Revoker(account, again.facts, current, proven=True).check(wrong)
 
     def test_not_the_bearer(self, world: World) -> None:
         old = self._superseded(world)
@@ -83,7 +83,7 @@ class TestRevoke:
         assert observed
         world.bearer = world.server.account.ledger[1].plaintext
         with world.account() as account, pytest.raises(Rejected, match="is the bearer"):
-            Revoker(account, observed, None, proven=True).revoke(Revocation(old, Victim.SUPERSEDED, at(0)))
+            Revoker(account, observed, None, proven=True).check(Revocation(old, Victim.SUPERSEDED, at(0)))
 
     def test_without_a_plaintext_only_orphans_go(self, world: World) -> None:
         world.server.faults.add(Fault("POST /keys", Status(500), at=Phase.AFTER, times=ALWAYS))
@@ -91,7 +91,7 @@ class TestRevoke:
         observed = world.one(dry_run=True).facts
         assert observed
         with world.account() as account, pytest.raises(Rejected, match="nothing has taken its place"):
-            Revoker(account, observed, None, proven=False).revoke(Revocation(2, Victim.SUPERSEDED, at(0)))
+            Revoker(account, observed, None, proven=False).check(Revocation(2, Victim.SUPERSEDED, at(0)))
         world.advance(0, minutes=15)
         assert [done.victim for done in world.one().revoked] == ["orphan"] * 3
         assert world.live == []
@@ -109,7 +109,8 @@ class TestRevoke:
 
         slow = Paused(world.memory, twenty_minutes)
         result = world.one(store=slow, forced=True)
-        assert result.outcome is Outcome.YIELDED
+        assert result.outcome is Outcome.FAILED
+        assert "written by somebody else meanwhile, but not rotated" in str(result.errors[0])
         assert [done.victim for done in world.log[-2].keys[0].revoked] == ["orphan"]
         assert world.works()
 
@@ -121,6 +122,23 @@ class TestRevoke:
         assert result.revoked == ()
         assert old in [key.id for key in world.live]
         assert world.works()
+
+    def test_a_write_that_landed_though_its_answer_was_lost_is_a_fence(self, world: World) -> None:
+        old = self._superseded(world)
+        store = Faulty(world.memory)
+        store.after = [CUT]
+        assert [done.key_id for done in world.one(store=store).revoked] == [old]
+
+    def test_two_rotators_that_fence_at_once_do_not_keep_each_other_from_it(self, world: World) -> None:
+        old = self._superseded(world)
+        same = Paused(world.memory, lambda: world.memory.put(PATH, world.secret()))
+        assert [done.key_id for done in world.one(store=same).revoked] == [old]
+
+    def test_nothing_is_written_for_what_must_not_be_revoked(self, world: World) -> None:
+        self._superseded(world)
+        world.server.faults.add(Fault("GET /account/balances", Status(401), times=ALWAYS))
+        world.one()
+        assert len(world.memory.versions[PATH]) == 2
 
     def test_an_opaque_preview_is_made_up_for_by_the_version_history(self, world: World) -> None:
         world.server.faults.add(

@@ -164,13 +164,27 @@ class TestStore:
     def test_a_lost_race_yields_and_revokes_the_new_key(self, world: World) -> None:
         world.one()
         world.advance(7)
-        rival = {**world.secret(), "note": "somebody wrote first"}
+        by_hand = world.server.account.create("by hand")
+        rival = {**world.secret(), "api_key": by_hand.plaintext}
         world.server.hook = lambda method, _path, phase: (
             world.memory.put(PATH, rival) if (method, phase) == ("POST", Phase.AFTER) else None
         )
         result = world.make_pass()
         assert result.keys[0].outcome is Outcome.YIELDED
         assert result.converged
+        assert len(world.live) == 2
+        assert world.secret() == rival
+
+    def test_a_race_lost_to_a_write_that_rotated_nothing_is_no_success(self, world: World) -> None:
+        """The operator who forces a rotation must not be told that all is well."""
+        world.one()
+        rival = {**world.secret(), "note": "somebody edited another field"}
+        world.server.hook = lambda method, _path, phase: (
+            world.memory.put(PATH, rival) if (method, phase) == ("POST", Phase.AFTER) else None
+        )
+        result = world.make_pass(forced=True)
+        assert not result.converged
+        assert "written by somebody else meanwhile, but not rotated" in str(result.keys[0].errors[0])
         assert len(world.live) == 1
         assert world.secret() == rival
 

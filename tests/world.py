@@ -62,26 +62,22 @@ class World:
             self.server.url,
             bearer,
             timeout=timedelta(seconds=5),
-            concurrency=4,
             policy=QUICK,
             sleep=self.stopping.sleep,
         )
-        try:
-            yield Account(
-                gateway=gateway,
-                store=store,
-                bearer=bearer,
-                bearer_path=self.bearer_path,
-                keys=self.keys,
-                titles=TitleTemplate(),
-                timing=self.timing,
-                state_path=STATE,
-                concurrency=4,
-                policy=QUICK,
-                stopping=self.stopping,
-            )
-        finally:
-            gateway.close()
+        yield Account(
+            gateway=gateway,
+            store=store,
+            bearer=bearer,
+            bearer_path=self.bearer_path,
+            keys=self.keys,
+            titles=TitleTemplate(),
+            timing=self.timing,
+            state_path=STATE,
+            concurrency=4,
+            policy=QUICK,
+            stopping=self.stopping,
+        )
 
     def make_pass(self, **options: Any) -> PassResult:
         with self.account(options.pop("store", None)) as account:

@@ -17,7 +17,7 @@ import structlog
 
 from rotator import retry
 from rotator.errors import BrokenContract, Denied, Rejected, RotatorError, Transient
-from rotator.exchange import TooSlow, cause, raise_for_tls, read_bounded, within
+from rotator.exchange import cause, raise_for_tls, read_bounded, within
 from rotator.gateway.bearer import Bearer
 from rotator.gateway.wire import Answer, CreatedRow, RevokedRow, fits_header, page_of, validated
 from rotator.model import CreatedKey, Key
@@ -71,7 +71,6 @@ class Gateway:
         bearer: Bearer,
         *,
         timeout: timedelta,
-        concurrency: int,
         policy: retry.Policy,
         sleep: retry.Sleep,
     ) -> None:
@@ -80,24 +79,21 @@ class Gateway:
         self._policy, self._sleep = policy, sleep
         self._clock: tuple[datetime, float] | None = None
         self._balances = True
-        self._url, self._concurrency = url, concurrency
+        self._url = url
         self._unreachable = f"check gateway.url ({url}), and the network between here and there"
-        self._http = self._connect()
+        # A proxy from the environment would see the bearer of a plain http request.
+        self._trust_env = url.startswith("https://")
+        self._tls = httpx.create_ssl_context(trust_env=self._trust_env)
 
     def _connect(self) -> httpx.Client:
+        """A connection for one exchange: it can be closed without cutting another one short."""
         return httpx.Client(
             base_url=self._url,
             timeout=httpx.Timeout(self._timeout, connect=min(10.0, self._timeout / 2)),
-            limits=httpx.Limits(
-                max_connections=self._concurrency, max_keepalive_connections=self._concurrency
-            ),
             follow_redirects=False,
-            # A proxy from the environment would see the bearer of a plain http request.
-            trust_env=self._url.startswith("https://"),
+            trust_env=self._trust_env,
+            verify=self._tls,
         )
-
-    def close(self) -> None:
-        self._http.close()
 
     def now(self) -> datetime:
         """The gateway's clock: its last `Date`, moved on by the time that has passed here since."""
@@ -211,16 +207,13 @@ class Gateway:
         return seen
 
     def _exchange(self, call: _Call, bearer: Secret) -> Answer:
-        http = self._http
-        try:
+        with self._connect() as http:
             answer = within(
-                str(call), self._timeout, lambda: self._round(http, call, bearer), cure=self._unreachable
+                str(call),
+                self._timeout,
+                lambda: self._round(http, call, bearer),
+                cure=self._unreachable,
             )
-        except TooSlow:
-            if self._http is http:
-                self._http = self._connect()
-            http.close()  # the connection that was left behind ends with the others of this client
-            raise
         if answer.date:
             self._clock = (answer.date, time.monotonic())
         elif self._clock is None and answer.status == HTTPStatus.OK:
