@@ -1,6 +1,8 @@
 """The result of a pass for a person: a table, what needs attention, and one line that sums it up."""
 
-import os
+import io
+import shutil
+import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
@@ -50,11 +52,14 @@ def render(result: PassResult, console: Console) -> str:
 
 
 def console_for_stdout() -> Console:
-    """A console as wide as the terminal or, in a pipe, as `COLUMNS` or a table wants it."""
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = _PIPE_WIDTH
-    return console
+    """A console that renders for stdout and does not write: as wide as it or, in a pipe, as a table wants it."""
+    return Console(
+        file=io.StringIO(),
+        force_terminal=sys.stdout.isatty(),
+        width=shutil.get_terminal_size((_PIPE_WIDTH, 24)).columns,
+        highlight=False,
+        markup=False,
+    )
 
 
 def short(duration: timedelta) -> str:

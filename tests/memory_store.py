@@ -11,7 +11,7 @@ from rotator.errors import Conflict
 from rotator.model import Version
 
 
-@dataclass
+@dataclass(repr=False)
 class MemoryStore:
     """`versions[path][n - 1]` is version n: its data as JSON, or None when it was deleted or destroyed."""
 

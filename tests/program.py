@@ -42,7 +42,7 @@ class Program:
 
     directory: Path
     config: dict[str, Any]
-    environ: dict[str, str]
+    environ: dict[str, str] = field(repr=False)
     runs: list[Finished] = field(default_factory=list)
 
     def command(self, *options: str) -> list[str]:

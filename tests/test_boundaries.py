@@ -37,7 +37,7 @@ class Stage:
     proxy: Proxy
     promises: Promises
     directory: Path
-    environ: dict[str, str]
+    environ: dict[str, str] = field(repr=False)
     mount: str
     crossed: list[str] = field(default_factory=list)
 
@@ -125,14 +125,14 @@ def record(stage: Stage) -> None:
 
 
 def lost_race(stage: Stage) -> None:
-    """Somebody writes the secret between our create and our store."""
+    """Somebody puts another key into the secret between our observation and our store."""
     due(stage)
-    secret = stage.world.secret()
+    secret = {**stage.world.secret(), "api_key": stage.promises.by_hand("by hand").plaintext}
 
     def rival(method: str, path: str, status: int) -> None:
         if method == "GET" and path.endswith(PATH) and status == 200:
             stage.promises.also = lambda _method, _path, _status: None
-            stage.world.store.write(PATH, {**secret, "note": "somebody was first"}, cas=1)
+            stage.world.store.write(PATH, secret, cas=1)
 
     stage.promises.also = rival
 

@@ -295,6 +295,31 @@ class TestSignals:
         process.communicate(timeout=30)
         assert process.returncode == 0
 
+    @pytest.mark.parametrize("side", ["GATEWAY__URL", "VAULT__ADDRESS"])
+    def test_https_to_a_server_that_speaks_http_is_said_at_once(
+        self, rotator: Program, gateway: GatewayServer, vault_server: VaultServer, side: str
+    ) -> None:
+        plain = gateway.url if side == "GATEWAY__URL" else vault_server.address
+        environ = {f"ROTATOR_{side}": plain.replace("http:", "https:")}
+        run = rotator.run("--once", "--log-format", "console", environ=environ)
+        assert run.code == 3
+        assert "https was spoken to a server that does not speak TLS" in run.err
+        assert "retry" not in run.err
+
+    def test_a_result_that_cannot_be_printed_is_no_failure(self, rotator: Program) -> None:
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                rotator.command("--once"),
+                env=rotator.environ,
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        assert done.returncode == 0
+        last = json.loads(done.stderr.splitlines()[-1])
+        assert (last["event"], last["error"]) == ("result.unprinted", "No space left on device")
+
 
 class TestTheBearersSources:
     def test_vault_comes_first_then_the_file_then_the_environment(

@@ -34,7 +34,7 @@ def loopback_only_environment() -> Mapping[str, str]:
     return {name: value for name, value in os.environ.items() if not name.upper().startswith(drop)}
 
 
-@dataclass
+@dataclass(repr=False)
 class World:
     server: GatewayServer
     store: Store
