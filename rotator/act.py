@@ -2,7 +2,8 @@
 
 Every revocation is fenced by a write. A read may be stale, and a write of another rotator may still be on its
 way; a check-and-set write is neither. So before a key is revoked, the secret must have been written on top of the
-very version that was decided on: by this pass's rotation, or as it is. No late write can publish it after that.
+very version that was decided on: by this pass's rotation, or as it is, or empty where nothing was stored. No late
+write can publish it after that.
 """
 
 from collections.abc import Mapping
@@ -85,7 +86,10 @@ class Actor:
             try:
                 self._go_on(facts, plan)
                 revoker.check(revocation)
-                fenced = fenced or self._fence(facts)
+                if not fenced:
+                    # An empty secret where there is none: only a version that exists keeps a late write out.
+                    self._overwrite(facts, facts.version.data or {})
+                    fenced = True
                 self._changing()
                 revoker.revoke(revocation)
             except (Moved, Stopped) as error:
@@ -98,14 +102,6 @@ class Actor:
             else:
                 revoked.append(revocation)
         return replace(result, revoked=tuple(revoked), errors=tuple(errors))
-
-    def _fence(self, facts: Facts) -> bool:
-        """Write the secret as it is; where nothing is stored, see that this is still so. Else raise Moved."""
-        if facts.version.data is not None:
-            self._overwrite(facts, facts.version.data)
-        elif self._account.store.read(facts.key.path).number != facts.version.number:
-            raise Moved
-        return True
 
     def _overwrite(self, facts: Facts, data: Mapping[str, Any]) -> None:
         """Write `data` on top of the version that was decided on. Raises Moved if there is another by now."""

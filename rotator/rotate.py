@@ -15,21 +15,21 @@ from rotator.account import Account
 from rotator.bookkeeping import Rotation, read_plaintext, rotation_or_none
 from rotator.decide import MAX_ORPHANS, Facts, succeed
 from rotator.errors import BrokenContract, Conflict, Rejected, RotatorError, Transient
-from rotator.model import CreatedKey
+from rotator.model import CreatedKey, Version
 from rotator.titles import new_nonce
 
 log = structlog.get_logger()
 
 
 class Lost(RotatorError):  # noqa: N818
-    """Another rotator, or a person, wrote the secret first: theirs stands, ours is revoked."""
+    """Another rotator, or a person, wrote the secret first: theirs stands. A key of ours is revoked."""
 
     def __init__(self) -> None:
         super().__init__("the secret was written by somebody else first; theirs stands")
 
 
 class Overtaken(RotatorError):  # noqa: N818
-    """The secret was written meanwhile and still holds the key that was to be replaced. Ours is revoked."""
+    """The secret was written meanwhile and still holds the key that was to be replaced. A key of ours is revoked."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -49,6 +49,10 @@ def rotate(account: Account, facts: Facts, installation: str, *, changing: Calla
     `changing` is called once a key may have been made.
     """
     account.stopping.check()
+    # Since the decision another rotator may have been here. To look once more is cheaper than a key to revoke.
+    latest = account.store.read(facts.key.path)
+    if latest.number > facts.version.number:
+        raise _overtaken(facts, latest)
     created = _create(account, facts, installation, changing)
     log.info("rotation.created", key_id=created.id, title=created.title)
     with account.stopping.committed():
@@ -187,8 +191,14 @@ class _Storing:
         rotation = rotation_or_none(version.data)
         if rotation and rotation.key_id == self._created.id:
             return True
-        field, before = self._facts.key.field, self._facts.version.data
-        raise Overtaken if read_plaintext(version.data, field) == read_plaintext(before, field) else Lost
+        raise _overtaken(self._facts, version)
+
+
+def _overtaken(facts: Facts, version: Version) -> Lost | Overtaken:
+    """What became of our rotation now that `version` was written on top of the one that it was decided on."""
+    field, before = facts.key.field, facts.version.data
+    same = read_plaintext(version.data, field) == read_plaintext(before, field)
+    return Overtaken() if same else Lost()
 
 
 def _discard(account: Account, created: CreatedKey) -> None:

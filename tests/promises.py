@@ -1,6 +1,5 @@
 """A watcher of the promises, from outside: it sees each write that Vault took, and knows the gateway's ledger."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -27,7 +26,6 @@ class Promises:
         self._world = world
         self._published: dict[str, list[Publication]] = {}
         self._others: list[AccountKey] = [world.server.account.bootstrap]
-        self.also: Callable[[str, str, int], None] = lambda _method, _path, _status: None
 
     def by_hand(self, title: str) -> AccountKey:
         """A key that somebody else made: it must never be revoked."""
@@ -38,7 +36,6 @@ class Promises:
         """Watch a request that Vault answered."""
         if method == "POST" and "/data/" in path and status == 200:
             self.note(path.partition("/data/")[2])
-        self.also(method, path, status)
 
     def note(self, path: str) -> None:
         """Note what the secret at `path` holds now."""

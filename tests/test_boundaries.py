@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from rotator.bookkeeping import Rotation
-from rotator.sandbox.faults import Fault, Phase, Status
+from rotator.sandbox.faults import Fault, Phase, Reply, Status
 from rotator.sandbox.vault import VaultServer
 from tests.facts import PATH, managed
 from tests.processes import Process
@@ -125,16 +125,15 @@ def record(stage: Stage) -> None:
 
 
 def lost_race(stage: Stage) -> None:
-    """Somebody puts another key into the secret between our observation and our store."""
+    """Somebody puts another key into the secret between our create and our store."""
     due(stage)
     secret = {**stage.world.secret(), "api_key": stage.promises.by_hand("by hand").plaintext}
 
-    def rival(method: str, path: str, status: int) -> None:
-        if method == "GET" and path.endswith(PATH) and status == 200:
-            stage.promises.also = lambda _method, _path, _status: None
-            stage.world.store.write(PATH, secret, cas=1)
+    def rival(reply: Reply | None) -> Reply | None:
+        stage.world.store.write(PATH, secret, cas=1)
+        return reply
 
-    stage.promises.also = rival
+    stage.world.server.faults.add(Fault("POST /keys", rival, at=Phase.AFTER))
 
 
 def bearer(stage: Stage) -> None:

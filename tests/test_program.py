@@ -84,8 +84,8 @@ class TestOnce:
         idle = calls(rotator.run("--once"))
         rotating = calls(rotator.run("--rotate-now", "--key", "Reporting"))
         assert idle == (1, 1 + 2)
-        # On top of the idle pass: create and prove; the token's lifetime, its capabilities, and the write.
-        assert rotating == (1 + 2, 1 + 2 + 2 + 1)
+        # On top of the idle pass: create and prove; the token's lifetime, its capabilities, a second look, the write.
+        assert rotating == (1 + 2, 1 + 2 + 2 + 2)
 
     def test_a_table_for_a_person(self, rotator: Program) -> None:
         table = rotator.run("--once").out

@@ -114,6 +114,19 @@ class TestRevoke:
         assert [done.victim for done in world.log[-2].keys[0].revoked] == ["orphan"]
         assert world.works()
 
+    def test_nor_where_nothing_is_stored_yet(self, world: World) -> None:
+        """The same, before the first rotation, while the gateway fails the other one's creates."""
+
+        def twenty_minutes() -> None:
+            world.advance(0, minutes=20)
+            world.server.faults.add(Fault("POST /keys", Status(500), times=ALWAYS))
+            world.one()
+
+        slow = Paused(world.memory, twenty_minutes)
+        assert world.one(store=slow).failed
+        assert [done.victim for done in world.log[-2].keys[0].revoked] == ["orphan"]
+        assert world.secret() == {}
+
     def test_the_write_sees_a_rollback_that_a_stale_read_does_not(self, world: World) -> None:
         old = self._superseded(world)
         stale = Stale(world.memory)

@@ -278,6 +278,36 @@ class TestStore:
         assert world.make_pass().converged
 
 
+class TestASecondLookBeforeCreate:
+    """The list and the secrets of a pass may be minutes old when a key's turn comes."""
+
+    class Moved(Faulty):
+        """A store whose secret is written by somebody else between the observation and the second look."""
+
+        def __init__(self, world: World, data: dict[str, object]) -> None:
+            super().__init__(world.memory)
+            self._world, self._data, self._looks = world, data, 0
+
+        def read(self, path: str, version: int | None = None, *, once: bool = False) -> Version:
+            self._looks += path == PATH
+            if path == PATH and self._looks == 2:
+                self._world.memory.put(PATH, self._data)
+            return self._world.memory.read(path, version, once=once)
+
+    def test_what_another_rotator_has_rotated_is_left_as_it_is(self, world: World) -> None:
+        world.one()
+        result = world.one(store=self.Moved(world, {"api_key": "another"}), forced=True)
+        assert result.outcome is Outcome.YIELDED
+        assert world.posts() == 1
+
+    def test_a_write_that_rotated_nothing_is_no_success(self, world: World) -> None:
+        world.one()
+        result = world.one(store=self.Moved(world, world.secret()), forced=True)
+        assert result.outcome is Outcome.FAILED
+        assert "but not rotated" in str(result.errors[0])
+        assert world.posts() == 1
+
+
 class TestTheBearer:
     def _managed(self, world: World) -> World:
         world.keys = (replace(managed(), name="Rotator", path="apimall/rotator"), managed())
