@@ -29,7 +29,7 @@ class Lost(RotatorError):  # noqa: N818
 
 
 class Overtaken(RotatorError):  # noqa: N818
-    """The secret was written meanwhile and still holds the key that was to be replaced. A key of ours is revoked."""
+    """The secret was written meanwhile, yet holds the key that was to be replaced. A key of ours is revoked."""
 
     def __init__(self) -> None:
         super().__init__(

@@ -17,6 +17,7 @@ class Publication:
     at: datetime
     plaintext: str | None
     worked: bool
+    """Whether it was a live key then; what a person put there need not be."""
 
 
 class Promises:
@@ -34,19 +35,17 @@ class Promises:
 
     def seen(self, method: str, path: str, status: int) -> None:
         """Watch a request that Vault answered."""
-        if method == "POST" and "/data/" in path and status == 200:
-            self.note(path.partition("/data/")[2])
+        path = path.partition("/data/")[2]
+        if method == "POST" and status == 200 and path in {key.path for key in self._world.keys}:
+            self.note(path, self._world.secret(path).get("api_key"))
 
-    def note(self, path: str) -> None:
+    def note(self, path: str, plaintext: str | None, *, by_hand: bool = False) -> None:
         """Note what the secret at `path` holds now."""
-        if path not in {key.path for key in self._world.keys}:
-            return
-        plaintext = self._world.secret(path).get("api_key")
         log = self._published.setdefault(path, [])
         if not log or log[-1].plaintext != plaintext:
             key = self._world.server.account.find(plaintext or "")
             now = self._world.server.account.clock.now()
-            log.append(Publication(now, plaintext, worked=key is not None and key.live))
+            log.append(Publication(now, plaintext, worked=by_hand or (key is not None and key.live)))
 
     def hold(self) -> None:
         """Assert promises 1, 2 and 6 as of now."""
@@ -56,7 +55,8 @@ class Promises:
         for key in self._world.server.account.ledger:
             if key.revoked_by is not None:
                 self._hold_for(key)
-        assert len(self._world.live) <= 16 * len(self._world.keys)
+        ours = {key.id for key in self._world.live} - {other.id for other in self._others}
+        assert len(ours) <= 16 * len(self._world.keys)
 
     def _hold_for(self, key: AccountKey) -> None:
         assert key.revoked_at is not None
@@ -71,6 +71,16 @@ class Promises:
                 early = key.revoked_at < replaced_at + grace - SLACK
                 assert not early, f"key {key.id} was revoked in its grace at {path}"
 
+    def settled(self) -> None:
+        """Assert that each managed key has a current one that works, and that no other is unaccounted for."""
+        named: set[int] = set()
+        for key in self._world.keys:
+            assert self._world.works(key.path), f"the key at {key.path} does not work"
+            block = self._world.rotation(key.path)
+            named |= {block["key_id"], *map(int, block["superseded"])}
+        live = {key.id for key in self._world.live} - {other.id for other in self._others}
+        assert live <= named, f"live {live}, named {named}"
+
     def converged(self) -> None:
         """Assert promise 3: one current key that works for each managed key, and no other of ours."""
         current = set()
@@ -79,6 +89,6 @@ class Promises:
             found = self._world.server.account.find(self._world.secret(key.path)["api_key"])
             assert found
             current.add(found.id)
-        others = {other.id for other in self._others}
         live = {key.id for key in self._world.server.account.ledger if key.live}
+        others = live & {other.id for other in self._others}
         assert live == current | others, f"live {live}, current {current}, others {others}"

@@ -1,27 +1,32 @@
 """A reverse proxy on loopback, so that a test can stand between the program and Vault at request granularity.
 
-`hook` is called before a request is forwarded, and after it was answered, before that is passed on. It may
-wait, kill, or raise ConnectionError: then the connection is cut there. A hook that waits before the request
-until the client has gone makes a write land late.
+It takes the same faults as the sandbox's gateway, by the whole path. `hook` is called before a request is
+forwarded, and after it was answered, before that is passed on. It may wait, kill, or raise ConnectionError: then
+the connection is cut there.
 """
 
 import http.client
 import socket
+import struct
+import time
 from collections.abc import Callable
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Self
 from urllib.parse import urlsplit
 
-from rotator.sandbox.faults import Phase
+from rotator.sandbox.faults import Breakage, Faults, Phase, Reply, apply
 
 Hook = Callable[[str, str, Phase], None]
+_RESET = struct.pack("ii", 1, 0)
 
 
 class Proxy:
     """Forwards to `target`, an http address."""
 
     def __init__(self, target: str) -> None:
+        self.faults = Faults()
         self.hook: Hook | None = None
         self.watch: Callable[[str, str, int], None] | None = None
         """Told method, path and status of each request that was answered, even if its answer is then cut."""
@@ -42,16 +47,30 @@ class Proxy:
         self._server.server_close()
         self._thread.join()
 
-    def call_hook(self, method: str, path: str, phase: Phase) -> None:
+    def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:
+        take = partial(self.faults.take, method, path)
+        self._call_hook(method, path, Phase.BEFORE)
+        try:
+            reply = apply(take(Phase.BEFORE), None, time.sleep)
+            if reply is None:
+                reply = self._forward(method, path, headers, body)
+                if self.watch:
+                    self.watch(method, path, reply.status)
+                reply = apply(take(Phase.AFTER), reply, time.sleep) or reply
+        finally:
+            self._call_hook(method, path, Phase.AFTER)
+        return reply
+
+    def _call_hook(self, method: str, path: str, phase: Phase) -> None:
         if self.hook:
             self.hook(method, path, phase)
 
-    def forward(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+    def _forward(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:
         connection = http.client.HTTPConnection(str(self._target.hostname), self._target.port, timeout=30)
         try:
             connection.request(method, path, body, headers)
             answer = connection.getresponse()
-            return answer.status, answer.read()
+            return Reply(answer.status, answer.read())
         finally:
             connection.close()
 
@@ -62,19 +81,26 @@ class Proxy:
 
             def handle_any(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                proxy.call_hook(self.command, self.path, Phase.BEFORE)
                 headers = {name: value for name, value in self.headers.items() if name != "Connection"}
-                status, content = proxy.forward(self.command, self.path, headers, body)
-                if proxy.watch:
-                    proxy.watch(self.command, self.path, status)
-                proxy.call_hook(self.command, self.path, Phase.AFTER)
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(content)))
+                reply = proxy.answer(self.command, self.path, headers, body)
+                if reply.broken:
+                    return self._break(reply.broken)
+                self.send_response(reply.status)
+                for name, value in reply.headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(reply.body)))
                 self.end_headers()
-                self.wfile.write(content)
+                self.close_connection = self.close_connection or reply.sent is not None
+                self.wfile.write(reply.body[: reply.sent])
+                return None
 
             do_GET = do_POST = do_PUT = do_DELETE = handle_any  # noqa: N815
+
+            def _break(self, how: Breakage) -> None:
+                self.close_connection = True
+                if how is Breakage.RESET:
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                    self.connection.close()
 
             def log_message(self, *_: object) -> None: ...
 
@@ -83,8 +109,9 @@ class Proxy:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A cut is what the hook asked for; the socket is reset so that the client sees it at once."""
+        """A cut is what the hook asked for; the socket is closed so that the client sees it at once."""
         if isinstance(request, socket.socket):
             request.close()

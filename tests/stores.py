@@ -1,9 +1,11 @@
 """Stores that fail, lag or move under the program's hands; all else is the store behind them."""
 
 from collections.abc import Callable
+from typing import Any
 
 from rotator.errors import RotatorError, Transient
 from rotator.model import Version
+from rotator.store import Store
 from tests.facts import PATH
 from tests.memory_store import MemoryStore
 
@@ -71,3 +73,18 @@ class Stale(Faulty):
 
     def read(self, path: str, version: int | None = None, *, once: bool = False) -> Version:
         return self._then if path == PATH and version is None else self._store.read(path, version)
+
+
+class Lagging:
+    """A standby: its reads are so many versions behind, of every path; its writes see the truth."""
+
+    def __init__(self, store: Store, behind: int) -> None:
+        self._store, self._behind = store, behind
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def read(self, path: str, version: int | None = None, *, once: bool = False) -> Version:
+        seen = max(0, self._store.read(path).number - self._behind)
+        number = seen if version is None else version
+        return self._store.read(path, number, once=once) if 0 < number <= seen else Version(0, None)

@@ -84,7 +84,7 @@ class TestOnce:
         idle = calls(rotator.run("--once"))
         rotating = calls(rotator.run("--rotate-now", "--key", "Reporting"))
         assert idle == (1, 1 + 2)
-        # On top of the idle pass: create and prove; the token's lifetime, its capabilities, a second look, the write.
+        # On top of the idle pass: create, prove; the token's lifetime and capabilities, a second look, the write.
         assert rotating == (1 + 2, 1 + 2 + 2 + 2)
 
     def test_a_table_for_a_person(self, rotator: Program) -> None:

@@ -20,13 +20,13 @@ def connect(server: VaultServer, token: Secret | None = None, mount: str = "secr
     return connect_to(server.address, server.token if token is None else token, mount)
 
 
-def connect_to(address: str, token: Secret, mount: str) -> Vault:
+def connect_to(address: str, token: Secret, mount: str, timeout: float = 5.0) -> Vault:
     connection = Connection(
         address=address,
         namespace=None,
         verify=True,
         client_cert=None,
-        timeout=timedelta(seconds=5),
+        timeout=timedelta(seconds=timeout),
         concurrency=4,
     )
     return Vault(connection, mount, lambda _client: token, policy=QUICK, sleep=lambda _: None)

@@ -1,11 +1,11 @@
 """A whole small world for one test: the sandbox's gateway over real HTTP, a store, and passes over them."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from rotator.account import Account
 from rotator.bookkeeping import FIELD
@@ -13,6 +13,7 @@ from rotator.gateway.bearer import Bearer, usable
 from rotator.gateway.client import Gateway
 from rotator.model import ManagedKey, Timing
 from rotator.reconcile import reconcile
+from rotator.redaction import Secret
 from rotator.result import KeyResult, PassResult
 from rotator.retry import Policy
 from rotator.sandbox.account import Account as SandboxAccount
@@ -34,6 +35,36 @@ def loopback_only_environment() -> Mapping[str, str]:
     return {name: value for name, value in os.environ.items() if not name.upper().startswith(drop)}
 
 
+Gate = Callable[[], None]
+
+
+class GatedGateway(Gateway):
+    """Calls `gate` before each of its requests."""
+
+    gate: Gate | None = None
+
+    def _send(self, call: Any, bearer: Secret) -> Any:
+        if self.gate:
+            self.gate()
+        return super()._send(call, bearer)
+
+
+class GatedStore:
+    """Calls `gate` before each use of the store behind it."""
+
+    def __init__(self, store: Store, gate: Gate) -> None:
+        self._store, self._gate = store, gate
+
+    def __getattr__(self, name: str) -> Any:
+        used = getattr(self._store, name)
+
+        def gated(*args: Any, **kwargs: Any) -> Any:
+            self._gate()
+            return used(*args, **kwargs)
+
+        return gated
+
+
 @dataclass(repr=False)
 class World:
     server: GatewayServer
@@ -42,6 +73,7 @@ class World:
     timing: Timing = TIMING
     bearer_path: str | None = None
     bearer: str = ""
+    timeout: timedelta = timedelta(seconds=5)
     stopping: Stopping = field(default_factory=Stopping)
     log: list[PassResult] = field(default_factory=list)
 
@@ -51,20 +83,24 @@ class World:
         return self.store
 
     @contextmanager
-    def account(self, store: Store | None = None) -> Iterator[Account]:
+    def account(self, store: Store | None = None, gate: Gate | None = None) -> Iterator[Account]:
+        """One rotator's view of the world. `gate` is called before each of its requests, one at a time."""
         store = store or self.store
+        if gate:
+            store = cast("Store", GatedStore(store, gate))
         plaintext = self.bearer or self.server.account.bootstrap.plaintext
         sources = [lambda: usable(plaintext)]
         if path := self.bearer_path:
             sources.insert(0, lambda: usable((store.read(path).data or {}).get("api_key", "")))
         bearer = Bearer(sources)
-        gateway = Gateway(
+        gateway = GatedGateway(
             self.server.url,
             bearer,
-            timeout=timedelta(seconds=5),
+            timeout=self.timeout,
             policy=QUICK,
             sleep=self.stopping.sleep,
         )
+        gateway.gate = gate
         yield Account(
             gateway=gateway,
             store=store,
@@ -74,13 +110,13 @@ class World:
             titles=TitleTemplate(),
             timing=self.timing,
             state_path=STATE,
-            concurrency=4,
+            concurrency=1 if gate else 4,
             policy=QUICK,
             stopping=self.stopping,
         )
 
     def make_pass(self, **options: Any) -> PassResult:
-        with self.account(options.pop("store", None)) as account:
+        with self.account(options.pop("store", None), options.pop("gate", None)) as account:
             self.log.append(reconcile(account, **options))
         return self.log[-1]
 

@@ -206,6 +206,13 @@ class Account:
             self._admitted += 1
             return None
 
+    def settle(self) -> None:
+        """From now on show everything at once, and be a gateway without quirks."""
+        with self._lock:
+            self.quirks = Quirks()
+            self._unpropagated.clear()
+            self._unlisted.clear()
+
     def _hidden(self, veils: dict[int, _Veil], key: AccountKey) -> bool:
         return key.id in veils and veils[key.id].hides(self.clock.now())
 

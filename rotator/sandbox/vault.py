@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Self
@@ -82,7 +83,7 @@ class VaultServer:
         while True:
             try:
                 self._launch(binary)
-                self._wait_until_ready()
+                self._wait_until(self._ready)
             except BaseException as failure:
                 self.stop()
                 tries -= 1
@@ -93,14 +94,7 @@ class VaultServer:
 
     def stop(self) -> None:
         """End the process and remove its files; a second call does nothing."""
-        if self._process is not None:
-            self._process.terminate()
-            try:
-                self._process.wait(self._stop_within)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-            self._process = None
+        self._end()
         if self._home is not None:
             shutil.rmtree(self._home)
             self._home = None
@@ -140,12 +134,18 @@ class VaultServer:
     def _launch(self, binary: Path) -> None:
         self._port = self._wanted_port or _free_port()
         self._home = Path(tempfile.mkdtemp(prefix="rotator-vault-", dir=self._directory))
+        self._begin(binary)
+
+    def _arguments(self, home: Path) -> tuple[str, ...]:  # noqa: ARG002 - one that keeps files needs it
+        return ("server", "-dev", "-dev-no-store-token", f"-dev-listen-address=127.0.0.1:{self._port}")
+
+    def _begin(self, binary: Path) -> None:
+        assert self._home  # noqa: S101
         leash = (sys.executable, "-I", "-S", "-c", _LEASH, str(os.getpid()))
-        server = ("server", "-dev", "-dev-no-store-token", f"-dev-listen-address=127.0.0.1:{self._port}")
         token = self.token.reveal()
-        with (self._home / "server.log").open("wb") as log:
+        with (self._home / "server.log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - the binary is the operator's choice
-                (*leash, str(binary), *server),
+                (*leash, str(binary), *self._arguments(self._home)),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -159,10 +159,21 @@ class VaultServer:
                 start_new_session=True,  # Ctrl-C is for us; the server must still answer while we finish
             )
 
-    def _wait_until_ready(self) -> None:
+    def _end(self) -> None:
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(self._stop_within)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def _wait_until(self, ready: Callable[[], bool]) -> None:
         assert self._process  # noqa: S101
         deadline = time.monotonic() + self._start_within
-        while not self._ready():
+        while not ready():
             if self._process.poll() is not None:
                 raise self._failure(f"the Vault server exited with status {self._process.returncode}")
             if time.monotonic() > deadline:

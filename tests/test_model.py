@@ -1,0 +1,475 @@
+"""Random histories: whatever fails, in whatever order, the safety promises hold after every step; and when the
+faults stop, all is well two passes after `orphan_after`.
+
+One history is driven over the sandbox's gateway and a real Vault-API server, both over HTTP.
+"""
+
+import io
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import Phase as Stage
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from rotator import log
+from rotator.bookkeeping import FIELD
+from rotator.errors import RotatorError
+from rotator.redaction import Secret
+from rotator.sandbox.account import Lag, Quirks
+from rotator.sandbox.faults import (
+    ALWAYS,
+    GARBAGE,
+    Action,
+    Breakage,
+    Cut,
+    Delay,
+    Fault,
+    Phase,
+    Status,
+    Truncate,
+)
+from rotator.vault.client import Vault
+from tests.facts import PATH, TIMING, managed
+from tests.interleave import Replica
+from tests.leaks import leaks
+from tests.promises import Promises
+from tests.proxy import Proxy
+from tests.raft import RaftVault
+from tests.stores import Lagging
+from tests.test_store import connect_to
+from tests.traffic import Traffic
+from tests.world import Gate, World, new_server
+
+OTHER = "apimall/reporting"
+PATHS = st.sampled_from([PATH, OTHER])
+AT_ONCE = timedelta(milliseconds=30)
+PATIENCE = 0.4
+"""Seconds until a request times out."""
+COVERED: Counter[str] = Counter()
+"""What all histories did, for the report."""
+
+STATUSES = {str(status): Status(status) for status in (400, 401, 403, 404, 429, 500, 502, 503)}
+BEFORE: dict[str, Action] = {
+    **STATUSES,
+    "429 with Retry-After": Status(429, retry_after="1"),
+    "reset": Cut(),
+    "close": Cut(Breakage.CLOSE),
+    "delay past the time-out": Delay(PATIENCE * 1.5),
+}
+AFTER: dict[str, Action] = {
+    **STATUSES,
+    **{name: action for name, action in GARBAGE.items() if name != "deep json"},
+    "reset": Cut(),
+    "close": Cut(Breakage.CLOSE),
+    "truncated": Truncate(),
+    "delay past the time-out": Delay(PATIENCE * 1.5),
+}
+# A refusal is final: Vault does not execute what it answers with a 4xx.
+VAULT_AFTER = {
+    name: AFTER[name]
+    for name in (
+        "500",
+        "502",
+        "503",
+        "reset",
+        "close",
+        "truncated",
+        "html",
+        "empty",
+        "null",
+        "array",
+        "cut json",
+    )
+}
+GATEWAY_CALLS = ["POST /keys", "GET /keys", "GET /account/balances", "DELETE /keys/*", "* *"]
+LAGS = [Lag(), Lag(requests=1), Lag(requests=5), Lag(by=timedelta(minutes=1)), Lag(by=timedelta(minutes=10))]
+POLICIES = {
+    "all that it needs": '["create", "read", "update"]',
+    "no update": '["create", "read"]',
+    "no create": '["read", "update"]',
+    "no read": '["create", "update"]',
+}
+LOOK_ALIKES = [
+    "Backend [2026-11-01T00:00:00Z abcdef-00000000]",  # of another installation
+    "Backend [2026-11-01T00:00:00Z {installation}-0000000]",  # a digit is missing
+    "Stranger [2026-11-01T00:00:00Z {installation}-dba00010]",
+    "x Backend [2026-11-01T00:00:00Z {installation}-dba00010]",
+    "Backend [2026-11-01T00:00:00Z {installation}-dba00010] ",
+    "made by hand",
+]
+
+
+class Histories(RuleBasedStateMachine):
+    """Two managed keys, one of which may be the bearer; a Vault token with a policy of its own."""
+
+    vault: RaftVault
+
+    def __init__(self) -> None:
+        super().__init__()
+        COVERED["histories"] += 1
+        self.emitted = io.StringIO()
+        log.configure("json", "debug", self.emitted)
+        self.mount = f"kv-{uuid4().hex[:8]}"
+        self.vault.api("POST", f"sys/mounts/{self.mount}", {"type": "kv", "options": {"version": "2"}})
+        self.tokens: list[str] = []
+        self.traffic = Traffic()
+        self.gateway = new_server().start()
+        self.proxy = Proxy(self.vault.address)
+        self.proxy.__enter__()
+        keys = (managed(), replace(managed(), name="Reporting", path=OTHER))
+        timing = replace(TIMING, verify_deadline=AT_ONCE, store_deadline=AT_ONCE)
+        self.store: Vault = self.connect()
+        self.world = World(self.gateway, self.store, keys, timing, timeout=timedelta(seconds=PATIENCE))
+        self.promises = Promises(self.world)
+        self.proxy.watch = self.promises.seen
+        self.gateway.hook = self.proxy.hook = self.traffic.hook
+        self.sealed = False
+
+    def connect(self) -> Vault:
+        """A fresh token with all that it needs."""
+        self.allow("all that it needs")
+        body = {"policies": [self.mount], "ttl": "1h", "no_default_policy": False}
+        self.token = self.vault.api("POST", "auth/token/create", body)["auth"]["client_token"]
+        self.tokens.append(self.token)
+        return connect_to(self.proxy.address, Secret(self.token), self.mount, PATIENCE)
+
+    def allow(self, what: str) -> None:
+        policy = f"""
+            path "{self.mount}/data/apimall/*" {{ capabilities = {POLICIES[what]} }}
+            path "{self.mount}/data/rotator/installation" {{ capabilities = ["create", "read"] }}
+        """
+        self.vault.api("PUT", f"sys/policies/acl/{self.mount}", {"policy": policy})
+
+    # time and passes
+
+    @rule(minutes=st.sampled_from([1, 3, 16, 60 * 12, 60 * 24 + 1, 60 * 24 * 7]))
+    def time_passes(self, minutes: int) -> None:
+        self.world.advance(minutes=minutes)
+
+    @rule(
+        forced=st.booleans(),
+        behind=st.sampled_from([0, 0, 0, 1, 2]),
+        dry_run=st.sampled_from([False] * 5 + [True]),
+    )
+    def a_pass(self, forced: bool, behind: int, dry_run: bool) -> None:
+        before = self.writes() if dry_run else None
+        COVERED["passes"] += 1
+        COVERED["passes with stale reads"] += behind > 0
+        store = Lagging(self.world.store, behind) if behind else self.world.store
+        self.go(forced=forced, dry_run=dry_run, store=store)
+        assert before is None or before == self.writes()
+
+    @rule(
+        moves=st.lists(st.sampled_from([0, 1, 2, 0, 1, 2, 0, 1, 2, "kill", "minutes", "long"]), max_size=80),
+        forced=st.booleans(),
+    )
+    def replicas(self, moves: list[int | str], forced: bool) -> None:
+        """Three rotators at once; the order of their requests is drawn; some are killed, some stand still."""
+        COVERED["interleavings"] += 1
+        works = [partial(self.replica, forced=forced and at == 0) for at in range(3)]
+        replicas = [Replica(work) for work in works]
+        last = replicas[0]
+        for move in moves:
+            match move:
+                case "kill":
+                    COVERED["replicas killed"] += not last.ended
+                    last.kill()
+                case "minutes":
+                    self.world.advance(minutes=3)
+                case "long":
+                    self.world.advance(minutes=20)
+                case int():
+                    last = replicas[move]
+                    last.step()
+        for one in replicas:
+            while not one.ended:
+                one.step()
+        COVERED["interleaved requests"] += sum(one.requests for one in replicas)
+
+    def replica(self, gate: Gate, *, forced: bool) -> None:
+        self.go(forced=forced, gate=gate)
+
+    def go(self, **options: Any) -> None:
+        try:
+            result = self.world.make_pass(**options)
+        except RotatorError as error:
+            failures: tuple[RotatorError, ...] = (error,)
+        else:
+            failures = tuple(error for key in result.keys for error in key.errors)
+        assert not [str(error) for error in failures if error.message.startswith("unexpected")]
+
+    # the gateway's faults
+
+    @rule(
+        on=st.sampled_from(
+            ["POST /keys", "POST /keys", "GET /keys", "GET /account/balances", "DELETE /keys/*", "* *"]
+        ),
+        action=st.sampled_from(
+            [(Phase.BEFORE, name) for name in BEFORE] + [(Phase.AFTER, name) for name in AFTER]
+        ),
+        times=st.sampled_from([1, 2, 4, 9, ALWAYS]),
+    )
+    def the_gateway_fails(self, on: str, action: tuple[Phase, str], times: int | None) -> None:
+        phase, name = action
+        if name.startswith("delay"):
+            times = 1
+        COVERED[f"gateway, {phase.value}: {name}"] += 1
+        do = (BEFORE if phase is Phase.BEFORE else AFTER)[name]
+        self.gateway.faults.add(Fault(on, do, at=phase, times=times))
+
+    @rule()
+    def the_gateway_recovers(self) -> None:
+        self.gateway.faults.clear()
+
+    @rule(
+        propagation=st.sampled_from(LAGS),
+        list_lag=st.sampled_from(LAGS),
+        page_size=st.sampled_from([None, 1, 3]),
+        lists_revoked=st.booleans(),
+        omit=st.none() | st.integers(1, 30),
+    )
+    def the_gateway_differs(
+        self, propagation: Lag, list_lag: Lag, page_size: int | None, lists_revoked: bool, omit: int | None
+    ) -> None:
+        COVERED["gateway: lags, pages, omissions"] += 1
+        omitted = frozenset({omit} if omit else ())
+        self.gateway.account.quirks = Quirks(
+            propagation, list_lag, omitted, lists_revoked=lists_revoked, page_size=page_size
+        )
+
+    @rule(on=st.sampled_from(["POST /keys", "POST */data/apimall/*"]))
+    def a_request_is_held_up(self, on: str) -> None:
+        """It lands minutes or days after its sender gave it up."""
+        COVERED[f"held up: {on.split()[1]}"] += 1
+        faults = self.gateway.faults if on == "POST /keys" else self.proxy.faults
+        faults.add(Fault(on, self.traffic.hold))
+
+    @rule()
+    def what_was_held_up_lands(self) -> None:
+        self.traffic.release()
+
+    # Vault's trouble
+
+    @rule(
+        on=st.sampled_from(["POST */data/apimall/*", "POST */data/apimall/*", "GET */data/*", "* *"]),
+        action=st.sampled_from(
+            [(Phase.BEFORE, name) for name in BEFORE] + [(Phase.AFTER, name) for name in VAULT_AFTER]
+        ),
+        times=st.sampled_from([1, 2, 4, 9, ALWAYS]),
+    )
+    def vault_fails(self, on: str, action: tuple[Phase, str], times: int | None) -> None:
+        phase, name = action
+        if name.startswith("delay"):
+            times = 1
+        COVERED[f"vault, {phase.value}: {name}"] += 1
+        do = (BEFORE if phase is Phase.BEFORE else VAULT_AFTER)[name]
+        self.proxy.faults.add(Fault(on, do, at=phase, times=times))
+
+    @rule()
+    def vault_recovers(self) -> None:
+        self.proxy.faults.clear()
+
+    @rule(restart=st.sampled_from([False, False, True]))
+    def vault_is_sealed(self, restart: bool) -> None:
+        if self.sealed:
+            self.vault.unseal()
+        elif restart:
+            COVERED["vault: restarted"] += 1
+            self.vault.restart()
+        else:
+            COVERED["vault: sealed"] += 1
+            self.vault.seal()
+        self.sealed = not self.sealed
+
+    @precondition(lambda self: not self.sealed)
+    @rule()
+    def the_token_expires(self) -> None:
+        COVERED["vault: token expired"] += 1
+        self.vault.api("POST", "auth/token/revoke", {"token": self.token})
+
+    @precondition(lambda self: not self.sealed)
+    @rule()
+    def a_fresh_token(self) -> None:
+        self.store.close()
+        self.world.store = self.store = self.connect()
+
+    @precondition(lambda self: not self.sealed)
+    @rule(what=st.sampled_from(sorted(POLICIES)))
+    def the_policy_changes(self, what: str) -> None:
+        COVERED[f"vault: policy with {what}"] += 1
+        self.allow(what)
+
+    # an operator's hand
+
+    @rule(at=st.integers(0, 3))
+    def a_key_is_revoked_by_hand(self, at: int) -> None:
+        if live := self.world.live:
+            COVERED["by hand: revoke"] += 1
+            self.gateway.account.revoke(live[-1 - at % len(live)].id)
+
+    @rule(title=st.sampled_from(LOOK_ALIKES))
+    def a_look_alike_is_made(self, title: str) -> None:
+        COVERED["by hand: look-alike"] += 1
+        self.promises.by_hand(title.format(installation=self.installation()))
+
+    @precondition(lambda self: not self.sealed)
+    @rule(
+        path=PATHS,
+        how=st.sampled_from(["add", "unblock", "nonsense", "paste", "paste ours", "swap", "empty"]),
+    )
+    def a_secret_is_edited(self, path: str, how: str) -> None:
+        data = self.latest(path)
+        match how:
+            case "add":
+                data["note"] = "by hand"
+            case "unblock":
+                data.pop(FIELD, None)
+            case "nonsense":
+                data[FIELD] = {"key_id": "x"}
+            case "paste":
+                data["api_key"] = self.promises.by_hand("pasted").plaintext
+            case "paste ours":
+                data["api_key"] = self.latest(OTHER if path == PATH else PATH).get("api_key", "x")
+            case "swap":
+                data[FIELD] = self.latest(OTHER if path == PATH else PATH).get(FIELD, {})
+            case "empty":
+                data = {}
+        COVERED[f"by hand: secret, {how}"] += 1
+        self.vault.api("POST", f"{self.mount}/data/{path}", {"data": data})
+        self.promises.note(path, data.get("api_key"), by_hand=True)
+
+    @precondition(lambda self: not self.sealed)
+    @rule(path=PATHS, how=st.sampled_from(["delete", "destroy"]), back=st.integers(0, 2))
+    def a_version_is_deleted(self, path: str, how: str, back: int) -> None:
+        number = self.number(path) - back
+        if number > 0:
+            COVERED[f"by hand: {how}"] += 1
+            self.vault.api("PUT", f"{self.mount}/{how}/{path}", {"versions": [number]})
+            self.promises.note(path, self.latest(path).get("api_key"), by_hand=True)
+
+    @precondition(lambda self: not self.sealed)
+    @rule(path=PATHS, back=st.integers(1, 3))
+    def an_older_version_is_restored(self, path: str, back: int) -> None:
+        data = self.at(path, self.number(path) - back)
+        if data is not None:
+            COVERED["by hand: restore"] += 1
+            self.vault.api("POST", f"{self.mount}/data/{path}", {"data": data})
+            self.promises.note(path, data.get("api_key"), by_hand=True)
+
+    # what holds
+
+    @invariant()
+    def the_promises_hold(self) -> None:
+        COVERED["steps"] += 1
+        self.promises.hold()
+
+    def teardown(self) -> None:
+        try:
+            self.heal()
+            secrets = [key.plaintext for key in self.gateway.account.ledger]
+            assert leaks(self.emitted.getvalue(), [*secrets, *self.tokens]) == []
+            COVERED["bytes of log searched"] += len(self.emitted.getvalue())
+        finally:
+            self.traffic.release()
+            if self.sealed:
+                self.vault.unseal()
+            self.gateway.stop()
+            self.proxy.__exit__()
+            self.store.close()
+            self.vault.api("DELETE", f"sys/mounts/{self.mount}")
+
+    def heal(self) -> None:
+        """The faults stop. Then all that was left behind is put right."""
+        self.gateway.faults.clear()
+        self.proxy.faults.clear()
+        if self.sealed:
+            self.vault.unseal()
+            self.sealed = False
+        self.traffic.release()
+        self.gateway.account.settle()
+        self.a_fresh_token()
+        self.world.advance(minutes=16)
+        for _ in range(2):
+            self.world.make_pass()
+            self.promises.hold()
+        self.promises.settled()
+        for _ in range(2):
+            self.world.advance(minutes=60 * 24 + 1)
+            self.world.make_pass()
+            self.promises.hold()
+        assert self.world.log[-1].converged
+        self.promises.converged()
+
+    # Vault as root sees it
+
+    def number(self, path: str) -> int:
+        try:
+            metadata = self.vault.api("GET", f"{self.mount}/metadata/{path}")
+        except RotatorError:
+            return 0
+        return int(metadata["data"]["current_version"])
+
+    def at(self, path: str, number: int) -> dict[str, Any] | None:
+        if number < 1:
+            return None
+        try:
+            return dict(self.vault.api("GET", f"{self.mount}/data/{path}?version={number}")["data"]["data"])
+        except RotatorError:
+            return None
+
+    def latest(self, path: str) -> dict[str, Any]:
+        return self.at(path, self.number(path)) or {}
+
+    def installation(self) -> str:
+        return (
+            "000000"
+            if self.sealed
+            else str(self.latest("rotator/installation").get("installation", "000000"))
+        )
+
+    def writes(self) -> tuple[object, ...]:
+        versions = () if self.sealed else (self.number(PATH), self.number(OTHER))
+        return self.gateway.account.ledger, versions
+
+
+@pytest.fixture(scope="module")
+def raft() -> Iterator[RaftVault]:
+    with RaftVault() as vault:
+        yield vault
+
+
+LONG = bool(os.environ.get("ROTATOR_LONG"))
+
+
+def test_random_histories(raft: RaftVault) -> None:
+    COVERED.clear()
+    Histories.vault = raft
+    phases = [Stage.explicit, Stage.generate, Stage.shrink]
+    quick = settings(
+        max_examples=2000 if LONG else 40,
+        stateful_step_count=40 if LONG else 25,
+        derandomize=not LONG,
+        deadline=None,
+        database=None,
+        phases=phases,
+        suppress_health_check=list(HealthCheck),
+        report_multiple_bugs=False,
+    )
+    run_state_machine_as_test(Histories, settings=quick)
+    for name, count in sorted(COVERED.items()):
+        print(f"{count:8} {name}")
