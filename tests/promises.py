@@ -16,8 +16,9 @@ class Publication:
 
     at: datetime
     plaintext: str | None
-    worked: bool
-    """Whether it was a live key then; what a person put there need not be."""
+    live: bool
+    by_hand: bool
+    """Whether a person put it there; then it need not be live."""
 
 
 class Promises:
@@ -45,13 +46,14 @@ class Promises:
         if not log or log[-1].plaintext != plaintext:
             key = self._world.server.account.find(plaintext or "")
             now = self._world.server.account.clock.now()
-            log.append(Publication(now, plaintext, worked=by_hand or (key is not None and key.live)))
+            log.append(Publication(now, plaintext, key is not None and key.live, by_hand))
 
     def hold(self) -> None:
         """Assert promises 1, 2 and 6 as of now."""
         for path, log in self._published.items():
             for publication in log:
-                assert publication.worked or publication.plaintext is None, f"a dead key at {path}"
+                dead = publication.plaintext is not None and not publication.live
+                assert publication.by_hand or not dead, f"a dead key at {path}"
         for key in self._world.server.account.ledger:
             if key.revoked_by is not None:
                 self._hold_for(key)
@@ -64,7 +66,7 @@ class Promises:
         for path, log in self._published.items():
             grace = next(entry.grace_period for entry in self._world.keys if entry.path == path)
             for at, publication in enumerate(log):
-                if publication.plaintext != key.plaintext:
+                if publication.plaintext != key.plaintext or not publication.live:
                     continue
                 assert at + 1 < len(log), f"key {key.id} was revoked while it was current at {path}"
                 replaced_at = log[at + 1].at
