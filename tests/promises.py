@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rotator.sandbox.account import AccountKey
+from rotator.store import Store
 from tests.world import World
 
 SLACK = timedelta(seconds=3)
@@ -24,8 +25,9 @@ class Publication:
 class Promises:
     """What was published when, at each path; held against what was revoked when."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, world: World, truth: Store) -> None:
+        """`truth` reads what `world` writes, by a way that no fault is on."""
+        self._world, self._truth = world, truth
         self._published: dict[str, list[Publication]] = {}
         self._others: list[AccountKey] = [world.server.account.bootstrap]
 
@@ -38,7 +40,7 @@ class Promises:
         """Watch a request that Vault answered."""
         path = path.partition("/data/")[2]
         if method == "POST" and status == 200 and path in {key.path for key in self._world.keys}:
-            self.note(path, self._world.secret(path).get("api_key"))
+            self.note(path, (self._truth.read(path).data or {}).get("api_key"))
 
     def note(self, path: str, plaintext: str | None, *, by_hand: bool = False) -> None:
         """Note what the secret at `path` holds now."""

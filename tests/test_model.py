@@ -153,7 +153,7 @@ class Histories(RuleBasedStateMachine):
         timing = replace(TIMING, verify_deadline=AT_ONCE, store_deadline=AT_ONCE)
         self.store: Vault = self.connect()
         self.world = World(self.gateway, self.store, keys, timing, timeout=timedelta(seconds=PATIENCE))
-        self.promises = Promises(self.world)
+        self.promises = Promises(self.world, connect_to(self.vault.address, self.vault.token, self.mount))
         self.proxy.watch = self.promises.seen
         self.gateway.hook = self.proxy.hook = self.traffic.hook
         self.sealed = False

@@ -1,0 +1,114 @@
+"""The program as a process, between a real Vault-API server and the sandbox's gateway, watched from all sides."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event, Lock
+from uuid import uuid4
+
+import yaml
+
+from rotator.sandbox.faults import Phase
+from rotator.sandbox.vault import VaultServer
+from tests.leaks import leaks
+from tests.processes import Process
+from tests.promises import Promises
+from tests.proxy import Proxy
+from tests.test_store import connect_to
+from tests.world import World, loopback_only_environment, new_server
+
+BEARER = "apimall/rotator"
+
+
+@dataclass
+class Stage:
+    """A world over a real Vault-API server, with a stand between it and the program, and its promises watched."""
+
+    world: World
+    proxy: Proxy
+    promises: Promises
+    directory: Path
+    environ: dict[str, str] = field(repr=False)
+    mount: str
+    crossed: list[str] = field(default_factory=list)
+
+    def start(self, *options: str) -> Process:
+        keys = [{"name": key.name, "path": key.path, "rotation_period": "7d"} for key in self.world.keys]
+        sources = {"env": "APIMALL_API_KEY"}
+        if self.world.bearer_path:
+            sources["vault"] = BEARER
+        config = {
+            "gateway": {"url": self.world.server.url, "max_concurrency": 1, "api_key": sources},
+            "vault": {"address": self.proxy.address, "mount": self.mount},
+            "keys": keys,
+        }
+        path = self.directory / "rotator.yaml"
+        path.write_text(yaml.safe_dump(config))
+        arguments = ["--config", str(path), "--log-level", "debug", *(options or ["--once"])]
+        return Process(self.directory, arguments, self.environ)
+
+    def cross(self, at: int, phases: set[Phase], act: Callable[[Process], None]) -> int | None:
+        """Run the program; at its boundary number `at` of these phases, `act` on it.
+
+        Return its exit code; None if it ended before it got that far.
+        """
+        reached, lock = Event(), Lock()
+        self.crossed.clear()
+        started = Event()
+        process: list[Process] = []
+
+        def boundary(method: str, path: str, phase: Phase) -> None:
+            if phase not in phases:
+                return
+            with lock:
+                self.crossed.append(f"{phase.value} {method} {path.split('/')[-1]}")
+                here = len(self.crossed) - 1 == at
+            if here:
+                started.wait()
+                reached.set()
+                act(process[0])
+
+        self.world.server.hook = self.proxy.hook = boundary
+        process.append(self.start())
+        started.set()
+        code = process[0].wait()
+        self.world.server.hook = self.proxy.hook = None
+        return code if reached.is_set() else None
+
+    def leaks(self) -> list[str]:
+        """Secrets in what the program printed, at every log level."""
+        printed = b"".join(file.read_bytes() for file in self.directory.glob("std*"))
+        plaintexts = [key.plaintext for key in self.world.server.account.ledger]
+        return leaks(printed, [*plaintexts, self.environ["VAULT_TOKEN"]])
+
+
+@contextmanager
+def staged(vault: VaultServer, directory: Path) -> Iterator[Stage]:
+    """Set a stage, and search what was printed on it for secrets when it is left."""
+    mount = f"kv-{uuid4().hex[:8]}"
+    vault.api("POST", f"sys/mounts/{mount}", {"type": "kv", "options": {"version": "2"}})
+    directory.mkdir()
+    with new_server() as gateway, Proxy(vault.address) as proxy:
+        world = World(gateway, connect_to(proxy.address, vault.token, mount))
+        environ = {
+            **loopback_only_environment(),
+            "HOME": str(directory),
+            "APIMALL_API_KEY": gateway.account.bootstrap.plaintext,
+            "VAULT_TOKEN": vault.token.reveal(),
+        }
+        promises = Promises(world, connect_to(vault.address, vault.token, mount))
+        proxy.watch = promises.seen
+        stage = Stage(world, proxy, promises, directory, environ, mount)
+        yield stage
+        assert stage.leaks() == []
+
+
+def settle(world: World, promises: Promises) -> None:
+    """Let later passes come in their usual rhythm, until all is over its grace; then all must be well."""
+    for minutes in (3, 15, 60 * 24, 60 * 24):
+        world.advance(0, minutes=minutes)
+        world.make_pass()
+        promises.hold()
+    assert world.log[-1].converged
+    promises.converged()
