@@ -1,7 +1,9 @@
 """A watcher of the promises, from outside: it sees each write that Vault took, and knows the gateway's ledger."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, cast
 
 from rotator.sandbox.account import AccountKey
 from rotator.store import Store
@@ -39,11 +41,17 @@ class Promises:
     def seen(self, method: str, path: str, status: int) -> None:
         """Watch a request that Vault answered."""
         path = path.partition("/data/")[2]
-        if method == "POST" and status == 200 and path in {key.path for key in self._world.keys}:
+        if method == "POST" and status == 200:
             self.note(path, (self._truth.read(path).data or {}).get("api_key"))
+
+    def watch(self, store: Store) -> Store:
+        """Return `store` with its writes watched."""
+        return cast("Store", _Watched(store, self.note))
 
     def note(self, path: str, plaintext: str | None, *, by_hand: bool = False) -> None:
         """Note what the secret at `path` holds now."""
+        if path not in {key.path for key in self._world.keys}:
+            return
         log = self._published.setdefault(path, [])
         if not log or log[-1].plaintext != plaintext:
             key = self._world.server.account.find(plaintext or "")
@@ -96,3 +104,16 @@ class Promises:
         live = {key.id for key in self._world.server.account.ledger if key.live}
         others = live & {other.id for other in self._others}
         assert live == current | others, f"live {live}, current {current}, others {others}"
+
+
+class _Watched:
+    def __init__(self, store: Store, note: Callable[[str, str | None], None]) -> None:
+        self._store, self._note = store, note
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def write(self, path: str, data: Mapping[str, Any], *, cas: int) -> int:
+        number = self._store.write(path, data, cas=cas)
+        self._note(path, data.get("api_key"))
+        return number

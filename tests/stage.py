@@ -33,7 +33,7 @@ class Stage:
     mount: str
     crossed: list[str] = field(default_factory=list)
 
-    def start(self, *options: str) -> Process:
+    def configure(self) -> Path:
         keys = [{"name": key.name, "path": key.path, "rotation_period": "7d"} for key in self.world.keys]
         sources = {"env": "APIMALL_API_KEY"}
         if self.world.bearer_path:
@@ -44,8 +44,12 @@ class Stage:
             "keys": keys,
         }
         path = self.directory / "rotator.yaml"
-        path.write_text(yaml.safe_dump(config))
-        arguments = ["--config", str(path), "--log-level", "debug", *(options or ["--once"])]
+        if not path.exists():
+            path.write_text(yaml.safe_dump(config))
+        return path
+
+    def start(self, *options: str) -> Process:
+        arguments = ["--config", str(self.configure()), "--log-level", "debug", *(options or ["--once"])]
         return Process(self.directory, arguments, self.environ)
 
     def cross(self, at: int, phases: set[Phase], act: Callable[[Process], None]) -> int | None:
