@@ -1,3 +1,5 @@
+import os
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -5,6 +7,9 @@ import pytest
 from rotator.sandbox.vault import VaultServer
 from tests.memory_store import MemoryStore
 from tests.world import World, new_server
+
+os.environ["TZ"] = "Asia/Kathmandu"  # what takes the local zone for UTC fails
+time.tzset()
 
 
 @pytest.fixture
