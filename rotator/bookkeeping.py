@@ -96,13 +96,13 @@ def parse_time(text: str) -> datetime:
 
 def _id(value: object) -> int:
     text = str(value)
-    if isinstance(value, bool) or not re.fullmatch(r"[1-9][0-9]{0,18}", text, re.ASCII) or int(text) >= 2**63:
+    if isinstance(value, bool) or not re.fullmatch(r"[1-9][0-9]{0,18}", text) or int(text) >= 2**63:
         raise NonsenseError("an id is not a positive integer")
     return int(text)
 
 
 def _time(field: str, value: object) -> datetime:
     try:
-        return parse_time(value if isinstance(value, str) else "")
+        return parse_time(str(value))
     except ValueError as error:
         raise NonsenseError(f"`{field}` is {error}") from None

@@ -95,8 +95,8 @@ class TitleTemplate:
         """
         at = self._names.index("name")
         before, after = self._literals[at], self._literals[at + 1]
-        fenced_left = (at == 0 and not before) or _fences(before.rstrip(" ")[-1:])
-        fenced_right = (at == len(self._names) - 1 and not after) or _fences(after.lstrip(" ")[:1])
+        fenced_left = (at == 0 and not before) or _fences(before.rstrip()[-1:])
+        fenced_right = (at == len(self._names) - 1 and not after) or _fences(after.lstrip()[:1])
         if not (fenced_left and fenced_right):
             raise ValueError(
                 "{name} must stand at an edge of the title or beside a character that no name holds, "
@@ -127,7 +127,7 @@ def _digest(path: str) -> str:
 
 
 def _fences(character: str) -> bool:
-    return bool(character) and not re.match(r"[A-Za-z0-9 ._/-]", character)
+    return bool(character) and not re.fullmatch(r"[A-Za-z0-9 ._/-]", character)
 
 
 def _listed(names: "list[str] | dict[str, str]") -> str:

@@ -87,7 +87,7 @@ class TestRotateBecause:
         plan = decide(facts([key(2)], {"api_key": plaintext(5)}, now=at(0), traces={2: Trace.ORPHAN}))
         assert plan.reason is Reason.DUE
         assert plan.due_at == at(0)
-        assert "fits no listed key" in plan.warnings[0]
+        assert plan.warnings[0].startswith("the secret's plaintext fits no listed key")
 
     def test_forced(self) -> None:
         assert decide(facts([key(2)], FRESH, now=at(1), forced=True)).reason is Reason.FORCED
@@ -194,6 +194,12 @@ class TestRevoke:
             plan = decide(facts(listed, self.DATA, now=at(5)))
             assert (plan.revocations, dict(plan.superseded), plan.warnings) == ((), {}, ())
 
+    def test_one_that_stays_does_not_keep_the_others(self) -> None:
+        data = secret(block(4, superseded={1: at(4.5), 2: at(3), 3: at(3)}))
+        listed = [key(1), key(2, status="revoked"), key(3), key(4)]
+        revocations = decide(facts(listed, data, now=at(5))).revocations
+        assert revocations == (Revocation(3, Victim.SUPERSEDED, at(3)),)
+
     def test_not_one_that_is_protected(self) -> None:
         plan = decide(facts([key(1), key(2)], self.DATA, now=at(5), protected=[1]))
         assert plan.revocations == ()
@@ -293,7 +299,7 @@ class TestSucceed:
         assert succeed(observed, self.CREATED, at(9)).superseded == {}
 
     def test_earlier_ones_are_carried_while_they_live_or_may_only_lag(self) -> None:
-        superseded = {1: at(0), 3: at(7.5), 4: at(7.5), 5: at(0)}
+        superseded = {1: at(0), 3: at(7.5), 4: at(7.5), 5: at(7)}
         data = secret(block(2, superseded=superseded))
         listed = [key(1), key(2), key(3, status="revoked")]
         rotation = succeed(facts(listed, data, now=at(8)), self.CREATED, at(9))

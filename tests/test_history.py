@@ -21,7 +21,11 @@ def _trace(made_for: int, versions: Mapping[int, Data], latest: int) -> Trace:
     )
     title = TitleTemplate().parse(name)
     assert title
-    read = lambda number: Version(number if number in versions else 0, versions.get(number))  # noqa: E731
+
+    def read(number: int) -> Version:
+        assert 0 < number < latest, "only an earlier version is read, and 0 would be the latest to Vault"
+        return Version(number if number in versions else 0, versions.get(number))
+
     return trace(SUSPECT, title, Version(latest, versions.get(latest)), read, "api_key")
 
 
@@ -38,7 +42,13 @@ def test_its_version_became_another_keys(made_for: int, latest: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [secret(block(9)), {"api_key": plaintext(9)}, {"api_key": plaintext(9), "rotation": 5}]
+    "data",
+    [
+        secret(block(9)),
+        {"api_key": plaintext(9)},
+        {"api_key": plaintext(9), "rotation": 5},
+        {**secret(block(9)), "api_key": plaintext(5)},
+    ],
 )
 @pytest.mark.parametrize("latest", [2, 3, 12])
 def test_its_version_holds_it(data: Data, latest: int) -> None:
@@ -51,7 +61,7 @@ def test_its_version_can_no_longer_be_read(versions: Mapping[int, Data], latest:
     assert _trace(2, versions, latest) is Trace.PUBLISHED
 
 
-@pytest.mark.parametrize(("made_for", "latest"), [(5, 3), (3, 1), (2, 0), (250, 200)])
+@pytest.mark.parametrize(("made_for", "latest"), [(5, 3), (3, 1), (2, 0), (250, 200), (65_536, 100)])
 def test_versions_that_went_backwards_prove_nothing(made_for: int, latest: int) -> None:
     """The secret was removed with its metadata, or Vault was restored."""
     assert _trace(made_for, {}, latest) is Trace.PUBLISHED

@@ -15,6 +15,8 @@ from tests.facts import at, key, plaintext
         ("sk-0003...0002", False),
         ("sk-0002...0003", False),
         (plaintext(2)[:25] + "..." + plaintext(2)[25:], False),
+        ("sk-0...0002", True),
+        ("sk-...0002", None),
         ("...", None),
         ("sk-...002", None),
         ("sk-0002", None),

@@ -73,16 +73,18 @@ def test_what_only_looks_like_a_title_of_ours_does_not_parse(title: str) -> None
         ("x", "{name}, {installation}, {nonce} missing"),
         ("{name} [{installation}-{nonce}-{when}]", "{when} is no placeholder"),
         ("{name} [{installation}-{nonce}-{nonce}]", "{nonce} stands twice"),
-        ("{name} {installation}-{nonce}", "must stand at an edge"),
-        ("[{installation}] {nonce} {name}", "must stand at an edge"),
-        ("a{name}[{installation}{nonce}]", "must stand at an edge"),
-        ("{name}{installation}{nonce}", "must stand at an edge"),
-        ("{name} [{installation}-{nonce}] ", "begin or end with a space"),
-        ("{name} „{installation}-{nonce}“", "printable ASCII"),
+        ("{name} {installation}-{nonce}", "{name} must stand at an edge"),
+        ("[{installation}] {nonce} {name}", "{name} must stand at an edge"),
+        ("a{name}[{installation}{nonce}]", "{name} must stand at an edge"),
+        ("[X {name}[{installation}{nonce}]", "{name} must stand at an edge"),
+        ("{name} X[{installation}{nonce}]", "{name} must stand at an edge"),
+        ("{name}{installation}{nonce}", "{name} must stand at an edge"),
+        ("{name} [{installation}-{nonce}] ", "a title must not begin or end with a space"),
+        ("{name} „{installation}-{nonce}“", "only printable ASCII"),
     ],
 )
 def test_a_template_that_would_not_parse_back_is_refused(template: str, fault: str) -> None:
-    with pytest.raises(ValueError, match="^" + fault.replace("{", r"\{") + "|" + fault.replace("{", r"\{")):
+    with pytest.raises(ValueError, match="^" + re.escape(fault)):
         TitleTemplate(template)
 
 
