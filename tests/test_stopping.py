@@ -1,0 +1,53 @@
+"""A request to stop: at once, except between the creation of a key and the end of storing it."""
+
+from threading import Thread
+
+import pytest
+
+from rotator.stopping import Stopped, Stopping
+
+
+def test_nothing_is_stopped_unless_asked() -> None:
+    stopping = Stopping()
+    stopping.check()
+    stopping.sleep(0)
+    assert not stopping.requested
+
+
+def test_a_request_ends_every_wait_and_keeps_from_beginning() -> None:
+    stopping = Stopping()
+    stopping.request()
+    with pytest.raises(Stopped, match=r"^stopped before this was begun$"):
+        stopping.check()
+    with pytest.raises(Stopped):
+        stopping.sleep(0)
+
+
+def test_a_committed_stretch_waits_on_and_ends_with_its_block() -> None:
+    stopping = Stopping()
+    stopping.request()
+    with stopping.committed():
+        stopping.sleep(0)
+    with pytest.raises(Stopped):
+        stopping.sleep(0)
+    with pytest.raises(ZeroDivisionError), stopping.committed():
+        raise ZeroDivisionError
+    with pytest.raises(Stopped):
+        stopping.sleep(0)
+
+
+def test_a_stretch_of_one_thread_is_not_anothers() -> None:
+    stopping, stopped = Stopping(), []
+    stopping.request()
+
+    def wait() -> None:
+        try:
+            stopping.sleep(0)
+        except Stopped:
+            stopped.append(True)
+
+    with stopping.committed():
+        other = Thread(target=wait)
+        other.start()
+        other.join()
+    assert stopped == [True]
