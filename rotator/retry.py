@@ -33,7 +33,7 @@ class Policy:
     longest_retry_after: float = 60.0
 
     def until(self, deadline: timedelta) -> "Policy":
-        """The same waits, as many attempts as fit into `deadline`."""
+        """As many attempts as fit into `deadline`, with waits of at most 5 s."""
         return replace(self, attempts=0, deadline=deadline.total_seconds(), longest_wait=5.0)
 
 
@@ -101,7 +101,7 @@ def _wait(policy: Policy, state: tenacity.RetryCallState) -> float:
     error = _error(state)
     asked = error.retry_after if isinstance(error, Transient) and error.retry_after else 0.0
     # On top of what was asked, a jitter: all who were told the same second should not come back in it.
-    return min(asked, policy.longest_retry_after) + jitter if asked else jitter
+    return min(asked, policy.longest_retry_after) + jitter
 
 
 def _error(state: tenacity.RetryCallState) -> BaseException | None:

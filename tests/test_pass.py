@@ -109,8 +109,9 @@ class TestIdentity:
 
     def test_a_broken_one_stops_everything(self, world: World) -> None:
         world.memory.put(STATE, {"installation": "by hand"})
-        with pytest.raises(Rejected, match="holds no installation"):
+        with pytest.raises(Rejected, match="holds no installation") as raised:
             world.make_pass()
+        assert str(raised.value.cure).startswith("roll it back; if it is lost, delete it")
         assert world.posts() == 0
 
     def test_a_stale_read_does_not_make_a_second_one(self, world: World) -> None:
@@ -433,15 +434,29 @@ class TestDryRun:
             assert foretold.outcome is Outcome.PLANNED
 
     def test_it_foretells_what_the_token_lacks(self, world: World) -> None:
+        world.one()
+        world.advance(7)
         world.memory.missing[PATH] = "update on secret/data/x"
-        assert world.one(dry_run=True).failed
-        assert world.one().failed
+        foretold, done = world.one(dry_run=True), world.one()
+        for result in (foretold, done):
+            assert result.failed
+            assert str(result.errors[0]).startswith("the Vault token lacks update on secret/data/x")
+            assert result.errors[0].cure == "grant it in the token's policy"
+            assert (result.key_id, result.action) == (2, Action.ROTATE)
 
     def test_it_foretells_so_for_an_adoption_too(self, world: World) -> None:
         world.memory.put(PATH, {"api_key": world.server.account.create("by hand").plaintext})
         world.memory.missing[PATH] = "update on secret/data/x"
         assert world.one(dry_run=True).failed
         assert world.one().failed
+
+    def test_it_foretells_that_making_more_is_not_the_cure(self, world: World) -> None:
+        world.server.faults.add(Fault("POST /keys", Status(500), at=Phase.AFTER, times=3))
+        world.one()
+        world.advance(0, minutes=5)
+        result = world.one(dry_run=True)
+        assert (result.outcome, result.failed) == (Outcome.PLANNED, True)
+        assert str(result.errors[0]).startswith("held back: 3 orphans")
 
     def test_it_foretells_an_identity_that_cannot_be_made(self, world: World) -> None:
         world.memory.missing[STATE] = "create on secret/data/rotator/installation"

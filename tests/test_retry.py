@@ -55,6 +55,7 @@ def test_until_has_no_bound_but_the_deadline() -> None:
     calls = Calls(*[FAILURE] * 20)
     assert calls.run(policy) == "secret result"
     assert policy.deadline == 300
+    assert max(calls.slept) <= 5
 
 
 def test_what_may_not_be_repeated_is_not() -> None:
