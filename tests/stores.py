@@ -35,10 +35,10 @@ class Faulty:
 
 
 class StaleOnce:
-    """A store whose first read of a path is stale: as if it had never been written."""
+    """A store whose first reads of a path are stale: as if it had never been written."""
 
-    def __init__(self, store: MemoryStore, path: str) -> None:
-        self._store, self._path, self._stale = store, path, 2
+    def __init__(self, store: MemoryStore, path: str, times: int = 2) -> None:
+        self._store, self._path, self._stale = store, path, times
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._store, name)

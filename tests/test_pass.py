@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from rotator.bookkeeping import format_time
-from rotator.errors import Denied, Rejected, RotatorError
+from rotator.errors import Denied, Rejected, RotatorError, Transient
 from rotator.model import Version
 from rotator.result import Action, Outcome
 from rotator.sandbox.account import Lag, Quirks
@@ -118,6 +118,13 @@ class TestIdentity:
         world.make_pass()
         stale = StaleOnce(world.memory, STATE)
         assert world.make_pass(store=stale).installation == world.log[0].installation
+        assert len(world.memory.versions[STATE]) == 1
+
+    def test_a_read_that_stays_stale_makes_no_second_one_either(self, world: World) -> None:
+        world.make_pass()
+        with pytest.raises(Transient, match="did not match the current version") as raised:
+            world.make_pass(store=StaleOnce(world.memory, STATE, times=100))
+        assert raised.value.cure == "a read may be stale for seconds"
         assert len(world.memory.versions[STATE]) == 1
 
 
@@ -309,6 +316,29 @@ class TestNothingIsStuck:
         world.one()
         assert world.works()
 
+    @pytest.mark.parametrize(("forced", "outcome"), [(False, Outcome.FAILED), (True, Outcome.DONE)])
+    def test_a_key_that_the_list_omits_and_that_cannot_be_probed(
+        self, world: World, forced: bool, outcome: Outcome
+    ) -> None:
+        """What is forced needs no other reason; else it is not known whether there is one."""
+        old = world.one().key_id
+        assert old
+        world.advance(1)
+        world.server.account.quirks = Quirks(omitted=frozenset({old}))
+        world.server.faults.add(Fault("GET /account/balances", Status(500), times=4))
+        assert world.one(forced=forced).outcome is outcome
+
+    @pytest.mark.parametrize(("minutes", "action"), [(1.9, Action.NONE), (2, Action.ROTATE)])
+    def test_a_dead_key_that_the_list_omits_is_replaced_once_the_list_cannot_lag(
+        self, world: World, minutes: float, action: Action
+    ) -> None:
+        old = world.one().key_id
+        assert old
+        world.server.account.revoke(old)
+        world.server.account.quirks = Quirks(omitted=frozenset({old}))
+        world.advance(0, minutes=minutes)
+        assert world.one().action is action
+
     def test_a_deadlock_is_not_made_by_a_list_that_lags_and_a_401_that_flaps(self, world: World) -> None:
         world.one()
         world.advance(1)
@@ -388,9 +418,10 @@ class TestThePass:
         assert facts.protected == frozenset()
 
     def test_progress_is_told(self, world: World) -> None:
+        world.keys = (managed(), replace(managed(), name="Other", path="apimall/other"))
         told: list[tuple[int, int]] = []
         world.make_pass(progress=lambda done, total: told.append((done, total)))
-        assert told == [(0, 1), (1, 1)]
+        assert told == [(0, 2), (1, 2), (2, 2)]
 
     @pytest.mark.parametrize("name", [name for name in GARBAGE if "api_key" not in name])
     def test_a_list_that_breaks_the_contract_changes_nothing(self, world: World, name: str) -> None:

@@ -1,0 +1,55 @@
+"""What is asked of the Vault token before anything is created, and how often."""
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+
+import pytest
+
+from rotator.errors import Rejected
+from rotator.preflight import Preflight
+from tests.facts import TIMING
+from tests.memory_store import MemoryStore
+
+ENOUGH = timedelta(minutes=7)  # to prove and to store a key takes up to six
+
+
+@pytest.mark.parametrize("ttl", [ENOUGH, timedelta(days=10**5), None])
+def test_a_token_that_outlives_a_rotation_is_asked_once(ttl: timedelta | None) -> None:
+    store = MemoryStore(ttl=ttl)
+    preflight = Preflight(store, TIMING)
+    preflight.check_token()
+    preflight.check_token()
+    assert store.calls == ["token_ttl"]
+
+
+@pytest.mark.parametrize(("minutes", "seconds"), [(5, 300), (0, 0), (-1, 0)])
+def test_one_that_does_not_is_refused_until_it_was_renewed(minutes: int, seconds: int) -> None:
+    store = MemoryStore(ttl=timedelta(minutes=minutes))
+    preflight = Preflight(store, TIMING)
+    with pytest.raises(Rejected, match=rf"^the Vault token expires in {seconds} s, .*\(360 s\)") as raised:
+        preflight.check_token()
+    assert raised.value.cure == "renew it or log in again"
+    store.ttl = ENOUGH
+    preflight.check_token()
+
+
+class Recording(MemoryStore):
+    """Lacks one thing at each path, and keeps what it was asked for."""
+
+    def missing_capabilities(self, needed: Mapping[str, Iterable[str]]) -> Mapping[str, str]:
+        self.needed = {path: sorted(capabilities) for path, capabilities in needed.items()}
+        return {path: f"create on {path}" for path in needed}
+
+
+def test_what_a_managed_key_needs() -> None:
+    store = Recording()
+    refused = Preflight(store, TIMING).refused_paths(["a", "b"])
+    assert store.needed == {path: ["create", "read", "update"] for path in ("a", "b")}
+    assert refused["b"].message == "the Vault token lacks create on b; nothing was written"
+
+
+def test_what_the_identity_needs() -> None:
+    store = Recording()
+    with pytest.raises(Rejected, match="lacks create on state"):
+        Preflight(store, TIMING).check_identity("state")
+    assert store.needed == {"state": ["create", "read"]}
