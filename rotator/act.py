@@ -76,9 +76,7 @@ class Actor:
         return plan.bookkeeping
 
     def _revoke(self, facts: Facts, plan: Plan, result: KeyResult) -> KeyResult:
-        current = facts.current.key_id if facts.current else None
-        rotated = plan.rotates and result.rotation is not None
-        revoker = Revoker(self._account, facts, result.key_id if rotated else current, proven=rotated)
+        revoker = Revoker(self._account, facts, proven=plan.rotates and result.rotation is not None)
         revoked: list[Revocation] = []
         errors = list(result.errors)
         fenced = result.rotation is not None

@@ -14,10 +14,11 @@ log = structlog.get_logger()
 
 
 class Revoker:
-    """Revokes victims of one managed key. `current` is the key that the secret now holds."""
+    """Revokes victims of one managed key. `proven`: the key that the secret now holds was seen to work."""
 
-    def __init__(self, account: Account, facts: Facts, current: int | None, *, proven: bool) -> None:
-        self._account, self._facts, self._current = account, facts, current
+    def __init__(self, account: Account, facts: Facts, *, proven: bool) -> None:
+        self._account, self._facts = account, facts
+        self._current = facts.current.key_id if facts.current else None
         self._plaintext = read_plaintext(facts.version.data, facts.key.field)
         self._proven = proven
 

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from rotator.bookkeeping import format_time
 from rotator.decide import Revocation, Victim
 from rotator.errors import Rejected
 from rotator.model import Version
-from rotator.result import Outcome
+from rotator.result import Action, Outcome
 from rotator.revoke import Revoker
 from rotator.sandbox.faults import ALWAYS, Fault, Phase, Status, data_with
 from tests.facts import PATH, at, managed
@@ -53,8 +54,41 @@ class TestRevoke:
         old = self._superseded(world)
         world.server.faults.add(Fault("GET /account/balances", Status(401), times=ALWAYS))
         result = world.one()
+        (error,) = result.errors
+        assert "the gateway refuses the key that the secret holds" in error.message
+        assert error.request_id == world.server.requests[-1].request_id
+        assert "--rotate-now --key" in str(error.cure)
+        assert old in [key.id for key in world.live]
+
+    def test_nor_when_its_own_rotation_failed(self, world: World) -> None:
+        old = self._superseded(world)
+        world.advance(7)
+        world.server.faults.add(Fault("POST /keys", Status(400)))
+        world.server.faults.add(Fault("GET /account/balances", Status(401), times=ALWAYS))
+        result = world.one()
+        assert "the gateway refuses the key that the secret holds" in str(result.errors[1])
+        assert old in [key.id for key in world.live]
+
+    def test_nor_when_the_bookkeeping_alone_was_written(self, world: World) -> None:
+        """Somebody pastes a key that is listed and does not work; it is adopted in the same pass."""
+        old = self._superseded(world)
+        by_hand = world.server.account.create("by hand")
+        world.memory.put(PATH, {**world.secret(), "api_key": by_hand.plaintext})
+        world.server.faults.add(Fault("GET /account/balances", Status(401), times=ALWAYS))
+        result = world.one()
+        assert result.action is Action.ADOPT
         assert "the gateway refuses the key that the secret holds" in str(result.errors[0])
         assert old in [key.id for key in world.live]
+
+    def test_several_are_fenced_once_and_the_current_key_is_proved_once(self, world: World) -> None:
+        for _ in range(3):
+            world.one(forced=True)
+        world.advance(1)
+        world.memory.calls.clear()
+        asked = len(world.server.requests)
+        assert len(world.one().revoked) == 2
+        assert world.memory.calls.count(f"write {PATH}") == 1
+        assert [line.path for line in world.server.requests[asked:]].count("/account/balances") == 1
 
     def test_not_once_the_secret_has_moved(self, world: World) -> None:
         """Between our observation and our revoke a person rolls the secret back to the victim."""
@@ -73,9 +107,9 @@ class TestRevoke:
         assert again.facts
         wrong = Revocation(made.key_id, Victim.SUPERSEDED, at(0))
         with world.account() as account:
-            for current in (made.key_id, None):
+            for observed in (again.facts, replace(again.facts, current=None)):
                 with pytest.raises(Rejected, match="is current"):
-                    Revoker(account, again.facts, current, proven=True).check(wrong)
+                    Revoker(account, observed, proven=True).check(wrong)
 
     def test_not_the_bearer(self, world: World) -> None:
         old = self._superseded(world)
@@ -83,7 +117,7 @@ class TestRevoke:
         assert observed
         world.bearer = world.server.account.ledger[1].plaintext
         with world.account() as account, pytest.raises(Rejected, match="is the bearer"):
-            Revoker(account, observed, None, proven=True).check(Revocation(old, Victim.SUPERSEDED, at(0)))
+            Revoker(account, observed, proven=True).check(Revocation(old, Victim.SUPERSEDED, at(0)))
 
     def test_without_a_plaintext_only_orphans_go(self, world: World) -> None:
         world.server.faults.add(Fault("POST /keys", Status(500), at=Phase.AFTER, times=ALWAYS))
@@ -91,7 +125,7 @@ class TestRevoke:
         observed = world.one(dry_run=True).facts
         assert observed
         with world.account() as account, pytest.raises(Rejected, match="nothing has taken its place"):
-            Revoker(account, observed, None, proven=False).check(Revocation(2, Victim.SUPERSEDED, at(0)))
+            Revoker(account, observed, proven=False).check(Revocation(2, Victim.SUPERSEDED, at(0)))
         world.advance(0, minutes=15)
         assert [done.victim for done in world.one().revoked] == ["orphan"] * 3
         assert world.live == []
@@ -173,6 +207,20 @@ class TestRevoke:
         result = world.one()
         assert "may be the current key's" in str(result.errors[0])
         assert old in [key.id for key in world.live]
+
+    def test_an_opaque_preview_and_a_title_that_tells_no_version(self, world: World) -> None:
+        """What a person made and noted by hand: nothing proves that it is not the current key."""
+        world.server.faults.add(
+            Fault("GET /keys", data_with(key_preview="sk-..."), at=Phase.AFTER, times=ALWAYS)
+        )
+        world.keys = (managed(revoke_adopted=True),)
+        by_hand = world.server.account.create("by hand")
+        times = dict.fromkeys(("created_at", "rotated_at"), format_time(at(0)))
+        world.memory.put(PATH, {"api_key": by_hand.plaintext, "rotation": {"key_id": by_hand.id, **times}})
+        world.one(forced=True)
+        world.advance(1)
+        assert "may be the current key's" in str(world.one().errors[0])
+        assert by_hand in world.live
 
     def test_not_what_another_installation_made(self, world: World) -> None:
         theirs = world.server.account.create("Backend [2026-11-01T00:00:00Z abcdef-00000000]")

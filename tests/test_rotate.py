@@ -184,7 +184,9 @@ class TestStore:
         )
         result = world.make_pass(forced=True)
         assert not result.converged
-        assert "written by somebody else meanwhile, but not rotated" in str(result.keys[0].errors[0])
+        (error,) = result.keys[0].errors
+        assert "written by somebody else meanwhile, but not rotated" in error.message
+        assert error.cure == "the next pass rotates it; or run it again"
         assert len(world.live) == 1
         assert world.secret() == rival
 
@@ -210,6 +212,7 @@ class TestStore:
             stale = 1
 
             def read(self, path: str, version: int | None = None, *, once: bool = False) -> Version:
+                assert once or version is None, "what is repeated as a whole is not repeated within"
                 if version and self.stale:
                     self.stale -= 1
                     return Version(0, None)
