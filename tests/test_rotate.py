@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from rotator.errors import BrokenContract, Denied, Rejected
+from rotator.errors import BrokenContract, Denied, Rejected, Transient
 from rotator.model import Version
 from rotator.result import Outcome
 from rotator.sandbox.account import Lag, Quirks
@@ -135,9 +135,13 @@ class TestStore:
     def test_down_for_too_long_fails_without_revoking(self, world: World) -> None:
         world.impatient()
         store = Faulty(world.memory)
-        store.before = [CUT] * 100
-        result = world.one(store=store)
-        assert "not known whether" in str(result.errors[0])
+        store.before = [Transient("cut", ambiguous=True, request_id="req_1")] * 100
+        (error,) = world.one(store=store).errors
+        assert error.message.startswith("not known whether new key 2 was stored: cut")
+        assert (error.request_id, error.cure) == (
+            "req_1",
+            "nothing is lost: a later pass finds it in Vault or revokes it",
+        )
         assert len(world.live) == 1
         assert PATH not in world.memory.versions
 
