@@ -1,9 +1,9 @@
 """Never create what cannot be stored: what the Vault token may do, and for how long."""
 
+import math
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
 
 from rotator.errors import Rejected, RotatorError
 from rotator.model import Timing
@@ -19,7 +19,7 @@ class Preflight:
 
     def __init__(self, store: Store, timing: Timing) -> None:
         self._store = store
-        self._needs = timing.verify_deadline + timing.store_deadline
+        self._needs = (timing.verify_deadline + timing.store_deadline).total_seconds()
         self._lock = threading.Lock()
         self._expires_at: float | None = None
         """On the monotonic clock; infinite for a token that does not expire."""
@@ -41,19 +41,18 @@ class Preflight:
                 self._ask()
             if (remaining := self._remaining()) < self._needs:
                 raise Rejected(
-                    f"the Vault token expires in {remaining.total_seconds():.0f} s, before a rotation can be "
-                    f"sure to end ({self._needs.total_seconds():.0f} s); nothing was created",
+                    f"the Vault token expires in {remaining:.0f} s, before a rotation can be sure to end "
+                    f"({self._needs:.0f} s); nothing was created",
                     cure="renew it or log in again",
                 )
 
-    def _remaining(self) -> timedelta:
-        if self._expires_at is None:
-            return timedelta(0)
-        return timedelta(seconds=max(0.0, min(self._expires_at - time.monotonic(), 10.0**9)))
+    def _remaining(self) -> float:
+        """In seconds; none as long as the token was not asked."""
+        return 0.0 if self._expires_at is None else max(0.0, self._expires_at - time.monotonic())
 
     def _ask(self) -> None:
         ttl = self._store.token_ttl()
-        self._expires_at = float("inf") if ttl is None else time.monotonic() + ttl.total_seconds()
+        self._expires_at = math.inf if ttl is None else time.monotonic() + ttl.total_seconds()
 
 
 def _lacking(lacks: str) -> Rejected:
