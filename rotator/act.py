@@ -59,7 +59,7 @@ class Actor:
         except RotatorError as error:
             self._failed("rotation.failed", error, reason=plan.reason)
             result = replace(result, outcome=Outcome.FAILED, errors=(*result.errors, error))
-        return self._revoke(facts, plan, result) if plan.revocations else result
+        return self._revoke(facts, plan, result)
 
     def _write(self, facts: Facts, plan: Plan) -> Rotation | None:
         """Rotate, or write the bookkeeping alone, or nothing; return what now stands in the secret."""
