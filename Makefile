@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test lint lock schema wheel clean
+.PHONY: help demo test lint mutate lock schema wheel clean
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -17,6 +17,12 @@ lint: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+mutate: .venv/ready  ## see which changes of the deciding and acting modules no test would notice; takes long
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip install --quiet --group mutation
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/mutmut run
+	$(BIN)/mutmut results
 
 lock: .venv/ready  ## renew requirements*.lock from pyproject.toml
 	$(BIN)/pip install --quiet uv
@@ -33,7 +39,7 @@ wheel: .venv/ready  ## build dist/apimall_rotator-*.whl
 	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w dist .
 
 clean:  ## remove everything that make made
-	rm -rf .venv dist .mypy_cache .ruff_cache .hypothesis .coverage*
+	rm -rf .venv dist mutants .mypy_cache .ruff_cache .hypothesis .coverage*
 
 .venv/ready: requirements-dev.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rotator needs Python 3.11 or newer: make PYTHON=python3.12")'
