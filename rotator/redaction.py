@@ -2,8 +2,10 @@
 
 The first is `Secret`, a type that does not print. The second is `redact`, which searches a rendered text
 for every secret that the process has ever held: in clear, base64, percent-encoded or JSON-escaped, and in
-part. A run of `2 * BLOCK` characters of a secret always holds one whole block that starts at a multiple of
-`BLOCK`, so only those blocks are remembered.
+part; and for whatever looks like a key of the gateway, which may name one in an error that we never got.
+
+A run of `2 * BLOCK` characters of a secret always holds one whole block that starts at a multiple of `BLOCK`,
+so only those blocks are remembered.
 """
 
 import base64
@@ -17,6 +19,7 @@ from urllib.parse import quote
 BLOCK: Final = 10
 MARK: Final = "[redacted]"
 _WORD: Final = re.compile(r"[A-Za-z0-9+/_%.~-]")
+_KEY: Final = re.compile(r"(?<![A-Za-z0-9])sk-[A-Za-z0-9]{20,}")
 
 _blocks: set[str] = set()
 _short: set[str] = set()
@@ -43,7 +46,7 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self._value.encode(), other._value.encode())
+        return hmac.compare_digest(_bytes(self._value), _bytes(other._value))
 
     def __hash__(self) -> int:
         return hash(self._value)
@@ -76,15 +79,20 @@ def redact(text: str, *, short: bool = False) -> str:
     """
     spans: list[tuple[int, int]] = []
     for at in _hits(text):
+        if spans and at + BLOCK <= spans[-1][1]:
+            continue  # a long word of many hits is widened once
         start, end = _word_around(text, at)
         if spans and start <= spans[-1][1]:
             start, _ = spans.pop()
         spans.append((start, end))
-    for start, end in reversed(spans):
-        text = text[:start] + MARK + text[end:]
+    pieces, done = [], 0
+    for start, end in spans:
+        pieces += [text[done:start], MARK]
+        done = end
+    text = "".join([*pieces, text[done:]])
     for value in _short if short else ():
         text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(value)}(?![A-Za-z0-9])", MARK, text)
-    return text
+    return _KEY.sub(MARK, text)
 
 
 def forget() -> None:
@@ -119,9 +127,9 @@ def _remember(value: str) -> None:
 
 def _forms(value: str) -> Iterator[str]:
     yield value
-    yield quote(value, safe="")
+    raw = _bytes(value)
+    yield quote(raw, safe="")
     yield json.dumps(value)[1:-1]
-    raw = value.encode()
     for shift in range(3):
         # Base64 depends on where in a group of three bytes the secret begins; its edges depend on the
         # neighbours, so they are cut off.
@@ -129,3 +137,8 @@ def _forms(value: str) -> Iterator[str]:
         inner = encoded[shift and shift + 1 : len(encoded) - 1]
         yield inner
         yield inner.translate(str.maketrans("+/", "-_"))
+
+
+def _bytes(value: str) -> bytes:
+    """UTF-8, also of what no text can be: JSON can hold half a surrogate pair."""
+    return value.encode(errors="surrogatepass")

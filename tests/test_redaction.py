@@ -3,6 +3,7 @@ import copy
 import json
 import pickle
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -100,3 +101,34 @@ def test_two_secrets_on_one_line() -> None:
     Secret(KEY)
     Secret("s.zYxWvUtSrQpOnMlKjIhGfE")
     assert redact(f"{KEY} s.zYxWvUtSrQpOnMlKjIhGfE {KEY}") == f"{MARK} {MARK} {MARK}"
+
+
+def test_what_looks_like_a_key_is_one_though_it_was_never_known() -> None:
+    assert redact(f"no room for {KEY}, sorry") == f"no room for {MARK}, sorry"
+    for harmless in ("sk-0123...cdef", "task-0123456789abcdef0123456789", "sk-production-backend-of-europe"):
+        assert redact(harmless) == harmless
+
+
+def test_half_a_surrogate_pair_is_a_secret_like_any_other() -> None:
+    value = "\ud800" * 30
+    assert Secret(value) == Secret(value)
+    assert redact(f"a {value} b") == f"a {MARK} b"
+
+
+class Counted(str):
+    """A text that counts how often it is looked into."""
+
+    looks = 0
+
+    def __getitem__(self, at: Any) -> str:
+        Counted.looks += 1
+        return super().__getitem__(at)
+
+
+@pytest.mark.parametrize("between", ["", " "])
+def test_a_text_full_of_a_secret_is_looked_through_a_few_times_only(between: str) -> None:
+    Secret(KEY)
+    text = Counted((KEY + between) * 100)
+    Counted.looks = 0
+    assert redact(text).replace(MARK, "").strip() == ""
+    assert Counted.looks < 10 * len(text)
