@@ -4,19 +4,19 @@ Pure: takes a status, headers and bytes, returns values or raises one of `rotato
 field that is wrong and the `request_id`, never a value of the body.
 """
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, TypeAdapter, ValidationError
 
+from rotator.answers import read_json, request_id, words
 from rotator.bookkeeping import parse_time
 from rotator.errors import BrokenContract, Denied, Rejected, Transient
 from rotator.model import Key
-from rotator.redaction import Secret, redact
+from rotator.redaction import Secret
 from rotator.retry import parse_retry_after
 
 
@@ -24,11 +24,11 @@ class Answer:
     """One answer: its status, its envelope, what it asks of us."""
 
     def __init__(self, what: str, status: int, headers: Mapping[str, str], content: bytes) -> None:
-        self.what, self.status = what, status
+        self.what, self.status, self.size = what, status, len(content)
         self.date = _date(headers.get("Date"))
         self.retry_after = parse_retry_after(headers.get("Retry-After"), now=self.date)
         self._envelope, self._fault = _parse(content)
-        self.request_id = _request_id(self._envelope.get("request_id"))
+        self.request_id = request_id(self._envelope.get("request_id"))
 
     @property
     def data(self) -> Any:
@@ -98,8 +98,8 @@ class Answer:
         error = self._envelope.get("error")
         if not isinstance(error, dict):
             return ""
-        words = [str(error[part]) for part in ("code", "message") if isinstance(error.get(part), str)]
-        text = "".join(c for c in redact(": ".join(words))[:160] if c.isprintable())
+        said = [error[part] for part in ("code", "message") if isinstance(error.get(part), str)]
+        text = words(": ".join(said))
         return f" ({text})" if text else ""
 
 
@@ -163,13 +163,17 @@ class RevokedRow(BaseModel):
     status: str
 
 
+# The first row that is wrong is enough: of a million, all their faults would fill the memory.
+_Rows = Annotated[list[KeyRow], FailFast()]
+
+
 class _Paged(BaseModel):
     model_config = _STRICT
-    items: list[KeyRow]
+    items: _Rows
     limit: Annotated[int, Field(gt=0, lt=2**31)] | None = None
 
 
-_KEY_ROWS: Final = TypeAdapter(list[KeyRow])
+_KEY_ROWS: Final = TypeAdapter(_Rows)
 _Row = TypeVar("_Row", bound=BaseModel)
 
 
@@ -193,19 +197,10 @@ def validated(model: type[_Row], answer: Answer) -> _Row:
 
 def _parse(content: bytes) -> tuple[dict[str, Any], str | None]:
     """Return the envelope, or an empty one and what is wrong with it."""
-    try:
-        envelope = json.loads(content.decode())
-    except (ValueError, RecursionError):
-        return {}, "the body is not JSON"
-    if not isinstance(envelope, dict):
-        return {}, "the body is not an object"
-    return envelope, None
-
-
-def _request_id(value: object) -> str | None:
-    if isinstance(value, str) and 0 < len(value) <= 128 and value.isascii() and value.isprintable():
-        return redact(value)
-    return None
+    envelope, fault = read_json(content)
+    if isinstance(envelope, dict):
+        return envelope, None
+    return {}, fault or "the body is not an object"
 
 
 def _date(header: str | None) -> datetime | None:

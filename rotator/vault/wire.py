@@ -3,16 +3,18 @@
 Pure: takes a status and bytes, returns values or raises one of `rotator.errors`. A message never holds data.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
+from rotator.answers import read_json, request_id, words
 from rotator.errors import BrokenContract, Conflict, Rejected, Transient
 from rotator.model import Version
-from rotator.redaction import redact
 from rotator.retry import parse_retry_after
+
+MAX_COUNT: Final = 10**12
+"""No version is so high, and no token lives for so many seconds."""
 
 
 class Answer:
@@ -21,10 +23,9 @@ class Answer:
     def __init__(self, what: str, status: int, headers: Mapping[str, str], content: bytes) -> None:
         self.what, self.status = what, status
         self.retry_after = parse_retry_after(headers.get("Retry-After"))
-        body = _parse(content)
+        body, self._fault = read_json(content or b"{}")
         self.body: Mapping[str, Any] = body if isinstance(body, dict) else {}
-        request_id = self.body.get("request_id")
-        self.request_id = request_id if isinstance(request_id, str) else None
+        self.request_id = request_id(self.body.get("request_id"))
 
     @property
     def data(self) -> Mapping[str, Any]:
@@ -35,22 +36,21 @@ class Answer:
     def errors(self) -> str:
         """What Vault says is wrong: short, printable and redacted."""
         errors = self.body.get("errors")
-        words = "; ".join(map(str, errors)) if isinstance(errors, list) else ""
-        words = re.sub(r"^\d+ errors? occurred:\s*\*\s*", "", words).strip()
-        return "".join(c for c in redact(words)[:200] if c.isprintable())
+        said = [error for error in errors if isinstance(error, str)] if isinstance(errors, list) else []
+        return words(re.sub(r"^\d+ errors? occurred:\s*\*\s*", "", "; ".join(said)).strip())
 
     def integer(self, *path: str) -> int:
         value: Any = self.body
         for name in path:
             value = value.get(name) if isinstance(value, dict) else None
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < MAX_COUNT:
             raise self.broken(f"{'.'.join(path)} is not a count")
         return value
 
     def broken(self, fault: str) -> BrokenContract:
         told = f" (vault_request_id {self.request_id})" if self.request_id else ""
         return BrokenContract(
-            f"{self.what}: not Vault's answer: {fault}{told}",
+            f"{self.what}: not Vault's answer: {self._fault or fault}{told}",
             status=self.status,
             cure="is vault.address a Vault server, and vault.mount a KV version 2 mount?",
         )
@@ -118,10 +118,3 @@ def capabilities_of(answer: Answer, path: str) -> set[str]:
     if "deny" in names:
         return set()
     return names | {"create", "read", "update"} if "root" in names else names
-
-
-def _parse(content: bytes) -> Any:
-    try:
-        return json.loads(content.decode()) if content else {}
-    except (ValueError, RecursionError):
-        return None
