@@ -1,15 +1,139 @@
-"""What both adapters share of one HTTP exchange: its bounds in time and size, and the name of what went wrong."""
+"""One HTTP exchange, for both adapters: its bounds in time and size, and the name of what went wrong.
 
+The only importer of httpx; what httpx raises becomes one of `rotator.errors` here. A credential goes to the
+configured host alone: redirects are not followed, and no proxy sees a plain http request.
+"""
+
+import json
 import ssl
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
-from rotator.errors import BrokenContract, Rejected, Transient
+import httpx
+
+from rotator.errors import BrokenContract, Rejected, RotatorError, Transient
 
 T = TypeVar("T")
+# Compressed answers are not asked for: a small one can unfold into a huge one.
+_HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Whom TLS trusts, and how it names us."""
+
+    ca_cert: str | None = None
+    """A PEM file; None for the usual CAs."""
+    skip_verify: bool = False
+    client_cert: tuple[str, str] | None = None
+    """PEM files: the certificate and its key."""
+
+
+@dataclass(frozen=True)
+class Request:
+    method: str
+    path: str
+    """Below the server's base URL."""
+    params: Mapping[str, Any] | None = None
+    body: Mapping[str, Any] | None = field(default=None, repr=False)
+    """Sent as JSON."""
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+class Response(NamedTuple):
+    """An answer as it came, whatever it says."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+class Server:
+    """A base URL, and how it is reached. Thread-safe.
+
+    Each exchange has a connection of its own, which can be closed without cutting another one short.
+    """
+
+    def __init__(
+        self, url: str, *, timeout: timedelta, limit: int, cure: str, trust: Trust | None = None
+    ) -> None:
+        self._url, self._limit, self._cure = url, limit, cure
+        self._timeout = timeout.total_seconds()
+        # A proxy from the environment would see the credential of a plain http request.
+        self._trust_env = url.startswith("https://")
+        self._tls = _context(trust or Trust()) if self._trust_env else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+    def exchange(self, request: Request, headers: Mapping[str, str]) -> Response:
+        """Return the answer to one request, or raise Transient, Rejected or BrokenContract."""
+        with self._connect() as http:
+            return within(
+                str(request), self._timeout, lambda: self._round(http, request, headers), cure=self._cure
+            )
+
+    def _connect(self) -> httpx.Client:
+        try:
+            return httpx.Client(
+                base_url=self._url,
+                timeout=httpx.Timeout(self._timeout, connect=min(10.0, self._timeout / 2)),
+                follow_redirects=False,
+                trust_env=self._trust_env,
+                verify=self._tls,
+            )
+        except (ImportError, ValueError, httpx.InvalidURL):
+            raise Rejected(
+                "the environment names a proxy that cannot be used",
+                cure="correct or unset HTTPS_PROXY and ALL_PROXY",
+            ) from None
+
+    def _round(self, http: httpx.Client, request: Request, headers: Mapping[str, str]) -> Response:
+        sent = {**_HEADERS, **headers}
+        content = None
+        if request.body is not None:
+            sent["Content-Type"] = "application/json"
+            content = json.dumps(request.body, allow_nan=False).encode()
+        try:
+            with http.stream(
+                request.method, request.path, params=request.params, content=content, headers=_encoded(sent)
+            ) as response:
+                content = read_bounded(
+                    str(request), response.iter_raw(), limit=self._limit, seconds=self._timeout
+                )
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, RuntimeError) as error:
+            raise self._named(str(request), error) from None
+        return Response(response.status_code, response.headers, content)
+
+    def _named(self, what: str, error: Exception) -> RotatorError:
+        raise_for_tls(what, error, self._url)
+        never_sent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
+        return Transient(f"{what}: {cause(error)}", ambiguous=not never_sent, cure=self._cure)
+
+
+def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode()) for name, value in headers.items()]
+
+
+def _context(trust: Trust) -> ssl.SSLContext:
+    try:
+        context = (
+            ssl.create_default_context(cafile=trust.ca_cert)
+            if trust.ca_cert and not trust.skip_verify
+            else httpx.create_ssl_context(verify=not trust.skip_verify)
+        )
+        if trust.client_cert:
+            context.load_cert_chain(*trust.client_cert, password=lambda: "")  # nobody is there to be asked
+    except OSError as error:
+        raise Rejected(
+            f"a certificate or its key cannot be loaded: {cause(error)}",
+            cure="check the PEM files that the config names",
+        ) from None
+    return context
 
 
 class TooSlow(Transient):

@@ -8,6 +8,7 @@ from rotator.account import Account
 from rotator.bookkeeping import read_plaintext
 from rotator.config import Config
 from rotator.errors import Rejected
+from rotator.exchange import Trust
 from rotator.gateway.bearer import Bearer, Source, usable
 from rotator.gateway.client import Gateway
 from rotator.redaction import Secret
@@ -38,22 +39,19 @@ def open_account(
         policy=policy,
         sleep=stopping.sleep,
     )
-    try:
-        yield Account(
-            gateway=gateway,
-            store=vault,
-            bearer=bearer,
-            bearer_path=config.gateway.api_key.vault,
-            keys=config.managed,
-            titles=config.titles,
-            timing=config.timing,
-            state_path=config.vault.state_path,
-            concurrency=config.gateway.max_concurrency,
-            policy=policy,
-            stopping=stopping,
-        )
-    finally:
-        vault.close()
+    yield Account(
+        gateway=gateway,
+        store=vault,
+        bearer=bearer,
+        bearer_path=config.gateway.api_key.vault,
+        keys=config.managed,
+        titles=config.titles,
+        timing=config.timing,
+        state_path=config.vault.state_path,
+        concurrency=config.gateway.max_concurrency,
+        policy=policy,
+        stopping=stopping,
+    )
 
 
 def _connection(config: Config) -> Connection:
@@ -61,10 +59,14 @@ def _connection(config: Config) -> Connection:
     return Connection(
         address=vault.address,
         namespace=vault.namespace,
-        verify=False if vault.tls_skip_verify else vault.ca_cert or True,
-        client_cert=(vault.client_cert, vault.client_key) if vault.client_cert and vault.client_key else None,
+        trust=Trust(
+            ca_cert=vault.ca_cert,
+            skip_verify=vault.tls_skip_verify,
+            client_cert=(vault.client_cert, vault.client_key)
+            if vault.client_cert and vault.client_key
+            else None,
+        ),
         timeout=vault.timeout,
-        concurrency=config.gateway.max_concurrency,
     )
 
 

@@ -1,10 +1,13 @@
 import ssl
 import threading
+from datetime import timedelta
+from pathlib import Path
 
+import httpx
 import pytest
 
-from rotator.errors import Rejected
-from rotator.exchange import TooSlow, cause, raise_for_tls, read_bounded, within
+from rotator.errors import Rejected, Transient
+from rotator.exchange import Request, Server, TooSlow, Trust, cause, raise_for_tls, read_bounded, within
 
 
 def test_it_returns_or_raises_what_the_exchange_does() -> None:
@@ -33,6 +36,35 @@ def test_a_certificate_that_is_not_trusted_is_final() -> None:
     with pytest.raises(Rejected, match="https://v: the server's certificate is not trusted: self-signed"):
         raise_for_tls("GET /x", wrapped, "https://v")
     raise_for_tls("GET /x", ConnectionError("something else"), "https://v")
+
+
+def test_a_tls_error_after_the_request_is_ambiguous_and_one_before_is_not() -> None:
+    """A broken record may come in place of the answer to a write that was executed."""
+    server = Server("http://v", timeout=timedelta(seconds=1), limit=1, cure="")
+    mac = ssl.SSLError(1, "bad record mac")
+    mac.reason = "DECRYPTION_FAILED_OR_BAD_RECORD_MAC"
+    broken = httpx.ReadError("x")
+    broken.__cause__ = mac
+    for error, ambiguous in ((broken, True), (httpx.ConnectError("x"), False)):
+        named = server._named("GET /x", error)
+        assert isinstance(named, Transient)
+        assert named.ambiguous is ambiguous
+
+
+def test_certificates_that_cannot_be_loaded_are_named(tmp_path: Path) -> None:
+    pem = tmp_path / "none.pem"
+    pem.write_text("no certificate")
+    for trust in (Trust(ca_cert=str(pem)), Trust(client_cert=(str(pem), str(pem)))):
+        with pytest.raises(Rejected, match="a certificate or its key cannot be loaded"):
+            Server("https://v", timeout=timedelta(seconds=1), limit=1, cure="", trust=trust)
+
+
+def test_a_proxy_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for proxy in ("socks5://user:pass@localhost:1", "nonsense://localhost", "http://[::1"):
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        server = Server("https://v.invalid", timeout=timedelta(seconds=1), limit=1, cure="")
+        with pytest.raises(Rejected, match="a proxy that cannot be used"):
+            server.exchange(Request("GET", "/x"), {})
 
 
 def test_a_cause_is_named_by_the_system_or_by_its_type() -> None:

@@ -71,20 +71,19 @@ class TestTheContract:
         with serving(reply(200, {**EMPTY, "data": items})) as url, client(url) as gateway:
             assert len(gateway.list_keys().keys) == 2
 
+    @pytest.mark.parametrize(
+        ("limit", "match"), [("MAX_PAGES", "over 3 pages"), ("MAX_LIST_BYTES", "over 3 bytes")]
+    )
     def test_a_list_without_end_is_refused(
-        self, server: GatewayServer, monkeypatch: pytest.MonkeyPatch
+        self, monkeypatch: pytest.MonkeyPatch, limit: str, match: str
     ) -> None:
-        monkeypatch.setattr("rotator.gateway.client.MAX_PAGES", 3)
+        monkeypatch.setattr(f"rotator.gateway.client.{limit}", 3)
         count = iter(range(1, 100))
 
         def more(handler: BaseHTTPRequestHandler) -> None:
             reply(200, {**EMPTY, "data": {"items": [_row(next(count))]}})(handler)
 
-        with (
-            serving(more) as url,
-            client(url) as gateway,
-            pytest.raises(BrokenContract, match="3 pages"),
-        ):
+        with serving(more) as url, client(url) as gateway, pytest.raises(BrokenContract, match=match):
             gateway.list_keys()
 
     def test_a_failed_page_is_repeated_and_not_the_whole_list(
@@ -214,6 +213,14 @@ class TestWhatBreaksTheContract:
     def test_many_faults_are_counted(self, server: GatewayServer, gateway: Gateway) -> None:
         server.faults.add(Fault("GET /keys", Body(b'{"success": true, "data": [{}]}')))
         with pytest.raises(BrokenContract, match=r"\(and 2 more\)"):
+            gateway.list_keys()
+
+    @pytest.mark.parametrize("data", ["[{}, {}, {}]", '{"items": [{}, {}, {}]}'])
+    def test_of_many_wrong_rows_the_first_is_enough(
+        self, server: GatewayServer, gateway: Gateway, data: str
+    ) -> None:
+        server.faults.add(Fault("GET /keys", Body(b'{"success": true, "data": %s}' % data.encode())))
+        with pytest.raises(BrokenContract, match=r"data\..*0\.id is missing.*\(and 2 more\)"):
             gateway.list_keys()
 
     def test_an_answer_that_is_too_large(self, server: GatewayServer, gateway: Gateway) -> None:

@@ -167,7 +167,6 @@ class Histories(RuleBasedStateMachine):
         return connect_to(self.proxy.address, Secret(self.token), self.mount, PATIENCE)
 
     def a_fresh_token(self) -> None:
-        self.store.close()
         self.world.store = self.store = self.connect()
 
     def allow(self, what: str) -> None:
@@ -401,7 +400,6 @@ class Histories(RuleBasedStateMachine):
                 self.vault.unseal()
             self.gateway.stop()
             self.proxy.__exit__()
-            self.store.close()
             self.vault.api("DELETE", f"sys/mounts/{self.mount}")
 
     def heal(self) -> None:

@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from rotator.errors import Conflict
+from rotator.exchange import Trust
 from rotator.model import Version
 from rotator.redaction import Secret
 from rotator.sandbox.vault import VaultServer
@@ -24,10 +25,8 @@ def connect_to(address: str, token: Secret, mount: str, timeout: float = 5.0) ->
     connection = Connection(
         address=address,
         namespace=None,
-        verify=True,
-        client_cert=None,
+        trust=Trust(),
         timeout=timedelta(seconds=timeout),
-        concurrency=4,
     )
     return Vault(connection, mount, lambda _client: token, policy=QUICK, sleep=lambda _: None)
 
@@ -70,7 +69,6 @@ def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
             server.api("POST", f"secret/metadata/{path}", {"max_versions": versions})
         ),
     )
-    vault.close()
 
 
 def _ignore(_: object) -> None: ...

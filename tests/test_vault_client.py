@@ -1,21 +1,19 @@
 """The Vault client against a real server, and against answers that no Vault gives."""
 
 import json
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
-import requests
-import urllib3
 
 from rotator.errors import BrokenContract, Rejected, RotatorError, Transient
+from rotator.exchange import Trust
 from rotator.model import Version
 from rotator.preflight import NEEDED
 from rotator.redaction import Secret
 from rotator.sandbox.vault import VaultServer
-from rotator.vault.client import CAPABILITIES_BATCH, MAX_ANSWER_BYTES, Connection, Vault, _never_sent
+from rotator.vault.client import CAPABILITIES_BATCH, MAX_ANSWER_BYTES, Connection, Vault
 from rotator.vault.wire import Answer
 from tests.serving import Answering, cut, dripping_body, dripping_headers, reply, serving, truncated
 from tests.test_store import connect
@@ -114,7 +112,7 @@ class TestAgainstARealServer:
 
     def test_a_namespace_is_sent(self, vault_server: VaultServer) -> None:
         vault_server.api("PUT", "sys/namespaces/division", {})
-        connection = Connection(vault_server.address, "division", True, None, timedelta(seconds=5), 4)
+        connection = Connection(vault_server.address, "division", Trust(), timedelta(seconds=5))
         vault = Vault(connection, "kv", lambda _: vault_server.token, policy=QUICK, sleep=lambda _: None)
         vault_server.api("POST", "division/sys/mounts/kv", {"type": "kv", "options": {"version": "2"}})
         vault.write("x", {"a": 1}, cas=0)
@@ -129,10 +127,9 @@ class TestAgainstARealServer:
 def answering(how: Answering) -> Iterator[Vault]:
     """A client of a server that answers each request as `how` does."""
     with serving(how) as address:
-        connection = Connection(address, None, True, None, timedelta(seconds=1), 4)
+        connection = Connection(address, None, Trust(), timedelta(seconds=1))
         vault = Vault(connection, "secret", lambda _: Secret("t" * 20), policy=QUICK, sleep=lambda _: None)
         yield vault
-        vault.close()
 
 
 class TestAgainstAnswersThatNoVaultGives:
@@ -180,15 +177,6 @@ class TestAgainstAnswersThatNoVaultGives:
         with answering(how) as vault, pytest.raises(Transient) as raised:
             vault.write("x", {}, cas=0)
         assert raised.value.retry_after == 9
-
-    def test_a_tls_error_after_the_request_is_ambiguous_and_one_before_is_not(self) -> None:
-        """A broken record may come in place of the answer to a write that was executed."""
-        broken = requests.exceptions.SSLError(urllib3.exceptions.SSLError(ssl.SSLError(1, "bad record mac")))
-        untrusted = requests.exceptions.SSLError(
-            urllib3.exceptions.SSLError(ssl.SSLCertVerificationError(1, "self-signed"))
-        )
-        assert not _never_sent(broken)
-        assert _never_sent(untrusted)
 
     def test_a_sealed_vault_is_named(self) -> None:
         with (

@@ -1,10 +1,9 @@
 """HashiCorp Vault's KV version 2 (OpenBao speaks the same API) behind the `Store` port.
 
-The only importer of hvac. Whatever hvac or its transport raises, and whatever Vault answers, becomes one of
-`rotator.errors` here.
+The only importer of hvac, which knows Vault's paths and bodies; its own transport is not used. Whatever Vault
+answers becomes one of `rotator.errors` here.
 """
 
-import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -13,15 +12,12 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 import hvac
-import requests
 import structlog
-import urllib3
 from hvac.adapters import RawAdapter
-from requests.adapters import HTTPAdapter
 
 from rotator import retry
-from rotator.errors import Rejected, RotatorError, Transient
-from rotator.exchange import TooSlow, cause, chain, raise_for_tls, read_bounded, within
+from rotator.errors import Rejected, RotatorError
+from rotator.exchange import Request, Server, Trust
 from rotator.model import Version
 from rotator.redaction import Secret
 from rotator.vault.wire import Answer, capabilities_of, version_of
@@ -37,14 +33,12 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Connection:
-    """Where Vault is and how it is reached. `verify` is a CA bundle, or whether to verify TLS at all."""
+    """Where Vault is and how it is reached."""
 
     address: str
     namespace: str | None
-    verify: str | bool
-    client_cert: tuple[str, str] | None
+    trust: Trust
     timeout: timedelta
-    concurrency: int
 
 
 class Vault:
@@ -64,9 +58,6 @@ class Vault:
         self._client = _client(connection)
         self._client.token = login(self._client).reveal()
         self._kv = self._client.secrets.kv.v2
-
-    def close(self) -> None:
-        self._client.session.close()
 
     def read(self, path: str, version: int | None = None, *, once: bool = False) -> Version:
         def attempt() -> Version:
@@ -116,13 +107,9 @@ class Vault:
 
 
 class _Adapter(RawAdapter):  # type: ignore[misc]
-    """hvac's transport, with bounds on time and size, our errors and our log."""
+    """What hvac sends, over a transport with bounds on time and size, with our errors and our log."""
 
-    concurrency = 1
-
-    @property
-    def unreachable(self) -> str:
-        return f"check vault.address ({self.base_uri}), and the network between here and there"
+    server: Server
 
     def request(
         self,
@@ -132,10 +119,11 @@ class _Adapter(RawAdapter):  # type: ignore[misc]
         raise_exception: bool = True,  # noqa: ARG002 - hvac's signature; we raise our own
         **kwargs: Any,
     ) -> Answer:
-        what, began = f"{method.upper()} {url}", time.monotonic()
+        request = Request(method.upper(), url, kwargs.get("params"), kwargs.get("json"))
+        began = time.monotonic()
         seen: Answer | RotatorError
         try:
-            seen = self._exchange(what, method, url, headers, kwargs)
+            seen = Answer(str(request), *self.server.exchange(request, self._headers(headers)))
             seen.raise_for_refusal()
         except RotatorError as error:
             seen = error
@@ -143,8 +131,8 @@ class _Adapter(RawAdapter):  # type: ignore[misc]
         finally:
             log.info(
                 "vault.request",
-                method=method.upper(),
-                path=url,
+                method=request.method,
+                path=request.path,
                 status=seen.status,
                 vault_request_id=seen.request_id,
                 duration_ms=round((time.monotonic() - began) * 1000),
@@ -152,69 +140,24 @@ class _Adapter(RawAdapter):  # type: ignore[misc]
             )
         return seen
 
-    def _exchange(self, what: str, method: str, url: str, headers: Any, kwargs: dict[str, Any]) -> Answer:
-        seconds = self._kwargs["timeout"]
-        try:
-            return within(
-                what, seconds, lambda: self._round(what, method, url, headers, kwargs), cure=self.unreachable
-            )
-        except TooSlow:
-            # The connection that was left behind keeps its place in the pool.
-            self.session.mount(self.base_uri, _pool(self.concurrency))
-            raise
-
-    def _round(self, what: str, method: str, url: str, headers: Any, kwargs: dict[str, Any]) -> Answer:
-        try:
-            response = super().request(method, url, headers, raise_exception=False, stream=True, **kwargs)
-            with response:
-                chunks = response.iter_content(65536)
-                content = read_bounded(what, chunks, limit=MAX_ANSWER_BYTES, seconds=self._kwargs["timeout"])
-        except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
-            raise_for_tls(what, error, self.base_uri)
-            raise Transient(
-                f"{what}: {cause(error)}", ambiguous=not _never_sent(error), cure=self.unreachable
-            ) from None
-        return Answer(what, response.status_code, response.headers, content)
-
-
-_NO_CONNECTION: Final = (
-    requests.ConnectTimeout,
-    urllib3.exceptions.NewConnectionError,
-    ssl.SSLCertVerificationError,
-)
+    def _headers(self, headers: Any) -> dict[str, str]:
+        ours = {"X-Vault-Request": "true", "X-Vault-Token": self.token, "X-Vault-Namespace": self.namespace}
+        return {**(headers or {}), **{name: value for name, value in ours.items() if value}}
 
 
 def _client(connection: Connection) -> hvac.Client:
-    session = requests.Session()
-    session.mount(connection.address, _pool(connection.concurrency))
-    # Proxies from the environment would see the token of a plain http request, and a ~/.netrc would add a
-    # credential that nobody asked for.
-    session.trust_env = False
-    if connection.address.startswith("https://"):
-        session.proxies = dict(requests.utils.get_environ_proxies(connection.address))
-    session.verify, session.cert = connection.verify, connection.client_cert
+    address = connection.address
     client = hvac.Client(
-        url=connection.address,
+        url=address,
         token="",  # nothing is taken from the environment or from ~/.vault-token behind our back
-        session=session,
-        verify=session.verify,
-        cert=session.cert,
-        timeout=connection.timeout.total_seconds(),
         namespace=connection.namespace,
-        allow_redirects=False,
         adapter=_Adapter,
     )
-    client.adapter.concurrency = connection.concurrency
+    client.adapter.server = Server(
+        address,
+        timeout=connection.timeout,
+        limit=MAX_ANSWER_BYTES,
+        cure=f"check vault.address ({address}), and the network between here and there",
+        trust=connection.trust,
+    )
     return client
-
-
-def _pool(size: int) -> HTTPAdapter:
-    return HTTPAdapter(pool_maxsize=size, pool_block=True)
-
-
-def _never_sent(error: BaseException) -> bool:
-    """Whether the request cannot have reached the server: no connection was made.
-
-    Any other TLS error may come after the request was sent, and executed.
-    """
-    return any(isinstance(seen, _NO_CONNECTION) for seen in chain(error))
