@@ -13,6 +13,7 @@ from rotator.config.load import MAX_BYTES
 from rotator.errors import ConfigError
 from rotator.model import ManagedKey, Period, Timing
 from rotator.schedule import CronSchedule
+from tests.long import examples
 
 TOKEN = {"VAULT_TOKEN": "hvs.test-token-of-nobody", "APIMALL_API_KEY": "sk-of-nobody-at-all"}
 MINIMAL = "vault: {address: https://vault.example.com}\nkeys:\n  - {name: One, path: one}\n"
@@ -232,7 +233,7 @@ WORDS = ["keys:", "gateway", "url", "vault", "schedule", "12", "1.5h", "null", "
 PIECES = st.sampled_from([MINIMAL, *SYNTAX, *WORDS])
 
 
-@settings(deadline=None, derandomize=True, max_examples=300)
+@settings(deadline=None, derandomize=True, max_examples=examples(300))
 @given(st.binary() | st.text().map(str.encode) | st.lists(PIECES).map("".join).map(str.encode))
 @example(b"keys: [{1: 2}]\nvault: [\xc3\xa4]\n")
 @example(b"gateway: &a {api_key: *a}")
@@ -249,7 +250,7 @@ VALUES = st.recursive(
 TEXTS = st.text(st.characters(exclude_characters="\0"))
 
 
-@settings(deadline=None, derandomize=True, max_examples=200)
+@settings(deadline=None, derandomize=True, max_examples=examples(200))
 @given(
     name=st.sampled_from(
         ["KEYS__0__PATH", "GATEWAY", "GATEWAY__URL", "VAULT__AUTH", "SCHEDULE__CRON", "KEYS"]
