@@ -28,7 +28,7 @@ def written(draw: st.DrawFn) -> bytes:
 
 
 @settings(
-    max_examples=examples(150), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    max_examples=examples(80), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
 @given(content=written())
 @example(content=json.dumps(BEARER).encode())

@@ -76,7 +76,7 @@ def gateway(server: Hostile) -> Gateway:
 
 
 @settings(
-    max_examples=examples(300), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    max_examples=examples(200), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
 @given(call=st.sampled_from(list(CALLS)), said=shaped(SUCCESSES, REFUSALS) | GARBAGE)
 @example(call="create", said=Said(http(500, b'{"error": {"message": "key %s is lost"}}' % SECRET.encode())))
@@ -94,7 +94,7 @@ def test_any_answer_is_a_value_or_a_named_error(
 def test_an_answer_without_end_is_cut(server: Hostile, name: str) -> None:
     server.said = ENDLESS[name]
     with pytest.raises(RotatorError):
-        connect(server, 1).create("a title")
+        connect(server, 0.5).create("a title")
     assert server.hung_up.wait(PATIENCE)
     assert exchanges_end()
     assert server.sent < 2 * MAX_ANSWER_BYTES

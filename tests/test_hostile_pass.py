@@ -136,7 +136,7 @@ def play(vault_server: VaultServer, gateway: list[Twist], vault: list[Twist]) ->
         assert world.secret().get("api_key") in {None, *ledger}
 
 
-@settings(max_examples=examples(30), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(20), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(gateway=st.lists(GATEWAY, max_size=40), vault=st.lists(VAULT, max_size=60))
 @example(gateway=[honest, data_with(api_key="sk-" + "f" * 48)], vault=[])
 def test_any_answers_break_no_promise(
