@@ -27,9 +27,7 @@ def written(draw: st.DrawFn) -> bytes:
     return text.encode(errors="replace")
 
 
-@settings(
-    max_examples=examples(80), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
-)
+@settings(max_examples=examples(80), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(content=written())
 @example(content=json.dumps(BEARER).encode())
 @example(content=b'{"keys": ' + b'[{"a": ' * 5000)
