@@ -103,7 +103,7 @@ class Server:
                 request.method, request.path, params=request.params, content=content, headers=_encoded(sent)
             ) as response:
                 content = read_bounded(
-                    str(request), response.iter_raw(), limit=self._limit, seconds=self._timeout
+                    str(request), response.iter_raw(), self._limit, self._timeout, cure=self._cure
                 )
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, RuntimeError) as error:
             raise self._named(str(request), error) from None
@@ -166,7 +166,7 @@ def within(what: str, seconds: float, exchange: Callable[[], T], *, cure: str) -
     return result  # type: ignore[return-value]
 
 
-def read_bounded(what: str, chunks: Iterable[bytes], *, limit: int, seconds: float) -> bytes:
+def read_bounded(what: str, chunks: Iterable[bytes], limit: int, seconds: float, *, cure: str) -> bytes:
     """Read a body that must end in size, and in time even where nobody waits for it any more."""
     deadline = time.monotonic() + seconds
     content = bytearray()
@@ -175,7 +175,7 @@ def read_bounded(what: str, chunks: Iterable[bytes], *, limit: int, seconds: flo
         if len(content) > limit:
             raise BrokenContract(f"{what}: an answer of over {limit} bytes")
         if time.monotonic() > deadline:
-            break
+            raise TooSlow(what, seconds, cure)  # what has come so far is not the answer
     return bytes(content)
 
 

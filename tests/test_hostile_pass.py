@@ -122,7 +122,7 @@ def play(vault_server: VaultServer, gateway: list[Twist], vault: list[Twist]) ->
     with new_server() as server, Proxy(vault_server.address) as proxy, captured() as log:
         world = World(server, connect_to(vault_server.address, vault_server.token, "secret"))
         world.impatient()
-        promises = Promises(world)
+        promises = Promises(world, world.store)
         proxy.watch = promises.seen
         for faults, twists in ((server.faults, gateway), (proxy.faults, vault)):
             faults.add(Fault("* *", twisted(twists), at=Phase.AFTER, times=ALWAYS))

@@ -60,7 +60,6 @@ def out(vault: VaultServer) -> Iterator[Out]:
         proxy.watch, proxy.hook = promises.seen, traffic.hook
         yield Out(world, proxy, promises, traffic)
         traffic.release()
-        store.close()
 
 
 def refused(subject: Out) -> None:
