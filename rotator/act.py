@@ -8,7 +8,6 @@ write can publish it after that.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import structlog
 
@@ -70,9 +69,10 @@ class Actor:
             if self._account.is_bearer(facts.key):
                 self._account.bearer.forget()
             return rotation
-        if plan.bookkeeping:
-            self._overwrite(facts, plan.bookkeeping.merged_into(facts.version.data or {}))
-            log.info("secret.noted", note=plan.note, key_id=plan.bookkeeping.key_id)
+        if plan.note is None:
+            return None
+        self._overwrite(facts, plan)
+        log.info("secret.noted", note=plan.note, key_id=plan.bookkeeping and plan.bookkeeping.key_id)
         return plan.bookkeeping
 
     def _revoke(self, facts: Facts, plan: Plan, result: KeyResult) -> KeyResult:
@@ -85,8 +85,7 @@ class Actor:
                 self._go_on(facts, plan)
                 revoker.check(revocation)
                 if not fenced:
-                    # An empty secret where there is none: only a version that exists keeps a late write out.
-                    self._overwrite(facts, facts.version.data or {})
+                    self._overwrite(facts, plan)
                     fenced = True
                 self._changing()
                 revoker.revoke(revocation)
@@ -101,10 +100,17 @@ class Actor:
                 revoked.append(revocation)
         return replace(result, revoked=tuple(revoked), errors=tuple(errors))
 
-    def _overwrite(self, facts: Facts, data: Mapping[str, Any]) -> None:
-        """Write `data` on top of the version that was decided on. Raises Moved if there is another by now."""
+    def _overwrite(self, facts: Facts, plan: Plan) -> None:
+        """Write the secret, with its key as it is, on top of the version that was decided on.
+
+        Where there is none an empty one: only a version that exists keeps a late write out. Raises Moved if there
+        is another version by now.
+        """
         self._changing()
         path, number = facts.key.path, facts.version.number
+        data = facts.version.data or {}
+        if plan.bookkeeping:
+            data = plan.bookkeeping.merged_into(data, number + 1)
         try:
             retry.call(
                 lambda: self._account.store.write(path, data, cas=number),

@@ -24,9 +24,10 @@ class Rotation:
     superseded: Mapping[int, datetime]
     """Ids of replaced keys, each with the moment at which it was replaced."""
 
-    def merged_into(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Return `data` with this block in it and nothing else changed."""
+    def merged_into(self, data: Mapping[str, Any], version: int) -> dict[str, Any]:
+        """Return `data` with this block in it and nothing else changed, to be written as `version`."""
         block = {
+            "version": version,
             "key_id": self.key_id,
             "title": self.title,
             "created_at": format_time(self.created_at, "milliseconds"),
@@ -63,6 +64,13 @@ def read_rotation(data: Mapping[str, Any]) -> Rotation | None:
     if rotation.key_id in rotation.superseded:
         raise NonsenseError("`superseded` names the current key")
     return rotation
+
+
+def written_as(data: Mapping[str, Any] | None) -> int | None:
+    """Return the version of the secret as which its block was written; None when it does not say."""
+    block = (data or {}).get(FIELD)
+    version = block.get("version") if isinstance(block, dict) else None
+    return version if type(version) is int and version > 0 else None
 
 
 def rotation_or_none(data: Mapping[str, Any] | None) -> Rotation | None:

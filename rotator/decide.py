@@ -114,7 +114,10 @@ class Plan:
     hold: Hold | None
     note: Note | None
     bookkeeping: Rotation | None
-    """The bookkeeping to write when only that is written; goes with `note`."""
+    """What is written when the key stays the same: for the note's sake, or to fence a revocation.
+
+    None when it is not known which key the secret holds.
+    """
     superseded: Mapping[int, datetime]
     """Live superseded keys, each with the time since when."""
     revocations: tuple[Revocation, ...]
@@ -142,13 +145,12 @@ def decide(facts: Facts) -> Plan:
     reason = next(_reasons(facts), None)
     superseded = _superseded(facts)
     hold = next(_holds(facts, reason, superseded), None) if reason else None
-    note, bookkeeping = _note(facts, superseded) if reason is None or hold else (None, None)
     revocations, left = _revocations(facts, superseded)
     return Plan(
         reason=reason,
         hold=hold,
-        note=note,
-        bookkeeping=bookkeeping,
+        note=_note(facts) if reason is None or hold else None,
+        bookkeeping=_bookkeeping(facts, superseded),
         superseded={id_: since for id_, since in superseded.items() if _is_live(facts, id_)},
         revocations=revocations,
         warnings=(*_warnings(facts, reason), *left),
@@ -220,16 +222,20 @@ def _superseded(facts: Facts) -> dict[int, datetime]:
     return known | {id_: facts.now for id_, trace in facts.traces.items() if trace is Trace.PUBLISHED}
 
 
-def _note(facts: Facts, superseded: Mapping[int, datetime]) -> tuple[Note | None, Rotation | None]:
+def _note(facts: Facts) -> Note | None:
     if facts.current is None or facts.current.rotation is None:
-        return None, None
+        return None
     if facts.current.adopted:
-        note = Note.ADOPT
-    elif Trace.PUBLISHED in facts.traces.values():
-        note = Note.RECORD
-    else:
-        return None, None
-    return note, replace(facts.current.rotation, superseded=_carried(facts, superseded))
+        return Note.ADOPT
+    if facts.current.rolled_back or Trace.PUBLISHED in facts.traces.values():
+        return Note.RECORD
+    return None
+
+
+def _bookkeeping(facts: Facts, superseded: Mapping[int, datetime]) -> Rotation | None:
+    if facts.current is None or facts.current.rotation is None:
+        return None
+    return replace(facts.current.rotation, superseded=_carried(facts, superseded))
 
 
 def _carried(facts: Facts, superseded: Mapping[int, datetime]) -> dict[int, datetime]:

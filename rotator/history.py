@@ -1,16 +1,21 @@
-"""Orphan, or published once? What is known of a live key of ours that the secret does not name.
+"""What a secret's version history tells that its latest version does not.
 
-Pure. A key's title says which version of the secret it was to become. A check-and-set write on top of version
-N can only ever become version N + 1, so that one version decides. In doubt a key lives longer.
+Pure. Orphan, or published once? A key's title says which version of the secret it was to become. A
+check-and-set write on top of version N can only ever become version N + 1, so that one version decides. In doubt
+a key lives longer.
 """
 
 from collections.abc import Callable
 from enum import StrEnum
+from typing import Final
 
-from rotator.bookkeeping import read_plaintext, rotation_or_none
+from rotator.bookkeeping import read_plaintext, rotation_or_none, written_as
 from rotator.model import Key, Version
 from rotator.previews import matches_preview
 from rotator.titles import Title
+
+_LOOKS: Final = 10
+"""As many versions as Vault keeps, unless it is told otherwise."""
 
 Read = Callable[[int], Version]
 
@@ -38,3 +43,18 @@ def trace(suspect: Key, title: Title, latest: Version, read: Read, field: str) -
     named = rotation is not None and rotation.key_id == suspect.id
     held = plaintext is not None and matches_preview(suspect, plaintext) is True
     return Trace.PUBLISHED if named or held else Trace.ORPHAN
+
+
+def rolled_back(latest: Version, read: Read, field: str) -> bool:
+    """Whether another key may have stood in the secret since its bookkeeping was written.
+
+    So it is where somebody restored an older version. What its bookkeeping says of superseded keys is then out
+    of date: one of them may have been current again until now.
+    """
+    written = written_as(latest.data)
+    if written is None or written > latest.number:
+        return True
+    plaintext = read_plaintext(latest.data, field)
+    between = (read(number) for number in range(max(written + 1, latest.number - _LOOKS), latest.number))
+    # Of a version that was trimmed nothing is left, not even its number.
+    return any(seen.number and read_plaintext(seen.data, field) != plaintext for seen in between)

@@ -4,7 +4,7 @@ Pure. Nothing returns a plaintext a second time, so these two are the only links
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -28,10 +28,16 @@ class Current:
     """Whether a person put it there: its bookkeeping is yet to be written."""
     nonsense: str | None = None
     """What is wrong with the bookkeeping that was found."""
+    rolled_back: bool = False
+    """Whether a person restored an older version."""
 
     @property
     def key_id(self) -> int | None:
         return self.rotation.key_id if self.rotation else None
+
+    def as_rolled_back(self, now: datetime) -> "Current":
+        """The same, with keys that may have been current until `now`."""
+        return replace(self, superseded=dict.fromkeys(self.superseded, now), rolled_back=True)
 
 
 def identify(

@@ -11,7 +11,7 @@ from rotator.account import Account
 from rotator.bookkeeping import read_plaintext
 from rotator.decide import Facts, suspects
 from rotator.errors import Rejected, RotatorError, Transient
-from rotator.history import Trace, trace
+from rotator.history import Read, Trace, rolled_back, trace
 from rotator.identify import Current, identify
 from rotator.installation import read_installation
 from rotator.model import Key, ManagedKey, Version
@@ -100,7 +100,10 @@ class _Overview:
     def _read(self, key: ManagedKey) -> _Held:
         self._account.stopping.check()
         version = _remembered(self._account.store.read(key.path), key)
-        return _Held(version, identify(version, key.field, self._listed, self._previews, self._now))
+        current = identify(version, key.field, self._listed, self._previews, self._now)
+        if current and current.superseded and rolled_back(version, self._reader(key), key.field):
+            current = current.as_rolled_back(self._now)
+        return _Held(version, current)
 
     def _ids_in(self, key: ManagedKey) -> set[int]:
         """Every key that the secret may hold, by its bookkeeping or by a preview."""
@@ -158,10 +161,10 @@ class _Overview:
             return False  # it is due or forced anyway; this would only have given a better reason
 
     def _trace(self, key: ManagedKey, latest: Version, suspect: Key) -> Trace:
-        def read(number: int) -> Version:
-            return _remembered(self._account.store.read(key.path, number), key)
+        return trace(suspect, self._titles[suspect.id], latest, self._reader(key), key.field)
 
-        return trace(suspect, self._titles[suspect.id], latest, read, key.field)
+    def _reader(self, key: ManagedKey) -> Read:
+        return lambda number: _remembered(self._account.store.read(key.path, number), key)
 
 
 def _remembered(version: Version, key: ManagedKey) -> Version:

@@ -169,7 +169,7 @@ class _Storing:
         key, version = self._facts.key, self._facts.version
         rotation = succeed(self._facts, self._created, self._account.gateway.now())
         plaintext = {key.field: self._created.plaintext.reveal()}
-        data = rotation.merged_into({**(version.data or {}), **plaintext})
+        data = rotation.merged_into({**(version.data or {}), **plaintext}, version.number + 1)
         try:
             self._account.store.write(key.path, data, cas=version.number)
         except (Conflict, BrokenContract) as error:

@@ -49,7 +49,7 @@ def block(id_: int, *, rotated: datetime = DAY, superseded: Mapping[int, datetim
 
 
 def secret(rotation: Rotation, **others: Any) -> dict[str, Any]:
-    return rotation.merged_into({**others, "api_key": plaintext(rotation.key_id)})
+    return rotation.merged_into({**others, "api_key": plaintext(rotation.key_id)}, 1)
 
 
 def facts(

@@ -46,7 +46,7 @@ def record(world: World, promises: Promises) -> None:
     world.make_pass()
     by_hand = promises.by_hand("made by hand")
     rotation = Rotation(by_hand.id, by_hand.title, by_hand.created_at, by_hand.created_at, {})
-    world.store.write(PATH, rotation.merged_into({"api_key": by_hand.plaintext}), cas=1)
+    world.store.write(PATH, rotation.merged_into({"api_key": by_hand.plaintext}, 2), cas=1)
 
 
 def lost_race(world: World, promises: Promises) -> None:

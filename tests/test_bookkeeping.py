@@ -32,10 +32,11 @@ def test_the_block_is_written_as_the_layout_says() -> None:
     created = datetime(2026, 11, 21, 9, 50, tzinfo=UTC)
     stored = created + timedelta(seconds=1)
     rotation = Rotation(13, "Backend [x]", created, stored, {12: stored})
-    assert rotation.merged_into({"api_key": "p", "endpoint": "https://x"}) == {
+    assert rotation.merged_into({"api_key": "p", "endpoint": "https://x"}, 3) == {
         "api_key": "p",
         "endpoint": "https://x",
         "rotation": {
+            "version": 3,
             "key_id": 13,
             "title": "Backend [x]",
             "created_at": "2026-11-21T09:50:00.000Z",
@@ -52,7 +53,7 @@ def test_the_block_is_written_as_the_layout_says() -> None:
 def test_what_is_written_reads_back_and_the_rest_is_kept(
     rotation: Rotation, others: dict[str, object]
 ) -> None:
-    data = json.loads(json.dumps(rotation.merged_into(others)))
+    data = json.loads(json.dumps(rotation.merged_into(others, 1)))
     if rotation.key_id not in rotation.superseded:
         assert read_rotation(data) == rotation
     others.pop("rotation", None)
@@ -93,7 +94,7 @@ def test_nonsense_is_named_without_its_values(change: object, fault: str) -> Non
 
 
 def test_what_a_person_left_out_of_the_block_is_forgiven() -> None:
-    written = block(2).merged_into({})["rotation"]
+    written = block(2).merged_into({}, 1)["rotation"]
     needed = {field: written[field] for field in ("key_id", "created_at", "rotated_at")}
     assert read_rotation({"rotation": needed}) == replace(block(2), title="")
 

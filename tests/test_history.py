@@ -1,11 +1,11 @@
-"""Orphan, or published once: the one version that a key was to become decides."""
+"""What the version history tells: orphan or published once, rolled back or not."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from rotator.history import Trace, trace
+from rotator.history import Trace, rolled_back, trace
 from rotator.model import Version
 from rotator.titles import TitleTemplate, new_nonce
 from tests.facts import PATH, at, block, key, plaintext, secret
@@ -65,3 +65,35 @@ def test_its_version_can_no_longer_be_read(versions: Mapping[int, Data], latest:
 def test_versions_that_went_backwards_prove_nothing(made_for: int, latest: int) -> None:
     """The secret was removed with its metadata, or Vault was restored."""
     assert _trace(made_for, {}, latest) is Trace.PUBLISHED
+
+
+def _written(key_id: int, version: object) -> dict[str, Any]:
+    data = secret(block(key_id))
+    return {**data, "rotation": {**data["rotation"], "version": version}}
+
+
+@pytest.mark.parametrize(
+    ("versions", "latest", "expected"),
+    [
+        ({3: _written(2, 3)}, 3, False),  # as we wrote it
+        ({4: _written(2, 3)}, 4, False),  # edited once
+        ({4: _written(2, 3), 5: _written(2, 3)}, 5, False),  # edited twice
+        ({4: _written(5, 4), 5: _written(2, 3)}, 5, True),  # restored over a rotation
+        ({4: _written(5, 4), 5: _written(2, 3), 6: _written(2, 3)}, 6, True),  # and edited
+        ({4: None, 5: _written(2, 3)}, 5, True),  # over one that was deleted
+        ({30: _written(2, 3)}, 30, False),  # trimmed in between: nothing speaks for it
+        ({**{n: _written(2, 3) for n in range(5, 31)}, 4: _written(5, 4)}, 30, False),  # too long ago
+        ({3: _written(2, 9)}, 3, True),  # copied from elsewhere
+        ({3: _written(2, None)}, 3, True),
+        ({3: _written(2, True)}, 3, True),
+        ({3: _written(2, "3")}, 3, True),
+        ({3: _written(2, 0)}, 3, True),
+        ({3: {"api_key": plaintext(2)}}, 3, True),
+    ],
+)
+def test_rolled_back(versions: Mapping[int, Data], latest: int, expected: bool) -> None:
+    def read(number: int) -> Version:
+        assert max(0, latest - 11) < number < latest
+        return Version(number if number in versions else 0, versions.get(number))
+
+    assert rolled_back(Version(latest, versions[latest]), read, "api_key") is expected

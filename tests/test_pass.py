@@ -45,6 +45,7 @@ class TestTheLifeOfAKey:
         assert world.secret() == {
             "api_key": made.plaintext,
             "rotation": {
+                "version": 1,
                 "key_id": made.id,
                 "title": made.title,
                 "created_at": "2026-11-01T00:00:00.000Z",

@@ -163,6 +163,28 @@ class TestRevoke:
         assert [done.victim for done in world.log[-2].keys[0].revoked] == ["orphan"]
         assert world.secret() == {}
 
+    def test_a_rollback_over_a_rollback_does_not_cut_a_grace_short(self, world: World) -> None:
+        """The block that comes back with an older version knows nothing of what was current after it."""
+        world.one()
+        world.advance(7)
+        world.one()
+        world.memory.put(
+            PATH, world.store.read(PATH, 1).data or {}
+        )  # the first key is current again, for a day
+        world.advance(1, minutes=1)
+        world.one()
+        world.memory.put(
+            PATH, world.store.read(PATH, 2).data or {}
+        )  # says that the first was replaced a day ago
+        result = world.one()
+        assert result.revoked == ()
+        assert result.plan
+        assert result.plan.note == "record"
+        world.advance(0, minutes=60 * 24 - 1)
+        assert world.one().revoked == ()
+        world.advance(0, minutes=1)
+        assert sorted(done.key_id for done in world.one().revoked) == [2, 4]
+
     def test_the_write_sees_a_rollback_that_a_stale_read_does_not(self, world: World) -> None:
         old = self._superseded(world)
         stale = Stale(world.memory)
@@ -180,7 +202,8 @@ class TestRevoke:
 
     def test_two_rotators_that_fence_at_once_do_not_keep_each_other_from_it(self, world: World) -> None:
         old = self._superseded(world)
-        same = Paused(world.memory, lambda: world.memory.put(PATH, world.secret()))
+        fenced = {**world.secret(), "rotation": {**world.rotation(), "version": 3}}
+        same = Paused(world.memory, lambda: world.memory.put(PATH, fenced))
         assert [done.key_id for done in world.one(store=same).revoked] == [old]
 
     def test_nothing_is_written_for_what_must_not_be_revoked(self, world: World) -> None:

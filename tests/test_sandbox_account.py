@@ -59,7 +59,8 @@ def test_a_plaintext_has_the_contract_s_form() -> None:
 def test_a_plaintext_is_neither_shown_nor_known_to_the_redaction() -> None:
     key = frozen_account().bootstrap
     assert key.plaintext not in repr(key)
-    assert redact(key.plaintext) == key.plaintext, "a leak of the program must not be covered up from here"
+    without_prefix = key.plaintext.removeprefix("sk-")  # by which any key is known, whoever made it
+    assert redact(without_prefix) == without_prefix, "a leak of the program must not be covered up from here"
 
 
 def test_the_ledger_says_who_made_and_who_revoked() -> None:
