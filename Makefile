@@ -2,15 +2,19 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test lint mutate lock schema wheel clean
+.PHONY: help demo test test-long lint mutate lock schema wheel clean
 help:  ## show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 demo: .venv/ready  ## try it all on this machine: a sandbox gateway, a real Vault-API server, two rotations
 	$(BIN)/rotator sandbox
 
 test: .venv/ready lint  ## run the linter, the types, the import rules and all tests
 	$(BIN)/pytest -n 2 --cov --cov-report=term
+
+test-long: .venv/ready  ## the same against faults, for hours: random histories, replicas, outages, hostile answers
+	ROTATOR_LONG=1 $(BIN)/pytest -n 2 tests/test_model.py tests/test_boundaries.py tests/test_outages.py \
+		tests/test_replicas.py tests/test_stale_reads.py tests/test_hostile_*.py
 
 lint: .venv/ready
 	$(BIN)/ruff check .

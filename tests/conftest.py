@@ -1,6 +1,6 @@
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -22,3 +22,23 @@ def world() -> Iterator[World]:
 def vault_server() -> Iterator[VaultServer]:
     with VaultServer() as server:
         yield server
+
+
+@pytest.fixture
+def figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Tell a figure that stands in the run's summary, whichever process the test ran in."""
+    return lambda text: record_property("figure", text)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    told = [
+        value
+        for report in reports
+        for name, value in getattr(report, "user_properties", ())
+        if name == "figure"
+    ]
+    if told:
+        terminalreporter.section("figures")
+        for line in sorted(dict.fromkeys(map(str, told))):
+            terminalreporter.line(line)

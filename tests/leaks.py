@@ -10,13 +10,13 @@ PART: int = 20
 
 def leaks(emitted: str | bytes, secrets: Iterable[str]) -> list[str]:
     """Say which of `secrets` are in `emitted`, by number and form, for the answer must not leak them either."""
-    text = emitted.decode("latin-1") if isinstance(emitted, bytes) else emitted
+    text = emitted.decode(errors="replace") if isinstance(emitted, bytes) else emitted
     parts: dict[str, str] = {}
     for number, secret in enumerate(secrets):
         assert len(secret) >= PART, "too short to be searched for in parts"
         for name, form in _forms(secret):
             for start in range(len(form) - PART + 1):
-                parts[form[start : start + PART]] = f"secret {number}, {name}"
+                parts.setdefault(form[start : start + PART], f"secret {number}, {name}")
     found = (parts.get(text[at : at + PART]) for at in range(len(text) - PART + 1))
     return sorted({hit for hit in found if hit})
 

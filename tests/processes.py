@@ -26,13 +26,17 @@ class Process:
         )
         self._process.start()
 
+    @property
+    def pid(self) -> int:
+        assert self._process.pid
+        return self._process.pid
+
     def kill(self) -> None:
         """SIGKILL: it executes nothing more."""
         self.send(signal.SIGKILL)
 
     def send(self, number: int) -> None:
-        assert self._process.pid
-        os.kill(self._process.pid, number)
+        os.kill(self.pid, number)
 
     def wait(self) -> int:
         """Return the exit code; negative for a signal."""

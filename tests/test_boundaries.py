@@ -12,7 +12,7 @@ import pytest
 
 from rotator.sandbox.faults import Phase
 from rotator.sandbox.vault import VaultServer
-from tests.long import LONG
+from tests.long import LONG, Figure
 from tests.processes import Process
 from tests.scenes import SCENES, Scene
 from tests.stage import settle, staged
@@ -34,7 +34,9 @@ STOPPED_AT = {Phase.BEFORE, Phase.AFTER} if LONG else {Phase.BEFORE}
 
 
 @pytest.mark.parametrize("scene", SCENES)
-def test_killed_at_every_boundary(scene: Scene, vault_server: VaultServer, tmp_path: Path) -> None:
+def test_killed_at_every_boundary(
+    scene: Scene, vault_server: VaultServer, tmp_path: Path, figure: Figure
+) -> None:
     for at in itertools.count():
         with staged(vault_server, tmp_path / str(at)) as stage:
             scene(stage.world, stage.promises)
@@ -43,13 +45,15 @@ def test_killed_at_every_boundary(scene: Scene, vault_server: VaultServer, tmp_p
             settle(stage.world, stage.promises)
             if code is None:  # it ended before it got so far: there are no more
                 assert len(stage.crossed) == at >= 4
-                print(f"{scene.__name__}: killed at {at} boundaries")
+                figure(f"{scene.__name__}: killed at {at} boundaries")
                 break
             assert code == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("scene", SCENES)
-def test_asked_to_stop_at_every_boundary(scene: Scene, vault_server: VaultServer, tmp_path: Path) -> None:
+def test_asked_to_stop_at_every_boundary(
+    scene: Scene, vault_server: VaultServer, tmp_path: Path, figure: Figure
+) -> None:
     for at in itertools.count():
         with staged(vault_server, tmp_path / str(at)) as stage:
             scene(stage.world, stage.promises)
@@ -61,6 +65,6 @@ def test_asked_to_stop_at_every_boundary(scene: Scene, vault_server: VaultServer
             # What was created was stored too, or revoked because somebody else was first.
             assert all(key.plaintext in published or not key.live for key in created)
             if code is None:
-                print(f"{scene.__name__}: asked to stop at {at} boundaries")
+                figure(f"{scene.__name__}: asked to stop at {at} boundaries")
                 break
             assert code == 0

@@ -6,7 +6,6 @@ One history is driven over the sandbox's gateway and a real Vault-API server, bo
 
 import functools
 import io
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -48,6 +47,7 @@ from rotator.vault.client import Vault
 from tests.facts import PATH, TIMING, managed
 from tests.interleave import Replica
 from tests.leaks import leaks
+from tests.long import LONG, Figure, examples
 from tests.promises import Promises
 from tests.proxy import Proxy
 from tests.raft import RaftVault
@@ -458,16 +458,13 @@ def raft() -> Iterator[RaftVault]:
         yield vault
 
 
-LONG = bool(os.environ.get("ROTATOR_LONG"))
-
-
-def test_random_histories(raft: RaftVault) -> None:
+def test_random_histories(raft: RaftVault, figure: Figure) -> None:
     COVERED.clear()
     Histories.vault = raft
     phases = [Stage.explicit, Stage.generate, Stage.shrink]
     quick = settings(
-        max_examples=2000 if LONG else 40,
-        stateful_step_count=40 if LONG else 25,
+        max_examples=examples(30, 2000),
+        stateful_step_count=examples(25, 40),
         derandomize=not LONG,
         deadline=None,
         database=None,
@@ -476,5 +473,5 @@ def test_random_histories(raft: RaftVault) -> None:
         report_multiple_bugs=False,
     )
     run_state_machine_as_test(Histories, settings=quick)
-    for name, count in sorted(COVERED.items()):
-        print(f"{count:8} {name}")
+    for name, count in COVERED.items():
+        figure(f"model: {count:8} {name}")

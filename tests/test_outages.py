@@ -17,7 +17,7 @@ from rotator.result import Outcome
 from rotator.sandbox.faults import ALWAYS, Breakage, Cut, Fault, Phase, Reply
 from rotator.sandbox.vault import VaultServer
 from tests.facts import PATH, TIMING
-from tests.long import examples
+from tests.long import Figure, examples
 from tests.promises import Promises
 from tests.proxy import Proxy
 from tests.stage import settle
@@ -124,12 +124,12 @@ OUTAGES = {"refused": refused, "black hole": black_hole, "late": late, "answers 
 
 
 @pytest.mark.parametrize("how", OUTAGES)
-def test_for_each_second(vault_server: VaultServer, how: str) -> None:
+def test_for_each_second(vault_server: VaultServer, how: str, figure: Figure) -> None:
     seconds = range(DEADLINE + 3)
     with ThreadPoolExecutor(len(seconds)) as pool:
         ends = list(pool.map(lambda outage: _outage(vault_server, how, outage), seconds))
     assert ends[0] == "published"
-    print(f"{how}: {ends}")
+    figure(f"outage, {how}: second by second {', '.join(ends)}")
 
 
 def test_a_write_that_lands_days_late_is_kept_out(vault_server: VaultServer) -> None:

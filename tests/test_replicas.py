@@ -10,7 +10,7 @@ import pytest
 from rotator.sandbox.vault import VaultServer
 from tests.facts import TIMING
 from tests.interleave import interleave
-from tests.long import examples
+from tests.long import Figure, examples
 from tests.memory_store import MemoryStore
 from tests.processes import Process
 from tests.promises import Promises
@@ -30,8 +30,10 @@ def _one_round(stage: Stage, *options: str) -> tuple[list[int], int]:
 
 
 @pytest.mark.parametrize("options", [("--once",), ("--rotate-now",)])
-def test_eight_processes(vault_server: VaultServer, tmp_path: Path, options: tuple[str, ...]) -> None:
-    rounds, made = examples(3, 50), []
+def test_eight_processes(
+    vault_server: VaultServer, tmp_path: Path, options: tuple[str, ...], figure: Figure
+) -> None:
+    rounds, made = examples(2, 50), []
     for number in range(rounds):
         with staged(vault_server, tmp_path / str(number)) as stage:
             if number % 2:  # the first rotation of all, and a later one
@@ -46,7 +48,7 @@ def test_eight_processes(vault_server: VaultServer, tmp_path: Path, options: tup
             unpublished = {key.id for key in stage.world.live} - {current, *_superseded(stage.world)}
             assert unpublished == set()
             settle(stage.world, stage.promises)
-    print(f"{' '.join(options)}: {sum(made) / rounds:.2f} keys made a round, at most {max(made)}")
+    figure(f"{' '.join(options)}: {sum(made) / rounds:.2f} keys made a round, at most {max(made)}")
 
 
 def _superseded(world: World) -> set[int]:
@@ -70,8 +72,10 @@ def _bursts(chance: random.Random) -> list[int]:
 
 @pytest.mark.parametrize("forced", [False, True])
 @pytest.mark.parametrize("order", [_any_order, _bursts])
-def test_interleaved_request_by_request(forced: bool, order: Callable[[random.Random], list[int]]) -> None:
-    runs, made, requests = examples(12, 500), [], 0
+def test_interleaved_request_by_request(
+    forced: bool, order: Callable[[random.Random], list[int]], figure: Figure
+) -> None:
+    runs, made, requests = examples(8, 500), [], 0
     for run in range(runs):
         with new_server() as gateway:
             store = MemoryStore()
@@ -88,7 +92,7 @@ def test_interleaved_request_by_request(forced: bool, order: Callable[[random.Ra
             assert {key.id for key in world.live} == {world.rotation()["key_id"], *_superseded(world)}
             assert not any(key.failed for result in world.log for key in result.keys) or forced
             settle(world, promises)
-    print(
+    figure(
         f"{order.__name__}, {'forced' if forced else 'due'}: {runs} runs, {requests} requests, "
         f"{sum(made) / runs:.2f} keys made a run, at most {max(made)}"
     )
