@@ -8,11 +8,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rotator.config import Config, Every, load
+from rotator.config import Config, load
 from rotator.config.load import MAX_BYTES
 from rotator.errors import ConfigError
 from rotator.model import ManagedKey, Period, Timing
-from rotator.schedule import CronSchedule
+from rotator.schedule import CronSchedule, Every
 from tests.long import examples
 
 TOKEN = {"VAULT_TOKEN": "hvs.test-token-of-nobody", "APIMALL_API_KEY": "sk-of-nobody-at-all"}

@@ -3,30 +3,19 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, TypeAlias
+from typing import Final
 
 from rotator.config import durations
 from rotator.config.model import Clocks, Defaults, Entry, File, Gateway, Passes, Vault
 from rotator.config.paths import dotted
 from rotator.config.validate import Fault, Sound
 from rotator.model import Cadence, ManagedKey, Period, Timing
-from rotator.schedule import CronSchedule
+from rotator.schedule import CronSchedule, Every, PassSchedule
 from rotator.titles import TitleTemplate
 
 _DEFAULT_PERIOD: Final = timedelta(days=30)
 _PATIENCE: Final = timedelta(minutes=2)
 """How long a single call is repeated within a rotation, at most: the retry policy's own deadline."""
-
-
-@dataclass(frozen=True)
-class Every:
-    """A pass `interval` after the last, and at random up to `jitter` later."""
-
-    interval: timedelta
-    jitter: timedelta
-
-
-PassSchedule: TypeAlias = Every | CronSchedule
 
 
 @dataclass(frozen=True)
