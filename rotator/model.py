@@ -72,16 +72,18 @@ class Period:
     """`rotation_period`: due a fixed time after the last rotation, at any hour."""
 
     every: timedelta
+    early: timedelta = timedelta(0)
+    """`spread`: how much earlier this key falls due than others of the same period."""
 
     def due_at(self, rotated_at: datetime) -> datetime:
-        return rotated_at + self.every
+        return rotated_at + self.every - self.early
 
     def window_open(self, now: datetime) -> bool:  # noqa: ARG002
         return True
 
     @property
     def shortest(self) -> timedelta:
-        return self.every
+        return self.every - self.early
 
 
 @dataclass(frozen=True)

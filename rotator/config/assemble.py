@@ -1,5 +1,6 @@
 """What the config means: keys with their cadence, and the rules that join one block with another."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -95,6 +96,8 @@ def _policy_faults(index: int, entry: Entry, defaults: Defaults) -> Iterator[Fau
             if getattr(entry, field) is not None:
                 cure = "remove it or write rotation_schedule"
                 yield ("keys", index, field), f"means nothing without a rotation_schedule; {cure}"
+    elif entry.spread is not None:
+        yield ("keys", index, "spread"), "means nothing without a rotation_period; remove it"
     grace_period = entry.grace_period or defaults.grace_period
     if grace_period > cadence.shortest:
         own = entry.grace_period or entry.names_a_cadence
@@ -128,12 +131,21 @@ def _managed_key(entry: Entry, defaults: Defaults) -> ManagedKey:
 def _cadence(entry: Entry, defaults: Defaults) -> Cadence:
     policy = entry if entry.names_a_cadence else defaults
     if policy.rotation_schedule is None:
-        return Period(policy.rotation_period or _DEFAULT_PERIOD)
+        period = policy.rotation_period or _DEFAULT_PERIOD
+        return Period(period, _early(entry.name, period, entry.spread or defaults.spread))
     return CronSchedule(
         policy.rotation_schedule,
         entry.timezone or defaults.timezone or "UTC",
         entry.rotation_window or defaults.rotation_window,
     )
+
+
+def _early(name: str, period: timedelta, spread: str | None) -> timedelta:
+    """Return this key's own share of the spread: ever the same, and unlike that of other names."""
+    if spread is None:
+        return timedelta(0)
+    share = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=4).digest()) / 2**32
+    return timedelta(seconds=int(period.total_seconds() * int(spread.removesuffix("%")) / 100 * share))
 
 
 def _pass_schedule(passes: Passes) -> PassSchedule:

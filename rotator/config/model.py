@@ -58,6 +58,7 @@ SecretField: TypeAlias = Annotated[str, AfterValidator(texts.secret_field)]
 FileName: TypeAlias = Annotated[str, AfterValidator(texts.file_name)]
 ExistingFile: TypeAlias = Annotated[str, AfterValidator(texts.existing_file)]
 Cron: TypeAlias = Annotated[str, AfterValidator(texts.cron)]
+Spread: TypeAlias = Annotated[str, AfterValidator(texts.spread)]
 TimeZone: TypeAlias = Annotated[str, AfterValidator(texts.timezone)]
 
 
@@ -205,6 +206,10 @@ class Policy(Block):
     rotation_period: Duration | None = Field(
         default=None,
         description="The age at which a key is due. Takes the place of a default rotation_schedule.",
+    )
+    spread: Spread | None = Field(
+        default=None,
+        description="Each key falls due by its own share of so much of rotation_period earlier; none.",
     )
     rotation_schedule: Cron | None = Field(
         default=None,

@@ -127,3 +127,10 @@ def _is_loopback_v4(host: str) -> bool:
         return IPv4Address(host).is_loopback
     except ValueError:
         return False
+
+
+def spread(text: str) -> str:
+    """Check a share of a period."""
+    if not re.fullmatch(r"([1-9]|[1-4][0-9]|50)%", text):
+        raise ValueError("is no share of a period; write a percentage from 1% to 50%, such as 10%")
+    return text
