@@ -52,9 +52,10 @@ def cli(
     """Rotate API keys of the APIMall gateway and keep their plaintexts in HashiCorp Vault.
 
     \b
-    Example: see what is due, then do it
+    Example: see what is due, then do it once, then for ever
       rotator --dry-run
       rotator --once
+      rotator
     """
     on_terminal = sys.stderr.isatty()
     log_format = log_format or ("console" if on_terminal else "json")
@@ -66,13 +67,16 @@ def cli(
         return
     if once and rotate_now:
         raise click.UsageError("--once does what is due, --rotate-now does all: choose one")
-    if not (once or rotate_now or dry_run):
-        raise click.UsageError("choose --once, --rotate-now or --dry-run")
+    daemon = not (once or rotate_now or dry_run)
+    if daemon and (names or as_json):
+        raise click.UsageError("--key and --json go with --once, --rotate-now or --dry-run")
 
     from rotator import log
-    from rotator.command import run_pass
+    from rotator.command import run_daemon, run_pass
 
     log.configure(log_format, log_level)
+    if daemon:
+        context.exit(run_daemon(config_path, os.environ, plain_errors=log_format == "console"))
     context.exit(
         run_pass(
             config_path,

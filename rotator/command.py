@@ -17,6 +17,7 @@ from rotator.errors import ConfigError, RotatorError
 from rotator.reconcile import Progress, reconcile
 from rotator.redaction import redact, redact_values
 from rotator.result import PassResult, error_to_json
+from rotator.signals import on_signals
 from rotator.stopping import Stopped, Stopping
 from rotator.wiring import open_account
 
@@ -57,17 +58,28 @@ def run_pass(
     return FAILED if result.failed else CONVERGED
 
 
+def run_daemon(config_path: Path | None, environ: Mapping[str, str], *, plain_errors: bool) -> int:
+    """Make passes until SIGTERM or SIGINT; return the exit code."""
+    from rotator import daemon
+
+    try:
+        daemon.run(config_path, environ)
+    except ConfigError as error:
+        _complain(error, as_json=False, plain=plain_errors)
+        return MISCONFIGURED
+    return CONVERGED
+
+
 def _stop_on_signals() -> Stopping:
     stopping = Stopping()
 
-    def stop(_number: int, _frame: object) -> None:
+    def stop(_number: signal.Signals) -> None:
         if not stopping.requested and sys.stderr.isatty():
             # Not through the log: its stream may be in the middle of a line.
             os.write(2, b"\nrotator: stopping; a key that was just created is still proved and stored\n")
         stopping.request()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+    on_signals({signal.SIGTERM, signal.SIGINT}, stop)
     return stopping
 
 

@@ -1,5 +1,6 @@
 """The program as a process, between a real Vault-API server and the sandbox's gateway, watched from all sides."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import yaml
 from rotator.sandbox.faults import Phase
 from rotator.sandbox.vault import VaultServer
 from tests.leaks import leaks
-from tests.processes import Process
+from tests.processes import BOUND, Process
 from tests.promises import Promises
 from tests.proxy import Proxy
 from tests.test_store import connect_to
@@ -33,7 +34,8 @@ class Stage:
     mount: str
     crossed: list[str] = field(default_factory=list)
 
-    def configure(self) -> Path:
+    def configure(self, **more: object) -> Path:
+        """Write the config, with `more` blocks in it, unless it is there and there are none."""
         keys = [{"name": key.name, "path": key.path, "rotation_period": "7d"} for key in self.world.keys]
         sources = {"env": "APIMALL_API_KEY"}
         if self.world.bearer_path:
@@ -44,15 +46,30 @@ class Stage:
             "keys": keys,
         }
         path = self.directory / "rotator.yaml"
-        if not path.exists():
-            path.write_text(yaml.safe_dump(config))
+        if more or not path.exists():
+            path.write_text(yaml.safe_dump({**config, **more}))
         return path
 
-    def start(self, *options: str) -> Process:
-        arguments = ["--config", str(self.configure()), "--log-level", "debug", *(options or ["--once"])]
+    def start(self, *mode: str) -> Process:
+        """Run the program in this mode; in the long-running one if there is none."""
+        arguments = ["--config", str(self.configure()), "--log-level", "debug", *mode]
         return Process(self.directory, arguments, self.environ)
 
-    def cross(self, at: int, phases: set[Phase], act: Callable[[Process], None]) -> int | None:
+    def logged(self, event: str) -> int:
+        """How often the program has logged this event."""
+        log = self.directory / "stderr"
+        return log.read_bytes().count(f'"event": "{event}"'.encode()) if log.exists() else 0
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for something that the program does."""
+        deadline = time.monotonic() + BOUND
+        while not condition():
+            assert time.monotonic() < deadline, f"not within {BOUND} s"
+            time.sleep(0.01)
+
+    def cross(
+        self, at: int, phases: set[Phase], act: Callable[[Process], None], mode: str = "--once"
+    ) -> int | None:
         """Run the program; at its boundary number `at` of these phases, `act` on it.
 
         Return its exit code; None if it ended before it got that far.
@@ -74,7 +91,7 @@ class Stage:
                 act(process[0])
 
         self.world.server.hook = self.proxy.hook = boundary
-        process.append(self.start())
+        process.append(self.start(*mode.split()))
         started.set()
         code = process[0].wait()
         self.world.server.hook = self.proxy.hook = None

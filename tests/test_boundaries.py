@@ -14,7 +14,7 @@ from rotator.sandbox.faults import Phase
 from rotator.sandbox.vault import VaultServer
 from tests.long import LONG, Figure
 from tests.processes import Process
-from tests.scenes import SCENES, Scene
+from tests.scenes import SCENES, Scene, due_with_a_revocation
 from tests.stage import settle, staged
 
 
@@ -30,6 +30,7 @@ def terminate(process: Process) -> None:
 # Dead after one request or dead before the next one is the same to the world, as is asked to stop between the two.
 # The long run does not take that for granted.
 KILLED_AT = {Phase.BEFORE, Phase.AFTER} if LONG else {Phase.AFTER}
+NEVER = 1_000_000
 STOPPED_AT = {Phase.BEFORE, Phase.AFTER} if LONG else {Phase.BEFORE}
 
 
@@ -68,3 +69,22 @@ def test_asked_to_stop_at_every_boundary(
                 figure(f"{scene.__name__}: asked to stop at {at} boundaries")
                 break
             assert code == 0
+
+
+def test_the_long_running_mode_asked_to_stop_at_every_boundary(
+    vault_server: VaultServer, tmp_path: Path, figure: Figure
+) -> None:
+    with staged(vault_server, tmp_path / "recorded") as stage:
+        due_with_a_revocation(stage.world, stage.promises)
+        assert stage.cross(NEVER, STOPPED_AT, terminate) is None
+        boundaries = len(stage.crossed)
+    for at in range(boundaries):
+        with staged(vault_server, tmp_path / str(at)) as stage:
+            due_with_a_revocation(stage.world, stage.promises)
+            made = len(stage.world.server.account.ledger)
+            assert stage.cross(at, STOPPED_AT, terminate, mode="") == 0
+            stage.promises.hold()
+            published = stage.world.secret()["api_key"]
+            created = stage.world.server.account.ledger[made:]
+            assert all(key.plaintext == published or not key.live for key in created)
+    figure(f"long-running: asked to stop at {boundaries} boundaries")

@@ -1,0 +1,157 @@
+"""The long-running mode: passes on a schedule, until it is asked to stop."""
+
+import signal
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Event, Lock
+from typing import Final
+
+import structlog
+
+from rotator.account import Account
+from rotator.config import Config, load
+from rotator.errors import ConfigError, RotatorError
+from rotator.reconcile import reconcile
+from rotator.schedule.scheduler import Scheduler
+from rotator.signals import on_signals
+from rotator.status import KEPT, PassRecord, Snapshot
+from rotator.stopping import Stopped, Stopping
+from rotator.wiring import open_account
+
+LATE: Final = timedelta(minutes=1)
+"""A pass that has not begun so long after its time is overdue."""
+
+log = structlog.get_logger()
+
+
+class Daemon:
+    """Passes over one account, each by the config of its time. `told` hears of each pass that has ended."""
+
+    def __init__(
+        self,
+        config: Config,
+        reload: Callable[[], Config],
+        environ: Mapping[str, str],
+        told: Callable[[PassRecord], None] = lambda _record: None,
+    ) -> None:
+        self._config, self._reload, self._environ, self._told = config, reload, environ, told
+        self._stopping, self._ended = Stopping(), Event()
+        self._scheduler = Scheduler(config.schedule, self._pass)
+        self._started = _now()
+        self._passes: deque[PassRecord] = deque(maxlen=KEPT)
+        self._running = False
+        self._opened: tuple[Config, Account] | None = None
+        """The account, and the config that it was opened by."""
+        self._resources = ExitStack()
+        self._lock = Lock()
+
+    def run(self) -> None:
+        """Make passes until `stop`; then finish what must be finished."""
+        log.info("daemon.started", keys=len(self._config.managed))
+        self._scheduler.start()
+        self._ended.wait()
+        log.info("daemon.stopping")
+        self._scheduler.stop()
+        self._resources.close()
+        log.info("daemon.stopped")
+
+    def stop(self) -> None:
+        """Begin nothing new; what is between create and store is finished."""
+        self._stopping.request()
+        self._ended.set()
+
+    def reload(self) -> None:
+        """Read the config again. One that has faults is reported, and the old one stays."""
+        try:
+            config = self._reload()
+        except ConfigError as error:
+            log.error("daemon.reload_failed", error=error.message, faults=list(error.faults))
+            return
+        with self._lock:
+            changed = config.schedule != self._config.schedule
+            self._config = config
+        if changed:
+            self._scheduler.reschedule(config.schedule)
+        log.info("daemon.reloaded", keys=len(config.managed))
+
+    def snapshot(self) -> Snapshot:
+        """How it is now, for whoever asks from outside."""
+        now, next_pass = _now(), self._scheduler.next_at
+        passes, running = tuple(self._passes), self._running
+        overdue = not running and next_pass is not None and now > next_pass + LATE
+        why_not = self._why_not_ready(passes, overdue=overdue)
+        return Snapshot(
+            started=self._started,
+            now=now,
+            alive=self._scheduler.alive,
+            overdue=overdue,
+            ready=why_not is None,
+            why_not_ready=why_not,
+            passes=passes,
+            next_pass=next_pass,
+        )
+
+    def _why_not_ready(self, passes: tuple[PassRecord, ...], *, overdue: bool) -> str | None:
+        if not self._scheduler.alive:
+            return "the schedule has stopped"
+        if not passes:
+            return "no pass has ended yet"
+        if overdue:
+            return "the next pass is overdue"
+        return str(passes[0].error) if passes[0].error else None
+
+    def _pass(self) -> None:
+        """Make one pass. Nothing that it raises may end the schedule."""
+        began, self._running = _now(), True
+        result, failure = None, None
+        try:
+            result = reconcile(self._account())
+        except Stopped:
+            return
+        except RotatorError as error:
+            failure = error
+            fields = {"request_id": error.request_id, "cure": error.cure}
+            log.error("daemon.pass_failed", error=error.message, **{k: v for k, v in fields.items() if v})
+        except Exception as error:
+            log.error("unexpected", exc_info=True)
+            failure = RotatorError(f"unexpected {type(error).__name__}", cure="please report it with the log")
+        finally:
+            self._running = False
+        record = PassRecord(result.run_id if result else "", began, _now(), result, failure)
+        self._passes.appendleft(record)
+        self._told(record)
+
+    def _account(self) -> Account:
+        """The account of the config as it is now; opened anew after a reload, or when opening failed."""
+        with self._lock:
+            config = self._config
+        if self._opened is None or self._opened[0] is not config:
+            self._opened = None
+            self._resources.close()
+            self._opened = (
+                config,
+                self._resources.enter_context(open_account(config, self._environ, self._stopping)),
+            )
+        return self._opened[1]
+
+
+def run(config_path: Path | None, environ: Mapping[str, str]) -> None:
+    """Run until SIGTERM or SIGINT. Raises ConfigError for a config with faults."""
+    config = load(config_path, environ)
+    daemon = Daemon(config, lambda: load(config_path, environ), environ)
+
+    def handle(number: signal.Signals) -> None:
+        if number is signal.SIGHUP:
+            daemon.reload()
+        else:
+            daemon.stop()
+
+    on_signals({signal.SIGTERM, signal.SIGINT, signal.SIGHUP}, handle)
+    daemon.run()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

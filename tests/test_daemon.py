@@ -1,0 +1,150 @@
+"""The long-running mode as a process: its schedule, its signals, and how it goes on through trouble."""
+
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from rotator.sandbox.faults import ALWAYS, Cut, Fault, Status
+from rotator.sandbox.vault import VaultServer
+from tests.facts import PATH, managed
+from tests.processes import Process
+from tests.stage import BEARER, Stage, settle, staged
+
+OFTEN = {"every": "1s", "jitter": "0s"}
+
+
+@pytest.fixture
+def stage(vault_server: VaultServer, tmp_path: Path) -> Iterator[Stage]:
+    with staged(vault_server, tmp_path / "stage") as stage:
+        stage.configure(schedule=OFTEN)
+        yield stage
+
+
+def _stop(process: Process, number: int = signal.SIGTERM) -> None:
+    process.send(number)
+    assert process.wait() == 0
+
+
+def _current(stage: Stage, path: str = PATH) -> int:
+    return int((stage.world.secret(path).get("rotation") or {"key_id": 0})["key_id"])
+
+
+def test_pass_after_pass(stage: Stage) -> None:
+    process = stage.start()
+    stage.until(lambda: _current(stage) == 2)
+    stage.world.advance(7)
+    stage.until(lambda: _current(stage) == 3)
+    stage.world.advance(1)
+    stage.until(lambda: not stage.world.server.account.ledger[1].live)
+    _stop(process)
+    assert stage.logged("daemon.started") == stage.logged("daemon.stopped") == 1
+    stage.promises.hold()
+    settle(stage.world, stage.promises)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_at_once_while_it_waits(stage: Stage, number: int) -> None:
+    stage.configure(schedule={"cron": "0 0 1 1 *"})
+    process = stage.start()
+    stage.until(lambda: stage.logged("reconcile.finished") == 1)
+    _stop(process, number)
+
+
+def test_it_ends_while_the_gateway_is_down(stage: Stage) -> None:
+    stage.world.server.faults.add(Fault("* *", Status(503, retry_after="3600"), times=ALWAYS))
+    process = stage.start()
+    stage.until(lambda: stage.logged("gateway.retry") >= 1)
+    _stop(process)
+
+
+class TestReload:
+    def _reload(self, process: Process, stage: Stage, event: str) -> None:
+        before = stage.logged(event)
+        process.send(signal.SIGHUP)
+        stage.until(lambda: stage.logged(event) == before + 1)
+
+    def test_a_new_managed_key(self, stage: Stage) -> None:
+        process = stage.start()
+        stage.until(lambda: _current(stage) == 2)
+        stage.world.keys = (managed(), replace(managed(), name="Reporting", path="apimall/reporting"))
+        stage.configure(schedule=OFTEN)
+        self._reload(process, stage, "daemon.reloaded")
+        stage.until(lambda: _current(stage, "apimall/reporting") == 3)
+        _stop(process)
+
+    def test_a_config_with_faults_is_reported_and_the_old_one_stays(self, stage: Stage) -> None:
+        process = stage.start()
+        stage.until(lambda: _current(stage) == 2)
+        whole = stage.configure()
+        good = whole.read_text()
+        for broken in ("keys: [", "", good + "unknown: 1\n"):
+            whole.write_text(broken)
+            self._reload(process, stage, "daemon.reload_failed")
+        whole.unlink()
+        self._reload(process, stage, "daemon.reload_failed")
+        stage.world.advance(7)
+        stage.until(lambda: _current(stage) == 3)
+        _stop(process)
+
+    def test_another_schedule(self, stage: Stage) -> None:
+        stage.configure(schedule={"cron": "0 0 1 1 *"})
+        process = stage.start()
+        stage.until(lambda: stage.logged("reconcile.finished") == 1)
+        stage.configure(schedule=OFTEN)
+        self._reload(process, stage, "daemon.reloaded")
+        stage.until(lambda: stage.logged("reconcile.finished") >= 3)
+        _stop(process)
+
+    def test_while_a_pass_is_being_made(self, stage: Stage) -> None:
+        """The pass goes on by the config that it began with."""
+        stage.world.server.faults.add(Fault("POST /keys", Status(429, retry_after="1"), times=2))
+        process = stage.start()
+        stage.until(lambda: stage.logged("gateway.retry") >= 1)
+        self._reload(process, stage, "daemon.reloaded")
+        stage.until(lambda: _current(stage) > 0)
+        _stop(process)
+        settle(stage.world, stage.promises)
+
+
+def test_a_config_with_faults_at_the_start(stage: Stage) -> None:
+    stage.configure(schedule={"every": "soon"})
+    assert stage.start().wait() == 2
+
+
+@pytest.mark.parametrize("side", ["gateway", "vault"])
+def test_it_starts_though_a_side_is_down_and_goes_on_when_it_is_back(stage: Stage, side: str) -> None:
+    faults = stage.world.server.faults if side == "gateway" else stage.proxy.faults
+    faults.add(Fault("* *", Cut() if side == "vault" else Status(403), times=ALWAYS))
+    process = stage.start()
+    stage.until(lambda: stage.logged("vault.retry" if side == "vault" else "daemon.pass_failed") >= 1)
+    faults.clear()
+    stage.until(lambda: _current(stage) > 0)
+    _stop(process)
+
+
+def test_two_replicas_whose_bearer_rotates_itself(stage: Stage) -> None:
+    world = stage.world
+    world.keys = (managed(), replace(managed(), name="Rotator", path=BEARER))
+    world.bearer_path = BEARER
+    stage.configure(schedule=OFTEN)
+    replicas = [stage.start(), stage.start()]
+    for _ in range(3):
+        world.advance(7)
+        stage.until(lambda: _all_younger_than_a_day(stage))
+        world.advance(1, minutes=1)
+        stage.until(lambda: len(world.live) == 2)
+    for process in replicas:
+        _stop(process)
+    stage.promises.hold()
+    settle(world, stage.promises)
+
+
+def _all_younger_than_a_day(stage: Stage) -> bool:
+    newest = {key.id: key.created_at for key in stage.world.server.account.ledger}
+    a_day_ago = stage.world.server.account.clock.now() - timedelta(days=1)
+    current = [_current(stage, key.path) for key in stage.world.keys]
+    return all(id_ and newest[id_] > a_day_ago for id_ in current)
