@@ -135,7 +135,8 @@ class TestOtherModes:
     @pytest.mark.parametrize(
         ("options", "says"),
         [
-            ([], "choose --once, --rotate-now or --dry-run"),
+            (["--json"], "go with --once, --rotate-now or --dry-run"),
+            (["--key", "Reporting"], "go with --once, --rotate-now or --dry-run"),
             (["--once", "--rotate-now"], "choose one"),
             (["--once", "sandbox"], "takes no mode of a pass"),
             (["--once", "--log-level", "loud"], "'loud' is not one of"),
