@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test test-long lint mutate lock schema wheel clean
+.PHONY: help demo test test-long soak lint mutate lock schema wheel clean
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -10,11 +10,14 @@ demo: .venv/ready  ## try it all on this machine: a sandbox gateway, a real Vaul
 	$(BIN)/rotator sandbox
 
 test: .venv/ready lint  ## run the linter, the types, the import rules and all tests
-	$(BIN)/pytest -n 2 --cov --cov-report=term
+	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term
 
 test-long: .venv/ready  ## the same against faults, for hours: random histories, replicas, outages, hostile answers
-	ROTATOR_LONG=1 $(BIN)/pytest -n 2 tests/test_model.py tests/test_boundaries.py tests/test_outages.py \
+	ROTATOR_LONG=1 $(BIN)/pytest -n 2 --dist worksteal tests/test_model.py tests/test_boundaries.py tests/test_outages.py \
 		tests/test_replicas.py tests/test_stale_reads.py tests/test_hostile_*.py
+
+soak: .venv/ready  ## months in minutes: the long-running mode under light faults, and what it needs
+	$(BIN)/python -m tests.soak
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -463,7 +463,7 @@ def test_random_histories(raft: RaftVault, figure: Figure) -> None:
     Histories.vault = raft
     phases = [Stage.explicit, Stage.generate, Stage.shrink]
     quick = settings(
-        max_examples=examples(30, 2000),
+        max_examples=examples(20, 2000),
         stateful_step_count=examples(25, 40),
         derandomize=not LONG,
         deadline=None,
