@@ -106,7 +106,7 @@ def _play(stage: Stage, chance: random.Random) -> Counter[str]:
     done: Counter[str] = Counter()
     until = time.monotonic() + SECONDS
     while time.monotonic() < until:
-        passes = stage.logged("reconcile.started")
+        passes = stage.logged("reconcile.finished")
         stage.world.advance(HOURS_A_PASS / 24)
         if chance.random() < 0.5:
             on_vault = chance.random() < 0.4
@@ -114,7 +114,8 @@ def _play(stage: Stage, chance: random.Random) -> Counter[str]:
             side = stage.proxy.faults if on_vault else stage.world.server.faults
             side.add(Fault(on, action, at=phase))
             done[on] += 1
-        stage.until(lambda passes=passes: stage.logged("reconcile.started") > passes)  # type: ignore[misc]
+        # The second to end from now on began with the clock as it is.
+        stage.until(lambda passes=passes: stage.logged("reconcile.finished") > passes + 1)  # type: ignore[misc]
     stage.proxy.faults.clear()
     stage.world.server.faults.clear()
     return done

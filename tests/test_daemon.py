@@ -35,11 +35,11 @@ def _current(stage: Stage, path: str = PATH) -> int:
 
 def test_pass_after_pass(stage: Stage) -> None:
     process = stage.start()
-    stage.until(lambda: _current(stage) == 2)
+    stage.until(lambda: stage.logged("rotation.stored") == 1)
     stage.world.advance(7)
-    stage.until(lambda: _current(stage) == 3)
+    stage.until(lambda: stage.logged("rotation.stored") == 2)
     stage.world.advance(1)
-    stage.until(lambda: not stage.world.server.account.ledger[1].live)
+    stage.until(lambda: stage.logged("key.revoked") == 1)
     _stop(process)
     assert stage.logged("daemon.started") == stage.logged("daemon.stopped") == 1
     stage.promises.hold()
@@ -135,6 +135,8 @@ def test_two_replicas_whose_bearer_rotates_itself(stage: Stage) -> None:
     for _ in range(3):
         world.advance(7)
         stage.until(lambda: _all_younger_than_a_day(stage))
+        passes = stage.logged("reconcile.finished")  # which also says that the watcher has seen it
+        stage.until(lambda passes=passes: stage.logged("reconcile.finished") > passes + 2)  # type: ignore[misc]
         world.advance(1, minutes=1)
         stage.until(lambda: len(world.live) == 2)
     for process in replicas:
@@ -144,7 +146,7 @@ def test_two_replicas_whose_bearer_rotates_itself(stage: Stage) -> None:
 
 
 def _all_younger_than_a_day(stage: Stage) -> bool:
-    newest = {key.id: key.created_at for key in stage.world.server.account.ledger}
-    a_day_ago = stage.world.server.account.clock.now() - timedelta(days=1)
     current = [_current(stage, key.path) for key in stage.world.keys]
-    return all(id_ and newest[id_] > a_day_ago for id_ in current)
+    made = {key.id: key.created_at for key in stage.world.server.account.ledger}
+    a_day_ago = stage.world.server.account.clock.now() - timedelta(days=1)
+    return all(id_ and made[id_] > a_day_ago for id_ in current)
