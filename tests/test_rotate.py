@@ -67,6 +67,7 @@ class TestCreate:
         result = world.make_pass()
         assert isinstance(result.refused, Denied)
         assert not result.changed
+        assert all(key.errors[0].request_id and key.errors[0].cure for key in result.keys)
         assert world.posts() <= 4  # one for each worker
 
     def test_an_answer_without_the_plaintext_is_final_and_its_key_is_swept(self, world: World) -> None:
