@@ -39,6 +39,8 @@ class StaleOnce:
 
     def __init__(self, store: MemoryStore, path: str, times: int = 2) -> None:
         self._store, self._path, self._stale = store, path, times
+        self.once: list[bool] = []
+        """How it was asked for what was stale."""
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._store, name)
@@ -46,6 +48,7 @@ class StaleOnce:
     def read(self, path: str, version: int | None = None, *, once: bool = False) -> Version:
         if path == self._path and self._stale:
             self._stale -= 1
+            self.once.append(once)
             return Version(0, None)
         return self._store.read(path, version)
 

@@ -123,8 +123,10 @@ class TestIdentity:
 
     def test_a_read_that_stays_stale_makes_no_second_one_either(self, world: World) -> None:
         world.make_pass()
+        stale = StaleOnce(world.memory, STATE, times=100)
         with pytest.raises(Transient, match="did not match the current version") as raised:
-            world.make_pass(store=StaleOnce(world.memory, STATE, times=100))
+            world.make_pass(store=stale)
+        assert all(stale.once[1:]), "what is repeated as a whole is not repeated within"
         assert raised.value.cure == "a read may be stale for seconds"
         assert len(world.memory.versions[STATE]) == 1
 
