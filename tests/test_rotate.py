@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from rotator.errors import BrokenContract, Denied, Rejected, Transient
+from rotator.errors import BrokenContract, Denied, Rejected, RotatorError, Transient
 from rotator.model import Version
 from rotator.result import Outcome
 from rotator.sandbox.account import Lag, Quirks
@@ -116,6 +116,7 @@ class TestProve:
         world.server.faults.add(Fault("GET /account/balances", Status(403), times=ALWAYS))
         result = world.make_pass()
         assert result.refused is None
+        assert result.keys[0].errors[0].request_id
         assert world.live == []
 
 
@@ -133,10 +134,14 @@ class TestStore:
         assert len(world.memory.versions[PATH]) == 1
         assert world.works()
 
-    def test_down_for_too_long_fails_without_revoking(self, world: World) -> None:
+    @pytest.mark.parametrize(
+        "failure",
+        [Transient("cut", ambiguous=True, request_id="req_1"), BrokenContract("cut", request_id="req_1")],
+    )
+    def test_down_for_too_long_fails_without_revoking(self, world: World, failure: RotatorError) -> None:
         world.impatient()
         store = Faulty(world.memory)
-        store.before = [Transient("cut", ambiguous=True, request_id="req_1")] * 100
+        store.before = [failure] * 100
         (error,) = world.one(store=store).errors
         assert error.message.startswith("not known whether new key 2 was stored: cut")
         assert (error.request_id, error.cure) == (
@@ -147,16 +152,19 @@ class TestStore:
         assert PATH not in world.memory.versions
 
     def test_and_a_later_pass_sweeps_it(self, world: World) -> None:
-        self.test_down_for_too_long_fails_without_revoking(world)
+        self.test_down_for_too_long_fails_without_revoking(
+            world, Transient("cut", ambiguous=True, request_id="req_1")
+        )
         world.advance(0, minutes=15)
         result = world.one()
         assert result.outcome is Outcome.DONE
         assert [done.victim for done in result.revoked] == ["orphan"]
         assert len(world.live) == 1
 
-    def test_a_refusal_revokes_the_new_key(self, world: World) -> None:
+    @pytest.mark.parametrize("earlier", [[], [DOWN]])
+    def test_a_refusal_revokes_the_new_key(self, world: World, earlier: list[RotatorError]) -> None:
         store = Faulty(world.memory)
-        store.before = [Rejected("403", status=403)]
+        store.before = [*earlier, Rejected("403", status=403)]
         assert world.one(store=store).outcome is Outcome.FAILED
         assert world.live == []
 
