@@ -1,4 +1,4 @@
-"""One pass as a command: config in, result on stdout, exit code out."""
+"""The program's two ways of running, one pass and the long-running mode: config in, exit code out."""
 
 import difflib
 import json

@@ -137,7 +137,7 @@ def _context(trust: Trust) -> ssl.SSLContext:
 
 
 class TooSlow(Transient):
-    """The exchange did not end in time. It was left behind, on a connection that must not be used again."""
+    """The exchange did not end in time. It was left behind, and its connection closed."""
 
     def __init__(self, what: str, seconds: float, cure: str) -> None:
         super().__init__(f"{what}: no whole answer within {seconds:g} s", ambiguous=True, cure=cure)

@@ -87,7 +87,7 @@ class KeyResult:
         return self.plan.warnings if self.plan else ()
 
     @property
-    def action(self) -> "Action | None":
+    def action(self) -> Action | None:
         return action_of(self.plan) if self.plan else None
 
     @property

@@ -20,7 +20,7 @@ class Stopped(RotatorError):  # noqa: N818
 
 
 class Stopping:
-    """One process's wish to stop. Thread-safe; `request` may be called from a signal handler."""
+    """One process's wish to stop. Thread-safe."""
 
     def __init__(self) -> None:
         self._event = threading.Event()

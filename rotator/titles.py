@@ -105,7 +105,7 @@ class TitleTemplate:
 
 
 def valid_name(name: str) -> bool:
-    """Whether `name` can be a managed key's name: as design, and with no space at an edge."""
+    """Whether `name` can be a managed key's name: of its characters, and with no space at an edge."""
     return bool(re.fullmatch(_PLACEHOLDERS["name"], name)) and name == name.strip()
 
 
@@ -130,5 +130,5 @@ def _fences(character: str) -> bool:
     return bool(character) and not re.fullmatch(r"[A-Za-z0-9 ._/-]", character)
 
 
-def _listed(names: "list[str] | dict[str, str]") -> str:
+def _listed(names: list[str] | dict[str, str]) -> str:
     return ", ".join(f"{{{name}}}" for name in names)

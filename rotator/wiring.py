@@ -22,7 +22,7 @@ from rotator.vault.client import Connection, Vault
 def open_account(
     config: Config, environ: Mapping[str, str], stopping: Stopping, policy: Policy | None = None
 ) -> Iterator[Account]:
-    """Log in to Vault and hand out the account; close its connections at the end."""
+    """Log in to Vault and hand out the account."""
     policy = policy or Policy()
     vault = Vault(
         _connection(config),

@@ -1,4 +1,4 @@
-"""`rotation_schedule`: when a key falls due by the wall clock of a time zone.
+"""When something falls due by the clock of a time zone: a key by `rotation_schedule`, a pass by `schedule.cron`.
 
 Cron is read here, strictly, and handed to APScheduler as plain lists: its own reader counts weekdays from
 Monday, drops steps behind names, and asks for both days where cron asks for either. APScheduler walks the
@@ -32,7 +32,7 @@ _SURVEY_FIRINGS: Final = 1000
 
 @dataclass(frozen=True)
 class CronSchedule:
-    """A cron expression in a time zone: the `Cadence` of `rotation_schedule`.
+    """A cron expression in a time zone: the `Cadence` of `rotation_schedule`, and a `PassSchedule`.
 
     A firing inside the hour that clocks skip happens when that hour would have ended; a firing inside the
     hour that comes twice happens the first time only. Raises ValueError, with a message for the operator,
