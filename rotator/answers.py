@@ -4,7 +4,7 @@ Pure. What is returned here can be shown, logged and sent again.
 """
 
 import json
-from math import isinf
+from math import isfinite
 from typing import Any, Final
 
 from rotator.redaction import redact
@@ -50,7 +50,7 @@ def words(text: str) -> str:
 def _finite(text: str) -> float:
     """JSON has neither NaN nor Infinity, and a number that became one could not be written again."""
     number = float(text)
-    if isinf(number) or number != number:
+    if not isfinite(number):
         raise ValueError("out of range")
     return number
 

@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 
 from rotator.account import Account
+from rotator.act import log_failure
 from rotator.config import Config, load
 from rotator.errors import ConfigError, RotatorError
 from rotator.reconcile import reconcile
@@ -113,8 +114,7 @@ class Daemon:
             return
         except RotatorError as error:
             failure = error
-            fields = {"request_id": error.request_id, "cure": error.cure}
-            log.error("daemon.pass_failed", error=error.message, **{k: v for k, v in fields.items() if v})
+            log_failure("daemon.pass_failed", error)
         except Exception as error:
             log.error("unexpected", exc_info=True)
             failure = RotatorError(f"unexpected {type(error).__name__}", cure="please report it with the log")

@@ -94,13 +94,13 @@ class Server:
 
     def _round(self, http: httpx.Client, request: Request, headers: Mapping[str, str]) -> Response:
         sent = {**_HEADERS, **headers}
-        content = None
+        body = None
         if request.body is not None:
             sent["Content-Type"] = "application/json"
-            content = json.dumps(request.body, allow_nan=False).encode()
+            body = json.dumps(request.body, allow_nan=False).encode()
         try:
             with http.stream(
-                request.method, request.path, params=request.params, content=content, headers=_encoded(sent)
+                request.method, request.path, params=request.params, content=body, headers=_encoded(sent)
             ) as response:
                 content = read_bounded(
                     str(request), response.iter_raw(), self._limit, self._timeout, cure=self._cure
