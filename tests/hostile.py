@@ -295,5 +295,6 @@ DRIPS = {
     "chunk's size": Said(_CHUNKED, b"0", 0.02),
     "chunks": Said(_CHUNKED, b"1\r\n \r\n", 0.02),
     "interim answers": Said(b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n", 0.02),
-    "silence after the headers": Said(http(200, b"", length=b"1000"), b"", 0.0),
+    "silence after the headers": Said(http(200, b"", length=b"1000")),
 }
+"""Answers without an end, so slow that only the bound on time ends them."""

@@ -5,9 +5,8 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
+from threading import Thread
 
-_STOP = Event()
 Answering = Callable[[BaseHTTPRequestHandler], None]
 
 
@@ -32,12 +31,10 @@ def serving(how: Answering) -> Iterator[str]:
 
     server = Server(("127.0.0.1", 0), Handler)
     thread = Thread(target=server.serve_forever, args=(0.01,))
-    _STOP.clear()
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
     finally:
-        _STOP.set()
         server.shutdown()
         server.server_close()
         thread.join()
@@ -63,24 +60,6 @@ def reply(
 
 def cut(handler: BaseHTTPRequestHandler) -> None:
     handler.connection.shutdown(socket.SHUT_RDWR)
-
-
-def dripping_body(handler: BaseHTTPRequestHandler) -> None:
-    handler.send_response(200)
-    handler.send_header("Content-Length", "1000")
-    handler.end_headers()
-    _drip(handler)
-
-
-def dripping_headers(handler: BaseHTTPRequestHandler) -> None:
-    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
-    _drip(handler)
-
-
-def _drip(handler: BaseHTTPRequestHandler) -> None:
-    """Send a byte every 50 ms, until the client is gone or the server stops."""
-    while not _STOP.wait(0.05):
-        handler.wfile.write(b" ")
 
 
 def truncated(handler: BaseHTTPRequestHandler) -> None:

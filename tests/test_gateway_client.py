@@ -15,7 +15,7 @@ from rotator.sandbox.account import Quirks
 from rotator.sandbox.faults import ALWAYS, GARBAGE, Body, Cut, Drip, Fault, Phase, Status, Truncate
 from rotator.sandbox.server import GatewayServer
 from tests.facts import DAY
-from tests.serving import Answering, dripping_body, dripping_headers, reply, serving
+from tests.serving import reply, serving
 from tests.world import QUICK, new_server
 
 BEARER = "sk-" + "b" * 48
@@ -256,14 +256,6 @@ class TestWhatBreaksTheContract:
         with serving(reply(400, body)) as url, client(url) as gateway, pytest.raises(Rejected) as raised:
             gateway.list_keys()
         assert raised.value.request_id is None
-
-    @pytest.mark.parametrize("how", [dripping_body, dripping_headers])
-    def test_a_drip_ends_with_the_time_out(self, how: Answering) -> None:
-        with serving(how) as url, client(url, timeout=0.3) as gateway:
-            for _ in range(6):  # more than there are connections
-                with pytest.raises(Transient, match=r"no whole answer within 0\.3 s") as raised:
-                    gateway.create("a title")
-                assert raised.value.ambiguous
 
 
 class TestTheBearer:

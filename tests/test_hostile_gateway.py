@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from rotator.errors import RotatorError
+from rotator.errors import RotatorError, Transient
 from rotator.gateway.bearer import Bearer, usable
 from rotator.gateway.client import MAX_ANSWER_BYTES, Gateway
 from rotator.redaction import Secret
@@ -103,7 +103,8 @@ def test_an_answer_without_end_is_cut(server: Hostile, name: str) -> None:
 @pytest.mark.parametrize("name", DRIPS)
 def test_a_drip_ends_with_the_time_out(server: Hostile, name: str) -> None:
     server.said = DRIPS[name]
-    with pytest.raises(RotatorError):
+    with pytest.raises(Transient) as raised:
         connect(server, 0.2).create("a title")
+    assert raised.value.ambiguous
     assert server.hung_up.wait(PATIENCE)
     assert exchanges_end()

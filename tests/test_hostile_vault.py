@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from rotator.errors import RotatorError
+from rotator.errors import RotatorError, Transient
 from rotator.exchange import Trust
 from rotator.model import Version
 from rotator.redaction import Secret
@@ -112,7 +112,8 @@ def test_an_answer_without_end_is_cut(server: Hostile, name: str) -> None:
 @pytest.mark.parametrize("name", DRIPS)
 def test_a_drip_ends_with_the_time_out(server: Hostile, name: str) -> None:
     server.said = DRIPS[name]
-    with pytest.raises(RotatorError):
+    with pytest.raises(Transient) as raised:
         connect(server, 0.2).write("x", {}, cas=0)
+    assert raised.value.ambiguous
     assert server.hung_up.wait(PATIENCE)
     assert exchanges_end()

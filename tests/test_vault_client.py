@@ -15,7 +15,7 @@ from rotator.redaction import Secret
 from rotator.sandbox.vault import VaultServer
 from rotator.vault.client import CAPABILITIES_BATCH, MAX_ANSWER_BYTES, Connection, Vault
 from rotator.vault.wire import Answer
-from tests.serving import Answering, cut, dripping_body, dripping_headers, reply, serving, truncated
+from tests.serving import Answering, cut, reply, serving, truncated
 from tests.test_store import connect
 from tests.world import QUICK
 
@@ -163,14 +163,6 @@ class TestAgainstAnswersThatNoVaultGives:
             vault.write("x", {}, cas=0)
         assert raised.value.ambiguous is ambiguous
         assert raised.value.status == status
-
-    @pytest.mark.parametrize("how", [dripping_body, dripping_headers])
-    def test_a_drip_ends_with_the_time_out(self, how: Answering) -> None:
-        with answering(how) as vault:
-            for _ in range(5):  # more than there are connections
-                with pytest.raises(Transient, match="no whole answer within 1 s") as raised:
-                    vault.write("x", {}, cas=0)
-                assert raised.value.ambiguous
 
     def test_it_may_say_when_to_come_again(self) -> None:
         how = reply(429, {"errors": []}, headers={"Retry-After": "9"})
