@@ -1,5 +1,6 @@
 """The schedule of the long-running mode: at once, then as configured, one call at a time."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -23,13 +24,24 @@ def scheduled(schedule: PassSchedule, work: Callable[[], object]) -> Iterator[Sc
         scheduler.stop()
 
 
+def _next_at(scheduler: Scheduler) -> datetime:
+    assert scheduler.next_at
+    return scheduler.next_at
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + BOUND
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {BOUND} s"
+        time.sleep(0.01)
+
+
 def test_the_first_call_comes_at_once_and_the_next_on_schedule() -> None:
     called = Semaphore(0)
     with scheduled(HOURLY, called.release) as scheduler:
         assert called.acquire(timeout=BOUND)
         assert scheduler.alive
-        assert scheduler.next_at
-        assert timedelta(minutes=59) < scheduler.next_at - datetime.now(UTC) <= timedelta(hours=1)
+        assert timedelta(minutes=59) < _next_at(scheduler) - datetime.now(UTC) <= timedelta(hours=1)
         assert not called.acquire(blocking=False)
 
 
@@ -43,24 +55,23 @@ def test_by_the_clock_of_a_time_zone() -> None:
 
 
 def test_one_at_a_time() -> None:
-    running, more, go_on = Semaphore(0), Semaphore(0), Event()
-    at_once, most = 0, 0
+    begun, ended, go_on = Semaphore(0), Semaphore(0), Event()
 
     def work() -> None:
-        nonlocal at_once, most
-        at_once += 1
-        most = max(most, at_once)
-        running.release()
+        begun.release()
         go_on.wait(BOUND)
-        at_once -= 1
-        more.release()
+        ended.release()
 
-    with scheduled(AT_ONCE, work):
-        assert running.acquire(timeout=BOUND)
+    with scheduled(AT_ONCE, work) as scheduler:
+        assert begun.acquire(timeout=BOUND)
+        first = _next_at(scheduler)
+        _until(lambda: _next_at(scheduler) > first + timedelta(milliseconds=50))
+        assert not begun.acquire(blocking=False), (
+            "its time came again and again while the first was being made"
+        )
         go_on.set()
         for _ in range(5):
-            assert more.acquire(timeout=BOUND)
-    assert most == 1
+            assert ended.acquire(timeout=BOUND)
 
 
 def test_what_raises_does_not_stop_the_schedule() -> None:
@@ -84,23 +95,21 @@ def test_another_schedule_from_now_on() -> None:
         for _ in range(3):
             assert called.acquire(timeout=BOUND)
         scheduler.reschedule(HOURLY)
-        assert scheduler.next_at
-        assert scheduler.next_at > datetime.now(UTC) + timedelta(minutes=50)
+        assert _next_at(scheduler) > datetime.now(UTC) + timedelta(minutes=50)
 
 
 def test_stopped_it_waits_for_the_call_and_is_not_alive() -> None:
-    begun, go_on, ended = Event(), Event(), Event()
+    begun, ended = Event(), Event()
 
     def work() -> None:
         begun.set()
-        go_on.wait(BOUND)
+        _until(lambda: not scheduler._scheduler.running)  # stop was called
         ended.set()
 
     scheduler = Scheduler(HOURLY, work)
     assert not scheduler.alive
     scheduler.start()
     assert begun.wait(BOUND)
-    go_on.set()
     scheduler.stop()
     assert ended.is_set()
     assert not scheduler.alive
