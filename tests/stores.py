@@ -14,7 +14,7 @@ DOWN = Transient("down", ambiguous=False)
 
 
 class Faulty:
-    """A store that fails as it is told to; all else is the store behind it."""
+    """A store whose writes fail as they are told to."""
 
     def __init__(self, store: MemoryStore, path: str = PATH) -> None:
         self._store, self._path = store, path

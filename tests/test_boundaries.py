@@ -15,7 +15,7 @@ from rotator.sandbox.vault import VaultServer
 from tests.long import LONG, Figure
 from tests.processes import Process
 from tests.scenes import SCENES, Scene, due_with_a_revocation
-from tests.stage import settle, staged
+from tests.stage import Stage, settle, staged
 
 
 def kill(process: Process) -> None:
@@ -30,8 +30,22 @@ def terminate(process: Process) -> None:
 # Dead after one request or dead before the next one is the same to the world, as is asked to stop between the two.
 # The long run does not take that for granted.
 KILLED_AT = {Phase.BEFORE, Phase.AFTER} if LONG else {Phase.AFTER}
-NEVER = 1_000_000
 STOPPED_AT = {Phase.BEFORE, Phase.AFTER} if LONG else {Phase.BEFORE}
+NEVER = 1_000_000
+LEAST = 4
+"""So many boundaries has any scene: the list, the identity, the secret, and a write."""
+
+
+def stop_at(stage: Stage, at: int, scene: Scene, mode: str) -> int | None:
+    """Ask to stop at a boundary of the scene. What was created is stored or, if another was first, revoked."""
+    scene(stage.world, stage.promises)
+    made = len(stage.world.server.account.ledger)
+    code = stage.cross(at, STOPPED_AT, terminate, mode)
+    stage.promises.hold()
+    created = stage.world.server.account.ledger[made:]
+    published = {stage.world.secret(key.path).get("api_key") for key in stage.world.keys}
+    assert all(key.plaintext in published or not key.live for key in created)
+    return code
 
 
 @pytest.mark.parametrize("scene", SCENES)
@@ -45,7 +59,7 @@ def test_killed_at_every_boundary(
             stage.promises.hold()
             settle(stage.world, stage.promises)
             if code is None:  # it ended before it got so far: there are no more
-                assert len(stage.crossed) == at >= 4
+                assert len(stage.crossed) == at >= LEAST
                 figure(f"{scene.__name__}: killed at {at} boundaries")
                 break
             assert code == -signal.SIGKILL
@@ -57,15 +71,9 @@ def test_asked_to_stop_at_every_boundary(
 ) -> None:
     for at in itertools.count():
         with staged(vault_server, tmp_path / str(at)) as stage:
-            scene(stage.world, stage.promises)
-            made = len(stage.world.server.account.ledger)
-            code = stage.cross(at, STOPPED_AT, terminate)
-            stage.promises.hold()
-            created = stage.world.server.account.ledger[made:]
-            published = {stage.world.secret(key.path).get("api_key") for key in stage.world.keys}
-            # What was created was stored too, or revoked because somebody else was first.
-            assert all(key.plaintext in published or not key.live for key in created)
+            code = stop_at(stage, at, scene, "--once")
             if code is None:
+                assert len(stage.crossed) == at >= LEAST
                 figure(f"{scene.__name__}: asked to stop at {at} boundaries")
                 break
             assert code == 0
@@ -78,13 +86,8 @@ def test_the_long_running_mode_asked_to_stop_at_every_boundary(
         due_with_a_revocation(stage.world, stage.promises)
         assert stage.cross(NEVER, STOPPED_AT, terminate) is None
         boundaries = len(stage.crossed)
+    assert boundaries >= LEAST
     for at in range(boundaries):
         with staged(vault_server, tmp_path / str(at)) as stage:
-            due_with_a_revocation(stage.world, stage.promises)
-            made = len(stage.world.server.account.ledger)
-            assert stage.cross(at, STOPPED_AT, terminate, mode="") == 0
-            stage.promises.hold()
-            published = stage.world.secret()["api_key"]
-            created = stage.world.server.account.ledger[made:]
-            assert all(key.plaintext == published or not key.live for key in created)
+            assert stop_at(stage, at, due_with_a_revocation, "") == 0
     figure(f"long-running: asked to stop at {boundaries} boundaries")

@@ -97,7 +97,7 @@ VAULT_AFTER = {
         "cut json",
     )
 }
-GATEWAY_CALLS = ["POST /keys", "GET /keys", "GET /account/balances", "DELETE /keys/*", "* *"]
+GATEWAY_CALLS = ["POST /keys", "POST /keys", "GET /keys", "GET /account/balances", "DELETE /keys/*", "* *"]
 MINUTES = st.sampled_from([0, 1, 3, 16, 60 * 12, 60 * 24 + 1, 60 * 24 * 7])
 TIMES = st.sampled_from([1, 1, 2, 2, 4, 9, ALWAYS])
 LAGS = [Lag(), Lag(requests=1), Lag(requests=5), Lag(by=timedelta(minutes=1)), Lag(by=timedelta(minutes=10))]
@@ -236,9 +236,7 @@ class Histories(RuleBasedStateMachine):
     # the gateway's faults
 
     @trouble(
-        on=st.sampled_from(
-            ["POST /keys", "POST /keys", "GET /keys", "GET /account/balances", "DELETE /keys/*", "* *"]
-        ),
+        on=st.sampled_from(GATEWAY_CALLS),
         action=st.sampled_from(
             [(Phase.BEFORE, name) for name in BEFORE] + [(Phase.AFTER, name) for name in AFTER]
         ),

@@ -168,14 +168,11 @@ class TestRevoke:
         world.one()
         world.advance(7)
         world.one()
-        world.memory.put(
-            PATH, world.store.read(PATH, 1).data or {}
-        )  # the first key is current again, for a day
+        first, second = (world.store.read(PATH, number).data or {} for number in (1, 2))
+        world.memory.put(PATH, first)  # the first key is current again, for a day
         world.advance(1, minutes=1)
         world.one()
-        world.memory.put(
-            PATH, world.store.read(PATH, 2).data or {}
-        )  # says that the first was replaced a day ago
+        world.memory.put(PATH, second)  # says that the first was replaced a day ago
         result = world.one()
         assert result.revoked == ()
         assert result.plan
