@@ -20,6 +20,7 @@ class Publication:
     at: datetime
     plaintext: str | None
     live: bool
+    """Whether it was a key that the program had not revoked. What a person revokes, no program can foresee."""
     by_hand: bool
     """Whether a person put it there; then it need not be live."""
 
@@ -56,7 +57,7 @@ class Promises:
         if not log or log[-1].plaintext != plaintext:
             key = self._world.server.account.find(plaintext or "")
             now = self._world.server.account.clock.now()
-            log.append(Publication(now, plaintext, key is not None and key.live, by_hand))
+            log.append(Publication(now, plaintext, key is not None and key.revoked_by is None, by_hand))
 
     def hold(self) -> None:
         """Assert promises 1, 2 and 6 as of now."""
