@@ -5,11 +5,11 @@ Each table of the protocol is a chain of small checks; the first one that hits g
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from rotator.bookkeeping import Rotation
+from rotator.bookkeeping import Rotation, rotation_or_none
 from rotator.history import Trace
 from rotator.identify import Current
 from rotator.model import CreatedKey, Key, ManagedKey, Timing, Version
@@ -81,6 +81,10 @@ class Facts:
     @property
     def orphans(self) -> tuple[Key, ...]:
         return tuple(key for key in self.family if self.traces.get(key.id) is Trace.ORPHAN)
+
+    def age(self, key: Key) -> timedelta:
+        """How far from now `key` is dated: one that is dated far ahead is not young, but strange."""
+        return abs(self.now - key.created_at)
 
     def may_revoke(self, id_: int) -> bool:
         """Whether a superseded key is ours to revoke, once its grace is over."""
@@ -162,7 +166,7 @@ def succeed(facts: Facts, created: CreatedKey, now: datetime) -> Rotation:
     """Return the bookkeeping with which `created` takes over at `now`."""
     superseded = _carried(facts, _superseded(facts))
     if facts.current and facts.current.key_id and not _is_revoked(facts, facts.current.key_id):
-        superseded[facts.current.key_id] = now
+        superseded[facts.current.key_id] = max(now, created.created_at)
     return Rotation(created.id, created.title, created.created_at, now, superseded)
 
 
@@ -179,9 +183,7 @@ def _reasons(facts: Facts) -> Iterator[Reason]:
 
 
 def _holds(facts: Facts, reason: Reason, superseded: Mapping[int, datetime]) -> Iterator[Hold]:
-    window = facts.timing.in_flight
-    # A key that is dated further ahead than that is not young, but strange; it must not hold for ever.
-    young = (abs(facts.now - orphan.created_at) < window for orphan in facts.orphans)
+    young = (facts.age(orphan) < facts.timing.in_flight for orphan in facts.orphans)
     if not facts.forced and any(young):
         yield Hold.IN_FLIGHT
     if len(facts.orphans) >= MAX_ORPHANS or _piled_up(facts, reason, superseded):
@@ -197,11 +199,12 @@ def _piled_up(facts: Facts, reason: Reason, superseded: Mapping[int, datetime]) 
     """Whether too many superseded keys are left; those that a person made are not ours to count."""
     ours = {key.id for key in facts.family}
     left = sum(id_ in ours or id_ not in facts.listed for id_ in _carried(facts, superseded))
-    if reason not in (Reason.MISSING, Reason.REVOKED):
+    known = facts.current is not None and facts.current.rotation is not None
+    if known and reason is not Reason.REVOKED:
         return left >= MAX_SUPERSEDED
     # One for each grace period is let through: that there is a current key is the condition for the others to go.
-    youngest = max((key.created_at for key in facts.family), default=facts.now)
-    return left >= 2 * MAX_SUPERSEDED and youngest > facts.now - facts.key.grace_period
+    ages = (facts.age(key) for key in facts.family)
+    return left >= 2 * MAX_SUPERSEDED and min(ages, default=timedelta(0)) < facts.key.grace_period
 
 
 def _due_at(facts: Facts) -> datetime | None:
@@ -218,8 +221,16 @@ def _superseded(facts: Facts) -> dict[int, datetime]:
 
     One that the secret does not name counts from now on, when it was noticed.
     """
-    known = dict(facts.current.superseded) if facts.current else {}
-    return known | {id_: facts.now for id_, trace in facts.traces.items() if trace is Trace.PUBLISHED}
+    current = facts.current
+    known = dict(current.superseded) if current else _named_without_plaintext(facts)
+    since = current.noticed(facts.now) if current else facts.now
+    return known | {id_: since for id_, trace in facts.traces.items() if trace is Trace.PUBLISHED}
+
+
+def _named_without_plaintext(facts: Facts) -> dict[int, datetime]:
+    """What the block says where the plaintext beside it is gone: the key that it names is current no more."""
+    block = rotation_or_none(facts.version.data)
+    return {**block.superseded, block.key_id: facts.now} if block else {}
 
 
 def _note(facts: Facts) -> Note | None:
@@ -253,7 +264,8 @@ def _revocations(
 ) -> tuple[tuple[Revocation, ...], tuple[str, ...]]:
     revocations, left = [], []
     for id_, since in sorted(superseded.items()):
-        if not _is_live(facts, id_) or since + facts.key.grace_period > facts.now:
+        in_grace = facts.current is None or since + facts.key.grace_period > facts.now
+        if in_grace or not _is_live(facts, id_):
             continue
         if id_ in facts.protected:
             left.append(f"key {id_} is superseded, but is the bearer, or may be in use elsewhere")
@@ -261,8 +273,8 @@ def _revocations(
             revocations.append(Revocation(id_, Victim.SUPERSEDED, since))
         else:
             left.append(f"key {id_} was adopted and is superseded: revoke it, or set revoke_adopted")
-    old = facts.now - facts.timing.orphan_after
-    swept = (key for key in facts.orphans if key.created_at <= old and key.id not in facts.protected)
+    old = (key for key in facts.orphans if facts.age(key) >= facts.timing.orphan_after)
+    swept = (key for key in old if key.id not in facts.protected)
     revocations += [Revocation(key.id, Victim.ORPHAN, key.created_at) for key in swept]
     return tuple(revocations), tuple(left)
 

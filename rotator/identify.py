@@ -37,7 +37,11 @@ class Current:
 
     def as_rolled_back(self, now: datetime) -> "Current":
         """The same, with keys that may have been current until `now`."""
-        return replace(self, superseded=dict.fromkeys(self.superseded, now), rolled_back=True)
+        return replace(self, superseded=dict.fromkeys(self.superseded, self.noticed(now)), rolled_back=True)
+
+    def noticed(self, now: datetime) -> datetime:
+        """Since when a key is superseded that is seen to be so now: not before its successor was made."""
+        return max(now, self.rotation.created_at) if self.rotation else now
 
 
 def identify(

@@ -73,7 +73,7 @@ class _Overview:
         self._sort_by_title(installation)
         self._held: Mapping[str, _Held | RotatorError] = {}
         self._users: dict[int, set[str]] = {}
-        """By key id: the managed keys in whose secret it is, or whose family it is of."""
+        """By key id: the managed keys in whose secret it is, in whose grace it is, or whose family it is of."""
         bearer = account.bearer.current().reveal()
         self._bearers = {key.id for key in self._previews.matching(bearer)}
 
@@ -94,7 +94,9 @@ class _Overview:
         keys = self._account.keys
         self._held = each(keys, self._read, workers=self._account.concurrency)
         for key in keys:
-            for id_ in {mine.id for mine in self._families[key.name]} | self._ids_in(key):
+            for id_ in (
+                {mine.id for mine in self._families[key.name]} | self._ids_in(key) | self._in_grace(key)
+            ):
                 self._users.setdefault(id_, set()).add(key.name)
 
     def _read(self, key: ManagedKey) -> _Held:
@@ -113,6 +115,13 @@ class _Overview:
         plaintext = read_plaintext(held.version.data, key.field) or ""
         fitting = {match.id for match in self._previews.matching(plaintext)}
         return fitting | ({held.current.key_id} if held.current.key_id else set())
+
+    def _in_grace(self, key: ManagedKey) -> set[int]:
+        held = self._held[key.name]
+        if isinstance(held, RotatorError) or held.current is None:
+            return set()
+        superseded = held.current.superseded.items()
+        return {id_ for id_, since in superseded if since + key.grace_period > self._now}
 
     def facts(self, key: ManagedKey, *, forced: bool) -> Facts:
         held = self._held[key.name]

@@ -39,6 +39,7 @@ def reconcile(
     run_id, began = uuid4().hex[:12], time.monotonic()
     with structlog.contextvars.bound_contextvars(run_id=run_id):
         log.info("reconcile.started", dry_run=dry_run, forced=forced)
+        account.bearer.forget()  # of an earlier pass; another replica may have rotated it since
         observation = observe(account, forced=forced, dry_run=dry_run)
         chosen = [key for key in account.keys if not only or key.name in only]
         work = _Pass(account, observation, chosen, dry_run=dry_run, progress=progress)

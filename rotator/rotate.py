@@ -51,7 +51,8 @@ def rotate(account: Account, facts: Facts, installation: str, *, changing: Calla
     account.stopping.check()
     # Since the decision another rotator may have been here. To look once more is cheaper than a key to revoke.
     latest = account.store.read(facts.key.path)
-    if latest.number > facts.version.number:
+    moved = latest.number == facts.version.number and latest.data != facts.version.data
+    if moved or latest.number > facts.version.number:
         raise _overtaken(facts, latest)
     created = _create(account, facts, installation, changing)
     log.info("rotation.created", key_id=created.id, title=created.title)

@@ -7,6 +7,10 @@ import signal
 from collections.abc import Callable
 from threading import Thread
 
+import structlog
+
+log = structlog.get_logger()
+
 
 def on_signals(numbers: set[signal.Signals], handle: Callable[[signal.Signals], None]) -> None:
     """Call `handle` with each of these signals. To be called before any other thread is started."""
@@ -14,6 +18,9 @@ def on_signals(numbers: set[signal.Signals], handle: Callable[[signal.Signals], 
 
     def take() -> None:
         while True:
-            handle(signal.Signals(signal.sigwait(numbers)))
+            try:
+                handle(signal.Signals(signal.sigwait(numbers)))
+            except Exception:
+                log.error("unexpected", exc_info=True)  # the next signal must still be heard
 
     Thread(target=take, name="signals", daemon=True).start()

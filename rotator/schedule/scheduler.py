@@ -12,7 +12,7 @@ from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from rotator.schedule.cron import CronSchedule
-from rotator.schedule.every import PassSchedule
+from rotator.schedule.every import Every, PassSchedule
 
 _JOB = "pass"
 
@@ -26,10 +26,11 @@ class Scheduler:
     def __init__(self, schedule: PassSchedule, work: Callable[[], object]) -> None:
         # An executor with one thread, and one instance of the job: two calls never overlap.
         self._scheduler = BlockingScheduler(executors={"default": ThreadPoolExecutor(1)}, timezone=UTC)
+        self._trigger = _Trigger(schedule)
         self._thread = Thread(target=self._scheduler.start, name="scheduler", daemon=True)
         self._scheduler.add_job(
             work,
-            _trigger(schedule),
+            self._trigger,
             id=_JOB,
             next_run_time=datetime.now(UTC),
             coalesce=True,
@@ -52,33 +53,47 @@ class Scheduler:
 
     def reschedule(self, schedule: PassSchedule) -> None:
         """Go by another schedule from now on."""
-        self._scheduler.reschedule_job(_JOB, trigger=_trigger(schedule))
+        self._trigger = _Trigger(schedule)
+        self._scheduler.reschedule_job(_JOB, trigger=self._trigger)
 
     @property
     def alive(self) -> bool:
-        """Whether further calls will come."""
-        return self._thread.is_alive() and self.next_at is not None
+        """Whether further calls will come, and not only after the local clock was set back."""
+        next_at = self.next_at
+        return self._thread.is_alive() and (next_at is None or next_at <= self._trigger.latest())
 
     @property
     def next_at(self) -> datetime | None:
-        """The next call, by the local clock, in UTC."""
-        job = self._scheduler.get_job(_JOB)
-        at: datetime | None = job and job.next_run_time
-        return at
+        """The next call but the first, by the local clock, in UTC."""
+        return self._trigger.next_at
 
 
-class _Firings(BaseTrigger):  # type: ignore[misc]
-    """A cron expression as everywhere in this program, not as APScheduler reads it."""
+class _Trigger(BaseTrigger):  # type: ignore[misc]
+    """A schedule as this program reads it, which knows what it said last.
 
-    def __init__(self, schedule: CronSchedule) -> None:
+    To ask APScheduler would be to wait for its lock, which it holds while it waits for the last call to end.
+    """
+
+    def __init__(self, schedule: PassSchedule) -> None:
         self._schedule = schedule
+        self._inner = None if isinstance(schedule, CronSchedule) else _interval(schedule)
+        self.next_at: datetime | None = None
 
-    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
-        return self._schedule.due_at(max(previous, now) if previous else now)
+    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime | None:
+        if self._inner:
+            self.next_at = self._inner.get_next_fire_time(previous, now)
+        elif isinstance(self._schedule, CronSchedule):
+            self.next_at = self._schedule.due_at(max(previous, now) if previous else now)
+        return self.next_at
+
+    def latest(self) -> datetime:
+        """When the next call comes at the latest, as of now."""
+        now = datetime.now(UTC)
+        if isinstance(self._schedule, CronSchedule):
+            return self._schedule.due_at(now)
+        return now + self._schedule.interval + self._schedule.jitter
 
 
-def _trigger(schedule: PassSchedule) -> Any:
-    if isinstance(schedule, CronSchedule):
-        return _Firings(schedule)
+def _interval(schedule: Every) -> Any:
     seconds, jitter = schedule.interval.total_seconds(), schedule.jitter.total_seconds()
     return IntervalTrigger(seconds=seconds, jitter=jitter or None, timezone=UTC)
