@@ -51,6 +51,15 @@ class TestCreate:
         assert world.make_pass().converged
         assert [key.id for key in world.live] == [world.rotation()["key_id"]]
 
+    def test_orphans_that_live_already_count(self, world: World) -> None:
+        world.server.faults.add(Fault("POST /keys", Status(400), at=Phase.AFTER))
+        world.one()
+        assert len(world.live) == 1
+        world.advance(0, minutes=5)
+        world.server.faults.add(Fault("POST /keys", Status(500), at=Phase.AFTER, times=ALWAYS))
+        world.one()
+        assert len(world.live) == 3
+
     @pytest.mark.parametrize("status", [400, 404])
     def test_a_refusal_is_final_for_this_managed_key_alone(self, world: World, status: int) -> None:
         world.keys = (managed(), replace(managed(), name="Other", path="apimall/other"))
@@ -80,13 +89,19 @@ class TestCreate:
     def test_a_title_that_the_gateway_changed_is_refused_and_its_key_revoked(self, world: World) -> None:
         world.server.faults.add(Fault("POST /keys", data_with(title="Backend"), at=Phase.AFTER))
         result = world.one()
-        assert "choose a title_template" in str(result.errors[0])
+        (error,) = result.errors
+        assert error.request_id == next(
+            line.request_id for line in world.server.requests if line.method == "POST"
+        )
+        assert str(error.cure).startswith("choose a title_template")
         assert world.live == []
 
     def test_a_key_that_existed_before_is_refused_and_left_alone(self, world: World) -> None:
         world.server.faults.add(Fault("POST /keys", data_with(id=1), at=Phase.AFTER))
         result = world.one()
-        assert "which existed before" in str(result.errors[0])
+        (error,) = result.errors
+        assert error.message.endswith("answered with key 1, which existed before")
+        assert error.request_id == world.server.requests[-1].request_id
         assert world.server.account.ledger[0].live
 
 
