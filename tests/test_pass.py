@@ -8,6 +8,7 @@ import pytest
 from rotator.bookkeeping import format_time
 from rotator.errors import Denied, Rejected, RotatorError, Transient
 from rotator.model import Version
+from rotator.redaction import MARK, redact
 from rotator.result import Action, Outcome
 from rotator.sandbox.account import Lag, Quirks
 from rotator.sandbox.faults import ALWAYS, GARBAGE, Fault, Phase, Status
@@ -412,6 +413,14 @@ class TestThePass:
         with pytest.raises(Denied):
             world.make_pass()
         assert world.memory.versions == {}
+
+    def test_a_plaintext_that_was_only_read_is_known_to_the_redaction(self, world: World) -> None:
+        world.one()
+        made = world.secret()["api_key"]
+        plaintext = f"{made[:7]}-fits-and-is-not-like-a-key-{made[-4:]}"
+        world.memory.put(PATH, {**world.secret(), "api_key": plaintext})
+        world.one(dry_run=True)
+        assert redact(plaintext) == MARK
 
     def test_what_is_others_is_not_carried_along_by_each(self, world: World) -> None:
         world.keys = tuple(replace(managed(), name=f"K{n}", path=f"k/{n}") for n in range(300))

@@ -274,6 +274,19 @@ class TestRevoke:
         world.make_pass()
         assert by_hand in world.live
 
+    def test_a_key_that_another_secret_names_is_left_though_no_preview_tells(self, world: World) -> None:
+        world.server.faults.add(
+            Fault("GET /keys", data_with(key_preview="sk-..."), at=Phase.AFTER, times=ALWAYS)
+        )
+        world.one()
+        world.memory.put("apimall/copy", world.secret())
+        old = self._superseded(world)
+        world.keys = (*world.keys, replace(managed(), name="Copy", path="apimall/copy"))
+        result = world.make_pass(only=frozenset({"Backend"}))
+        assert result.keys[0].revoked == ()
+        assert any("may be in use elsewhere" in warning for warning in result.keys[0].warnings)
+        assert old in [key.id for key in world.live]
+
     def test_a_key_that_another_secret_holds_is_left(self, world: World) -> None:
         world.one()
         world.memory.put("apimall/copy", world.secret())
