@@ -1,4 +1,4 @@
-"""One HTTP exchange, for both adapters: its bounds in time and size, and the name of what went wrong.
+"""One HTTP exchange, for all adapters: its bounds in time and size, and the name of what went wrong.
 
 The only importer of httpx; what httpx raises becomes one of `rotator.errors` here. A credential goes to the
 configured host alone: redirects are not followed, and no proxy sees a plain http request.
@@ -40,8 +40,8 @@ class Request:
     path: str
     """Below the server's base URL."""
     params: Mapping[str, Any] | None = None
-    body: Mapping[str, Any] | None = field(default=None, repr=False)
-    """Sent as JSON."""
+    body: Mapping[str, Any] | bytes | None = field(default=None, repr=False)
+    """Sent as JSON; bytes as they are, for they may be signed."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -96,8 +96,12 @@ class Server:
         sent = {**_HEADERS, **headers}
         body = None
         if request.body is not None:
-            sent["Content-Type"] = "application/json"
-            body = json.dumps(request.body, allow_nan=False).encode()
+            sent.setdefault("Content-Type", "application/json")
+            body = (
+                request.body
+                if isinstance(request.body, bytes)
+                else json.dumps(request.body, allow_nan=False).encode()
+            )
         try:
             with http.stream(
                 request.method, request.path, params=request.params, content=body, headers=_encoded(sent)

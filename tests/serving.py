@@ -1,5 +1,6 @@
 """A server on loopback that answers as it is told to: for answers that no contract allows."""
 
+import io
 import json
 import socket
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +19,8 @@ def serving(how: Answering) -> Iterator[str]:
         protocol_version = "HTTP/1.1"
 
         def handle_any(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            # The request is over; how it is answered may depend on its body.
+            self.rfile = io.BytesIO(self.rfile.read(int(self.headers.get("Content-Length", 0))))
             self.close_connection = True
             how(self)
 
