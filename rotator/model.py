@@ -6,9 +6,12 @@ Every time is aware and in UTC. Times of keys and of bookkeeping are the gateway
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 from rotator.redaction import Secret
+
+NoticeType: TypeAlias = Literal["rotation.succeeded", "rotation.failed", "revocation.overdue", "pass.failed"]
+"""What can be told to a webhook."""
 
 
 @dataclass(frozen=True)
