@@ -10,6 +10,7 @@ from rotator.config import durations
 from rotator.config.model import Clocks, Defaults, Entry, File, Gateway, Passes, Vault
 from rotator.config.paths import dotted
 from rotator.config.validate import Fault, Sound
+from rotator.config.webhook import Webhook
 from rotator.model import Cadence, ManagedKey, Period, Timing
 from rotator.schedule import CronSchedule, Every, PassSchedule
 from rotator.titles import TitleTemplate
@@ -31,6 +32,7 @@ class Config:
     titles: TitleTemplate
     timing: Timing
     managed: tuple[ManagedKey, ...]
+    webhook: Webhook | None
 
 
 def build(file: File) -> Config:
@@ -42,6 +44,7 @@ def build(file: File) -> Config:
         titles=TitleTemplate(file.title_template),
         timing=Timing(file.in_flight, file.orphan_after, file.verify_deadline, file.store_deadline),
         managed=tuple(_managed_key(entry, file.defaults) for entry in file.keys),
+        webhook=file.webhook,
     )
 
 

@@ -2,7 +2,7 @@
 
 import re
 from codecs import BOM_UTF8
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ from rotator.config import assemble, environment, paths, validate, yaml_nodes
 from rotator.config.assemble import Config
 from rotator.config.model import File
 from rotator.config.places import Places
+from rotator.config.webhook import Webhook, signing_secrets
 from rotator.config.yaml_nodes import Document, Fault, Node
 from rotator.errors import ConfigError
 
@@ -42,7 +43,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     origins |= environment.fill_in(environ, values)
     places = Places(name, document.root, origins)
     faults += _bearer_faults(values, environ)
-    faults += [f"{places.of(where)}: {text}" for where, text in _value_faults(values)]
+    faults += [f"{places.of(where)}: {text}" for where, text in _value_faults(values, environ)]
     if faults:
         raise _config_error(faults)
     return assemble.build(File.model_validate(values))
@@ -61,9 +62,22 @@ def _bearer_faults(values: Mapping[str, Any], environ: Mapping[str, str]) -> lis
     return [f"environment {variable}: is missing; set it to an API key of the account, the bearer"]
 
 
-def _value_faults(values: Mapping[str, Any]) -> list[validate.Fault]:
+def _value_faults(values: Mapping[str, Any], environ: Mapping[str, str]) -> list[validate.Fault]:
     faults = validate.field_faults(values)
-    return [*faults, *assemble.joint_faults(validate.Sound(values, faults))]
+    sound = validate.Sound(values, faults)
+    return [*faults, *assemble.joint_faults(sound), *_signing_faults(values, sound, environ)]
+
+
+def _signing_faults(
+    values: Mapping[str, Any], sound: validate.Sound, environ: Mapping[str, str]
+) -> Iterator[validate.Fault]:
+    """What signs notices must be there now, not only when there is something to tell."""
+    webhook = values.get("webhook") and sound.block(Webhook, "webhook")
+    try:
+        if webhook:
+            signing_secrets(webhook, environ)
+    except ConfigError as error:
+        yield ("webhook", "secret"), error.message.removeprefix("webhook.secret ")
 
 
 def _reading_order(fault: str) -> tuple[int, int]:

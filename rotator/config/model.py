@@ -9,9 +9,7 @@ from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationInfo,
     WithJsonSchema,
@@ -21,6 +19,8 @@ from pydantic import (
 from pydantic.json_schema import SkipJsonSchema
 
 from rotator.config import durations, texts
+from rotator.config.block import Block
+from rotator.config.webhook import Webhook
 from rotator.redaction import Secret
 from rotator.titles import DEFAULT_TEMPLATE
 
@@ -66,16 +66,6 @@ def _lasting(default: str, description: str) -> Any:
     """A duration's default, shown in the schema as one would write it."""
     return Field(
         default=durations.parse(default), description=description, json_schema_extra={"default": default}
-    )
-
-
-class Block(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        hide_input_in_errors=True,
-        arbitrary_types_allowed=True,
     )
 
 
@@ -277,6 +267,7 @@ class File(Clocks):
 
     gateway: Gateway = Field(default_factory=Gateway, description="Where keys are made and revoked.")
     vault: Vault = Field(description="The Vault in which the plaintexts are stored.")
+    webhook: Webhook | None = Field(default=None, description="Where notices go; none are sent without it.")
     schedule: Passes = Field(default_factory=Passes, description="When the long-running mode makes a pass.")
     title_template: Annotated[str, AfterValidator(texts.title_template)] = Field(
         default=DEFAULT_TEMPLATE,

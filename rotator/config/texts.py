@@ -31,6 +31,12 @@ def url(text: str, *, allow_http: bool = False) -> str:
     return text.rstrip("/")
 
 
+def endpoint(text: str) -> str:
+    """Check a URL that is called as it is written: a slash at its end may matter to who serves it."""
+    url(text)
+    return text
+
+
 def secret_path(text: str) -> str:
     """Check a path, a mount or a namespace of Vault; slashes at its edges mean nothing."""
     path = text.strip("/")

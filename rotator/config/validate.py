@@ -6,8 +6,9 @@ from typing import Any, Final, TypeAlias, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from rotator.config.block import Block
 from rotator.config.fields import closest, names_at
-from rotator.config.model import Block, File
+from rotator.config.model import File
 from rotator.config.paths import Path
 
 B = TypeVar("B", bound=Block)
