@@ -19,7 +19,7 @@ from rotator.redaction import redact, redact_values
 from rotator.result import PassResult, error_to_json
 from rotator.signals import on_signals
 from rotator.stopping import Stopped, Stopping
-from rotator.wiring import open_account
+from rotator.wiring import open_account, open_notifier
 
 CONVERGED, FAILED, MISCONFIGURED, UNREACHABLE = 0, 1, 2, 3
 
@@ -41,8 +41,11 @@ def run_pass(
     try:
         config = load(config_path, environ)
         _check_names(only, config)
-        with open_account(config, environ, stopping) as account, _progress() as progress:
-            result = reconcile(account, only=only, forced=forced, dry_run=dry_run, progress=progress)
+        with open_notifier(None if dry_run else config.webhook, environ) as tell:
+            with open_account(config, environ, stopping) as account, _progress() as progress:
+                result = reconcile(account, only=only, forced=forced, dry_run=dry_run, progress=progress)
+            tell(result)
+            _print(result, as_json=as_json)
     except Stopped as error:
         _complain(error, as_json=as_json, plain=plain_errors)
         return CONVERGED
@@ -52,7 +55,6 @@ def run_pass(
     except RotatorError as error:
         _complain(error, as_json=as_json, plain=plain_errors)
         return UNREACHABLE
-    _print(result, as_json=as_json)
     if result.refused and not result.changed:
         return UNREACHABLE
     return FAILED if result.failed else CONVERGED

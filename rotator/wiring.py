@@ -1,21 +1,25 @@
 """From a config to an account: the one place where the adapters are put behind their ports."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from rotator.account import Account
 from rotator.bookkeeping import read_plaintext
-from rotator.config import Config
-from rotator.errors import Rejected
+from rotator.config import Config, Webhook, signing_secrets
+from rotator.errors import Rejected, RotatorError
 from rotator.exchange import Trust
 from rotator.gateway.bearer import Bearer, Source, usable
 from rotator.gateway.client import Gateway
 from rotator.redaction import Secret
+from rotator.result import PassResult
 from rotator.retry import Policy
 from rotator.stopping import Stopping
 from rotator.store import Store
 from rotator.vault.client import Connection, Vault
+
+Tell = Callable[[PassResult | RotatorError], None]
+"""Told what came of a pass."""
 
 
 @contextmanager
@@ -52,6 +56,24 @@ def open_account(
         policy=policy,
         stopping=stopping,
     )
+
+
+@contextmanager
+def open_notifier(webhook: Webhook | None, environ: Mapping[str, str]) -> Iterator[Tell]:
+    """Hand out whom to tell of each pass; tell of an error that ends it all, and wait a while for the receiver."""
+    if webhook is None:
+        yield lambda _seen: None
+        return
+    from rotator.webhook import Notifier
+
+    notifier = Notifier(webhook.url, signing_secrets(webhook, environ), webhook.events)
+    try:
+        yield notifier.tell
+    except RotatorError as error:
+        notifier.tell(error)
+        raise
+    finally:
+        notifier.close()
 
 
 def _connection(config: Config) -> Connection:
