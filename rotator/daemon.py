@@ -20,7 +20,7 @@ from rotator.schedule.scheduler import Scheduler
 from rotator.signals import on_signals
 from rotator.status import KEPT, PassRecord, Snapshot
 from rotator.stopping import Stopped, Stopping
-from rotator.wiring import open_account
+from rotator.wiring import open_account, open_notifier
 
 LATE: Final = timedelta(minutes=1)
 """A pass that has not begun so long after its time is overdue."""
@@ -141,7 +141,12 @@ class Daemon:
 def run(config_path: Path | None, environ: Mapping[str, str]) -> None:
     """Run until SIGTERM or SIGINT. Raises ConfigError for a config with faults."""
     config = load(config_path, environ)
-    daemon = Daemon(config, lambda: load(config_path, environ), environ)
+
+    def told(record: PassRecord) -> None:
+        if seen := record.result or record.error:
+            tell(seen)
+
+    daemon = Daemon(config, lambda: load(config_path, environ), environ, told)
 
     def handle(number: signal.Signals) -> None:
         if number is signal.SIGHUP:
@@ -150,7 +155,8 @@ def run(config_path: Path | None, environ: Mapping[str, str]) -> None:
             daemon.stop()
 
     on_signals({signal.SIGTERM, signal.SIGINT, signal.SIGHUP}, handle)
-    daemon.run()
+    with open_notifier(config.webhook, environ) as tell:  # it has a thread, so only after the signals
+        daemon.run()
 
 
 def _now() -> datetime:

@@ -1,6 +1,7 @@
 """Notices on their way: a receiver on loopback verifies each with the specification's own library."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,6 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from threading import Event, Lock
 from typing import Any, get_args
-from uuid import uuid4
 
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
@@ -20,7 +20,6 @@ from rotator.errors import Rejected, RotatorError
 from rotator.model import NoticeType
 from rotator.result import KeyResult, Outcome, PassResult
 from rotator.sandbox.faults import Body, Fault, Status
-from rotator.sandbox.server import GatewayServer
 from rotator.sandbox.vault import VaultServer
 from rotator.signing import parse_secrets
 from rotator.stopping import Stopped
@@ -28,10 +27,10 @@ from rotator.webhook import MAX_ANSWER_BYTES, MAX_WAITING, Notifier
 from tests.facts import PATH, at, managed
 from tests.leaks import leaks
 from tests.logs import captured
-from tests.program import Program, program
 from tests.serving import Answering, cut, reply, serving, truncated
+from tests.stage import Stage, staged
 from tests.traffic import BOUND
-from tests.world import QUICK, World
+from tests.world import QUICK, STATE, World
 
 OLD, NEW, OTHER = (f"whsec_{8 * letters}" for letters in ("b2xk", "bmV3", "b3Ro"))
 TOKEN_IN_THE_PATH = "/hooks/T0123456789/wJalrXUtnFEMIbPxRfiCY"
@@ -318,47 +317,45 @@ def test_no_secret_is_sent_or_logged(world: World) -> None:
     assert leaks(out.getvalue(), secrets) == []
 
 
-@pytest.fixture
-def rotator(vault_server: VaultServer, gateway: GatewayServer, tmp_path: Path) -> Program:
-    mount = f"kv-{uuid4().hex[:8]}"
-    vault_server.api("POST", f"sys/mounts/{mount}", {"type": "kv", "options": {"version": "2"}})
-    made = program(tmp_path, gateway, vault_server, mount)
-    made.environ["WEBHOOK_SECRET"] = NEW
-    return made
-
-
-@pytest.fixture
-def gateway(world: World) -> GatewayServer:
-    return world.server
-
-
 class TestTheProgram:
-    def configure(self, rotator: Program, receiver: Receiver) -> None:
-        rotator.config["webhook"] = {"url": receiver.url, "secret": {"env": "WEBHOOK_SECRET"}}
+    @pytest.fixture
+    def stage(self, vault_server: VaultServer, tmp_path: Path) -> Iterator[Stage]:
+        with staged(vault_server, tmp_path / "stage") as stage:
+            yield stage
 
-    def test_a_pass_is_told_before_the_program_ends(self, rotator: Program) -> None:
+    def configure(self, stage: Stage, receiver: Receiver) -> None:
+        webhook = {"url": receiver.url, "secret": {"env": "WEBHOOK_SECRET"}}
+        stage.environ["WEBHOOK_SECRET"] = NEW
+        stage.configure(schedule={"every": "1s", "jitter": "0s"}, webhook=webhook)
+
+    def test_a_pass_is_told_before_the_program_ends(self, stage: Stage) -> None:
         with receiving(reply(500)) as receiver:
-            self.configure(rotator, receiver)
-            assert rotator.run("--dry-run").code == 0
-            assert receiver.received == []
-            done = rotator.run("--once", "--json")
-            assert done.code == 0
-            told = {event["subject"]: event for event in receiver.events()}
-        assert {name: event["data"]["key_id"] for name, event in told.items()} == {
-            key["name"]: key["key_id"] for key in done.json["keys"]
-        }
-        assert {event["source"] for event in told.values()} == {
-            f"urn:apimall:rotator:{done.json['installation']}"
-        }
+            self.configure(stage, receiver)
+            assert stage.start("--once").wait() == 0
+        first, again = receiver.events()
+        assert first == again
+        assert first["data"]["key_id"] == stage.world.rotation()["key_id"]
+        installation = (stage.world.store.read(STATE).data or {})["installation"]
+        assert first["source"] == f"urn:apimall:rotator:{installation}"
 
-    def test_a_pass_that_cannot_be_made_is_told(self, rotator: Program, gateway: GatewayServer) -> None:
-        rotator.environ["APIMALL_API_KEY"] = "sk-that-was-revoked-long-ago-000000"
+    def test_a_pass_that_cannot_be_made_is_told_but_not_of_a_dry_run(self, stage: Stage) -> None:
+        stage.environ["APIMALL_API_KEY"] = "sk-that-was-revoked-long-ago-000000"
         with receiving() as receiver:
-            self.configure(rotator, receiver)
-            assert rotator.run("--dry-run").code == 3
+            self.configure(stage, receiver)
+            assert stage.start("--dry-run").wait() == 3
             assert receiver.received == []
-            assert rotator.run("--once").code == 3
-            assert receiver.types() == ["pass.failed"]
+            assert stage.start("--once").wait() == 3
+        assert receiver.types() == ["pass.failed"]
+
+    def test_the_long_running_mode_tells_a_failure_once(self, stage: Stage) -> None:
+        with receiving() as receiver:
+            self.configure(stage, receiver)
+            stage.world.server.faults.add(Fault("POST /keys", Status(400), times=2))
+            process = stage.start()
+            stage.until(lambda: stage.logged("notice.sent") == 2)
+            process.send(signal.SIGTERM)
+            assert process.wait() == 0
+        assert receiver.types() == ["rotation.failed", "rotation.succeeded"]
 
 
 def test_what_sends_notices_is_imported_only_where_it_is_configured() -> None:
