@@ -21,6 +21,14 @@ from rotator.errors import BrokenContract, Rejected, RotatorError, Transient
 T = TypeVar("T")
 # Compressed answers are not asked for: a small one can unfold into a huge one.
 _HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
+_ALERTS: Final = {
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED",
+    "TLSV1_ALERT_UNKNOWN_CA",
+    "SSLV3_ALERT_BAD_CERTIFICATE",
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED",
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
+}
+"""What a server says of our certificate, as OpenSSL names it."""
 
 
 @dataclass(frozen=True)
@@ -196,12 +204,17 @@ def cause(error: BaseException) -> str:
 
 
 def raise_for_tls(what: str, error: BaseException, url: str) -> None:
-    """Raise Rejected for a TLS fault that trying again will not cure, and that came before anything was sent."""
+    """Raise Rejected for a TLS fault that trying again will not cure, and that came before anything was read."""
     for seen in chain(error):
         if isinstance(seen, ssl.SSLCertVerificationError):
             raise Rejected(
                 f"{what}: {url}: the server's certificate is not trusted: {seen.verify_message}",
                 cure="check the host name, and which CAs are trusted",
+            ) from None
+        if isinstance(seen, ssl.SSLError) and seen.reason in _ALERTS:
+            raise Rejected(
+                f"{what}: {url}: the server wants a client certificate that it trusts",
+                cure="check client_cert and client_key, and which CAs the server trusts",
             ) from None
         if isinstance(seen, ssl.SSLError) and seen.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
             raise Rejected(

@@ -43,7 +43,7 @@ class Preflight:
                 raise Rejected(
                     f"the Vault token expires in {remaining:.0f} s, before a rotation can be sure to end "
                     f"({self._needs:.0f} s); nothing was created",
-                    cure="renew it or log in again",
+                    cure="renew it, log in again, or raise the token_ttl of its role",
                 )
 
     def _remaining(self) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 from rotator.account import Account
 from rotator.bookkeeping import read_plaintext
 from rotator.config import Config, Webhook, signing_secrets
+from rotator.credentials import login_of
 from rotator.errors import Rejected, RotatorError
 from rotator.exchange import Trust
 from rotator.gateway.bearer import Bearer, Source, usable
@@ -31,7 +32,7 @@ def open_account(
     vault = Vault(
         _connection(config),
         config.vault.mount,
-        lambda _client: config.vault.auth.token,
+        login_of(config.vault.auth, environ),
         policy=policy,
         sleep=stopping.sleep,
     )

@@ -1,11 +1,14 @@
 """A real Vault-API server that keeps its data on disk: it can be sealed, and started again."""
 
+import ssl
 from pathlib import Path
 from typing import Any
+from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 
 from rotator.errors import RotatorError
 from rotator.redaction import Secret
 from rotator.sandbox.vault import VaultServer, find_binary
+from tests.certificates import LOOPBACK, Authority
 
 _CONFIG = """
 storage "raft" {{
@@ -15,7 +18,7 @@ storage "raft" {{
 }}
 listener "tcp" {{
   address = "127.0.0.1:{port}"
-  tls_disable = true
+  {tls}
 }}
 api_addr = "{address}"
 cluster_addr = "https://127.0.0.1:1"
@@ -26,6 +29,7 @@ class RaftVault(VaultServer):
     """Initialised and unsealed from `start` on. It has no mount but what a test makes."""
 
     _key = ""
+    _tls = "tls_disable = true"
 
     def start(self) -> "RaftVault":
         super().start()
@@ -50,7 +54,7 @@ class RaftVault(VaultServer):
 
     def _arguments(self, home: Path) -> tuple[str, ...]:
         path = home / "server.hcl"
-        path.write_text(_CONFIG.format(home=home, port=self._port, address=self.address))
+        path.write_text(_CONFIG.format(home=home, port=self._port, address=self.address, tls=self._tls))
         return ("server", f"-config={path}")
 
     def _ready(self) -> bool:
@@ -66,3 +70,22 @@ class RaftVault(VaultServer):
         except RotatorError:
             return False
         return True
+
+
+class TlsVault(RaftVault):
+    """Speaks TLS as 127.0.0.1, and only with who has a certificate of the same CA."""
+
+    def __init__(self, authority: Authority, directory: Path | None = None) -> None:
+        super().__init__(directory)
+        cert, key = authority.issue("server", LOOPBACK)
+        self._tls = (
+            f'tls_cert_file = "{cert}"\n  tls_key_file = "{key}"\n'
+            f'  tls_client_ca_file = "{authority.cert}"\n  tls_require_and_verify_client_cert = true'
+        )
+        context = ssl.create_default_context(cafile=str(authority.cert))
+        context.load_cert_chain(*authority.issue("operator"))
+        self._opener = build_opener(ProxyHandler({}), HTTPSHandler(context=context))
+
+    @property
+    def address(self) -> str:
+        return f"https://127.0.0.1:{self._port}"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rotator.config import Config, load
+from rotator.config import Config, TokenAuth, load
 from rotator.errors import ConfigError
 from rotator.redaction import Secret
 
@@ -90,7 +90,7 @@ def test_a_whole_list_can_be_given_item_by_item(tmp_path: Path) -> None:
         ("ROTATOR_gateway__url", "did you mean ROTATOR_GATEWAY__URL?"),
         ("ROTATOR_GATEWAY__URL__0", "did you mean ROTATOR_GATEWAY__URL?"),
         ("ROTATOR_KEYS__00__PATH", "did you mean ROTATOR_KEYS__0__PATH?"),
-        ("ROTATOR_VAULT__AUTH__TOKE", "did you mean ROTATOR_VAULT__AUTH?"),
+        ("ROTATOR_VAULT__AUTH__TOKE", "did you mean ROTATOR_VAULT__AUTH__ROLE?"),
         ("ROTATOR_SERVICE_HOSTS", "unset it"),
         ("ROTATOR_METRICS_SERVICE_HOST", "unset it"),
         ("ROTATOR_", "unset it"),
@@ -170,6 +170,7 @@ def test_vaults_variables_fill_in_what_the_file_leaves_out(tmp_path: Path) -> No
     assert vault.namespace == "team"
     assert vault.ca_cert == vault.client_cert == vault.client_key == str(pem)
     assert vault.tls_skip_verify is True
+    assert isinstance(vault.auth, TokenAuth)
     assert vault.auth.token == Secret(TOKEN["VAULT_TOKEN"])
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rotator.config import Config, load
+from rotator.config import Config, TokenAuth, load
 from rotator.errors import ConfigError
 
 TOKEN = {"VAULT_TOKEN": "hvs.test-token-of-nobody", "APIMALL_API_KEY": "sk-of-nobody-at-all"}
@@ -125,7 +125,11 @@ def block(text: str) -> str:
         ("vault: {mount: secret}", "vault.address", "set VAULT_ADDR"),
         ("vault: {address: https://v, mount: 5}", "vault.mount", "quote it"),
         ("vault: {address: https://v, tls_skip_verify: 'no'}", "vault.tls_skip_verify", "true or false"),
-        ("vault: {address: https://v, auth: {method: approle}}", "vault.auth.method", "write 'token'"),
+        (
+            "vault: {address: https://v, auth: {method: ldap}}",
+            "vault.auth.method",
+            "one of 'token', 'token_file'",
+        ),
         ("vault: {address: https://v, auth: token}", "vault.auth", "must be a block"),
         ("vault: {address: https://v, auth: {token: hvs.x}}", "vault.auth.token", "set VAULT_TOKEN"),
         ("vault: {address: https://v, ca_cert: /nowhere.pem}", "vault.ca_cert", "mount the file"),
@@ -278,6 +282,7 @@ def test_no_fault_repeats_a_value(tmp_path: Path, text: str) -> None:
 
 def test_the_token_is_not_shown(tmp_path: Path) -> None:
     loaded = config(tmp_path, VAULT + KEYS)
+    assert isinstance(loaded.vault.auth, TokenAuth)
     assert loaded.vault.auth.token.reveal() == TOKEN["VAULT_TOKEN"]
     for shown in (repr(loaded), str(loaded), str(loaded.vault.model_dump())):
         assert TOKEN["VAULT_TOKEN"] not in shown

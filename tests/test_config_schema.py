@@ -26,6 +26,10 @@ def mismatches(value: Any, rule: dict[str, Any], root: dict[str, Any]) -> Iterat
         rule = root["$defs"][rule["$ref"].rpartition("/")[2]] | {k: v for k, v in rule.items() if k != "$ref"}
     if "anyOf" in rule and all(list(mismatches(value, choice, root)) for choice in rule["anyOf"]):
         yield "no choice fits"
+    if "oneOf" in rule:
+        method = value.get("method", "token") if isinstance(value, dict) else ""
+        form = rule["discriminator"]["mapping"].get(method)
+        yield from mismatches(value, {"$ref": form}, root) if form else ["is none of the forms"]
     if "type" in rule and not isinstance(value, TYPES[rule["type"]]):
         yield f"is no {rule['type']}"
         return
@@ -85,7 +89,7 @@ def test_the_schema_refuses_what_the_loader_refuses() -> None:
         ("vault: {}", "keys missing"),
         ("keys: [{name: A, path: a, grace_period: 1.5h}]", "no choice fits"),
         ("keys: [{name: 12, path: a}]", "is no string"),
-        ("{keys: [], vault: {auth: {method: ldap}}}", "another constant"),
+        ("{keys: [], vault: {auth: {method: ldap}}}", "none of the forms"),
         ("{keys: [], vault: {auth: {token: x}}}", "token unknown"),
     ]:
         assert any(wrong in text for text in mismatches(yaml.safe_load(text), root, root))

@@ -12,6 +12,7 @@ from rotator.exchange import Trust
 from rotator.model import Version
 from rotator.redaction import Secret
 from rotator.vault.client import MAX_ANSWER_BYTES, Connection, Vault
+from rotator.vault.login import Token
 from tests.hostile import (
     DRIPS,
     ENDLESS,
@@ -65,7 +66,7 @@ def server() -> Iterator[Hostile]:
 
 def connect(server: Hostile, seconds: float = 0.5) -> Vault:
     connection = Connection(server.url, None, Trust(), timedelta(seconds=seconds))
-    return Vault(connection, "secret", lambda _: Secret(TOKEN), policy=QUICK, sleep=lambda _: None)
+    return Vault(connection, "secret", Token(Secret(TOKEN)), policy=QUICK, sleep=lambda _: None)
 
 
 @pytest.fixture(scope="module")

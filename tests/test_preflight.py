@@ -28,7 +28,7 @@ def test_one_that_does_not_is_refused_until_it_was_renewed(minutes: int, seconds
     preflight = Preflight(store, TIMING)
     with pytest.raises(Rejected, match=rf"^the Vault token expires in {seconds} s, .*\(360 s\)") as raised:
         preflight.check_token()
-    assert raised.value.cure == "renew it or log in again"
+    assert raised.value.cure == "renew it, log in again, or raise the token_ttl of its role"
     store.ttl = ENOUGH
     preflight.check_token()
 

@@ -13,6 +13,7 @@ from rotator.redaction import Secret
 from rotator.sandbox.vault import VaultServer
 from rotator.store import Store
 from rotator.vault.client import Connection, Vault
+from rotator.vault.login import Token
 from tests.memory_store import MemoryStore
 from tests.world import QUICK
 
@@ -28,7 +29,7 @@ def connect_to(address: str, token: Secret, mount: str, timeout: float = 5.0) ->
         trust=Trust(),
         timeout=timedelta(seconds=timeout),
     )
-    return Vault(connection, mount, lambda _client: token, policy=QUICK, sleep=lambda _: None)
+    return Vault(connection, mount, Token(token), policy=QUICK, sleep=lambda _: None)
 
 
 Hand = Callable[[str, int], None]

@@ -14,6 +14,7 @@ from rotator.preflight import NEEDED
 from rotator.redaction import Secret
 from rotator.sandbox.vault import VaultServer
 from rotator.vault.client import CAPABILITIES_BATCH, MAX_ANSWER_BYTES, Connection, Vault
+from rotator.vault.login import Token
 from rotator.vault.wire import Answer
 from tests.serving import Answering, cut, reply, serving, truncated
 from tests.test_store import connect
@@ -113,7 +114,7 @@ class TestAgainstARealServer:
     def test_a_namespace_is_sent(self, vault_server: VaultServer) -> None:
         vault_server.api("PUT", "sys/namespaces/division", {})
         connection = Connection(vault_server.address, "division", Trust(), timedelta(seconds=5))
-        vault = Vault(connection, "kv", lambda _: vault_server.token, policy=QUICK, sleep=lambda _: None)
+        vault = Vault(connection, "kv", Token(vault_server.token), policy=QUICK, sleep=lambda _: None)
         vault_server.api("POST", "division/sys/mounts/kv", {"type": "kv", "options": {"version": "2"}})
         vault.write("x", {"a": 1}, cas=0)
         assert vault_server.api("GET", "division/kv/data/x")["data"]["data"] == {"a": 1}
@@ -128,7 +129,7 @@ def answering(how: Answering) -> Iterator[Vault]:
     """A client of a server that answers each request as `how` does."""
     with serving(how) as address:
         connection = Connection(address, None, Trust(), timedelta(seconds=1))
-        vault = Vault(connection, "secret", lambda _: Secret("t" * 20), policy=QUICK, sleep=lambda _: None)
+        vault = Vault(connection, "secret", Token(Secret("t" * 20)), policy=QUICK, sleep=lambda _: None)
         yield vault
 
 

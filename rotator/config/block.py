@@ -1,6 +1,14 @@
-"""What every block of the config has in common."""
+"""What every block of the config is, and the texts that several of them hold."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+from rotator.config import texts
+
+SecretPath: TypeAlias = Annotated[str, AfterValidator(texts.secret_path)]
+FileName: TypeAlias = Annotated[str, AfterValidator(texts.file_name)]
+VariableName: TypeAlias = Annotated[str, AfterValidator(texts.variable)]
 
 
 class Block(BaseModel):

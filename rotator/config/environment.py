@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from rotator.config import yaml_nodes
+from rotator.config.auth import METHOD
 from rotator.config.fields import TOKEN, closest, every_path, kind_at
 from rotator.config.paths import Path
 from rotator.redaction import Secret
@@ -89,7 +90,7 @@ def fill_in(environ: Mapping[str, str], values: dict[str, Any]) -> dict[Path, st
             text = environ[name]
             vault[field] = _BOOLEANS.get(text.lower(), text) if field == "tls_skip_verify" else text
             origins["vault", field] = name
-    if "token" not in auth:
+    if auth.setdefault("method", METHOD) == METHOD and "token" not in auth:
         if environ.get("VAULT_TOKEN"):
             auth["token"] = Secret(environ["VAULT_TOKEN"])
         origins[TOKEN] = "VAULT_TOKEN"
@@ -116,7 +117,7 @@ def _grow(block: Any, segment: str | int) -> None:
 
 
 def _read(kind: Any, text: str) -> tuple[Any, Sequence[str]]:
-    if kind is str:
+    if kind in (str, Secret):
         printable = text.isprintable()
         return text, [] if printable else ["holds an unprintable character; write one plain line"]
     document = yaml_nodes.parse(text)

@@ -7,16 +7,18 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
+from rotator.config.auth import Auth
 from rotator.config.model import File
 from rotator.config.paths import Path
 
-TOKEN: Final[Path] = ("vault", "auth", "token")
+AUTH: Final[Path] = ("vault", "auth")
+"""The one block that has several forms; its `method` tells which."""
+TOKEN: Final[Path] = (*AUTH, "token")
 """A field that nobody writes: its value comes from VAULT_TOKEN."""
 
 
-def kind_at(path: Path) -> Any:
+def kind_at(path: Path, kind: Any = File) -> Any:
     """Return the bare type of the field at `path`, or None when there is no such field."""
-    kind: Any = File
     for segment in path:
         if isinstance(segment, int):
             kind = get_args(kind)[0] if get_origin(kind) is list else None
@@ -26,8 +28,13 @@ def kind_at(path: Path) -> Any:
 
 
 def names_at(path: Path) -> list[str]:
-    """Return the names that the block at `path` can have."""
-    return [name for name in _fields(kind_at(path)) if (*path, name) != TOKEN]
+    """Return the names that the block at `path` can have. Behind `vault.auth` the path names the method too."""
+    if path[:2] != AUTH:
+        return list(_fields(kind_at(path)))
+    block = next(
+        form for form in get_args(Auth) if path[2] in get_args(form.model_fields["method"].annotation)
+    )
+    return [name for name in _fields(kind_at(path[3:], block)) if name != TOKEN[-1]]
 
 
 def every_path(index: int, kind: Any = File, above: Path = ()) -> Iterator[Path]:
@@ -47,7 +54,9 @@ def closest(name: str, known: list[str]) -> str | None:
 
 
 def _fields(kind: Any) -> dict[str, Any]:
-    """Return the bare types of a block's fields; none for anything that is no block."""
+    """Return the bare types of a block's fields, in all its forms; none for anything that is no block."""
+    if get_origin(kind) in (Union, UnionType):
+        return {name: inner for form in get_args(kind) for name, inner in _fields(form).items()}
     if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
         return {}
     return {name: _bare(field.annotation) for name, field in kind.model_fields.items()}
@@ -57,5 +66,6 @@ def _bare(annotation: Any) -> Any:
     if get_origin(annotation) is Annotated:
         return _bare(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
-        return _bare(next(part for part in get_args(annotation) if part is not NoneType))
+        parts = [part for part in get_args(annotation) if part is not NoneType]
+        return _bare(parts[0]) if len(parts) == 1 else annotation
     return str if get_origin(annotation) is Literal else annotation

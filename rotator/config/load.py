@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from rotator.config import assemble, environment, paths, validate, yaml_nodes
 from rotator.config.assemble import Config
+from rotator.config.auth import ROLE_ID, SECRET_ID
 from rotator.config.model import File
 from rotator.config.places import Places
 from rotator.config.webhook import Webhook, signing_secrets
@@ -42,24 +43,41 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
             )
     origins |= environment.fill_in(environ, values)
     places = Places(name, document.root, origins)
-    faults += _bearer_faults(values, environ)
+    faults += _absent_variables(values, environ)
     faults += [f"{places.of(where)}: {text}" for where, text in _value_faults(values, environ)]
     if faults:
         raise _config_error(faults)
     return assemble.build(File.model_validate(values))
 
 
-def _bearer_faults(values: Mapping[str, Any], environ: Mapping[str, str]) -> list[str]:
-    """A bearer that can only come from the environment must be there."""
-    gateway = values.get("gateway")
-    sources = gateway.get("api_key") if isinstance(gateway, dict) else None
-    sources = {"env": "APIMALL_API_KEY"} if sources is None else sources
-    if not isinstance(sources, dict) or sources.get("vault") or sources.get("file"):
-        return []
+def _absent_variables(values: Mapping[str, Any], environ: Mapping[str, str]) -> Iterator[str]:
+    """A credential that can only come from the environment must be there."""
+    bearer = _inner(values, "gateway", "api_key")
+    yield from _absent(bearer, "APIMALL_API_KEY", environ, "an API key of the account, the bearer")
+    login = _inner(values, "vault", "auth")
+    method = login.get("method") if isinstance(login, dict) else None
+    if method == "approle":
+        yield from _absent(_inner(login, "role_id"), ROLE_ID, environ, "the role id for the login to Vault")
+        yield from _absent(
+            _inner(login, "secret_id"), SECRET_ID, environ, "the secret id for the login to Vault"
+        )
+    if method == "jwt":
+        yield from _absent(_inner(login, "jwt"), None, environ, "the JWT for the login to Vault")
+
+
+def _absent(sources: object, usual: str | None, environ: Mapping[str, str], what: str) -> Iterator[str]:
+    sources = {"env": usual} if sources is None else sources
+    if not isinstance(sources, dict) or any(sources[name] for name in sources.keys() - {"env"}):
+        return
     variable = sources.get("env")
-    if not isinstance(variable, str) or not variable.isidentifier() or environ.get(variable):
-        return []
-    return [f"environment {variable}: is missing; set it to an API key of the account, the bearer"]
+    if isinstance(variable, str) and variable.isidentifier() and not environ.get(variable):
+        yield f"environment {variable}: is missing; set it to {what}"
+
+
+def _inner(values: Any, *path: str) -> Any:
+    for name in path:
+        values = values.get(name) if isinstance(values, dict) else None
+    return values
 
 
 def _value_faults(values: Mapping[str, Any], environ: Mapping[str, str]) -> list[validate.Fault]:

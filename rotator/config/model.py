@@ -3,9 +3,8 @@
 Checks that need more than one block are in `assemble`.
 """
 
-import re
 from datetime import timedelta
-from typing import Annotated, Any, Final, Literal, Self, TypeAlias
+from typing import Annotated, Any, Final, Self, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -16,12 +15,11 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic.json_schema import SkipJsonSchema
 
 from rotator.config import durations, texts
-from rotator.config.block import Block
+from rotator.config.auth import Auth
+from rotator.config.block import Block, FileName, SecretPath, VariableName
 from rotator.config.webhook import Webhook
-from rotator.redaction import Secret
 from rotator.titles import DEFAULT_TEMPLATE
 
 MAX_KEYS: Final = 10_000
@@ -31,12 +29,6 @@ def _positive(duration: timedelta) -> timedelta:
     if not duration:
         raise ValueError("is zero; write at least 1s")
     return duration
-
-
-def _token(secret: Secret) -> Secret:
-    if not re.fullmatch(r"[!-~]+", secret.reveal()):
-        raise ValueError("holds a space or an unprintable character; set it to the token alone")
-    return secret
 
 
 _Duration: TypeAlias = Annotated[
@@ -53,9 +45,7 @@ _Duration: TypeAlias = Annotated[
 ]
 Duration: TypeAlias = Annotated[_Duration, AfterValidator(_positive)]
 Name: TypeAlias = Annotated[str, AfterValidator(texts.key_name)]
-SecretPath: TypeAlias = Annotated[str, AfterValidator(texts.secret_path)]
 SecretField: TypeAlias = Annotated[str, AfterValidator(texts.secret_field)]
-FileName: TypeAlias = Annotated[str, AfterValidator(texts.file_name)]
 ExistingFile: TypeAlias = Annotated[str, AfterValidator(texts.existing_file)]
 Cron: TypeAlias = Annotated[str, AfterValidator(texts.cron)]
 Spread: TypeAlias = Annotated[str, AfterValidator(texts.spread)]
@@ -77,7 +67,7 @@ class BearerSources(Block):
         description="A path below the KV mount; the field is `api_key`. It may be a managed key's path.",
     )
     file: FileName | None = Field(default=None, description="A file that holds the key and nothing else.")
-    env: Annotated[str, AfterValidator(texts.variable)] | None = Field(
+    env: VariableName | None = Field(
         default=None, description="The name of an environment variable, never the key itself."
     )
 
@@ -102,14 +92,6 @@ class Gateway(Block):
     timeout: Duration = _lasting("30s", "The bound on one whole request.")
 
 
-class TokenAuth(Block):
-    """Log in with the token in VAULT_TOKEN. Further methods are further blocks with another `method`."""
-
-    method: Literal["token"] = Field(default="token", description="How to log in to Vault.")
-    token: SkipJsonSchema[Annotated[Secret, AfterValidator(_token)]]
-    """From VAULT_TOKEN alone: a token in a file is soon a token in a repository."""
-
-
 class Vault(Block):
     """The Vault, or OpenBao, in which the plaintexts are stored."""
 
@@ -127,7 +109,7 @@ class Vault(Block):
         default="rotator/installation",
         description="Where, below the mount, this installation keeps its identity.",
     )
-    auth: TokenAuth = Field(description="How to log in.")
+    auth: Auth = Field(description="How to log in.", discriminator="method")
     ca_cert: ExistingFile | None = Field(
         default=None, description="A PEM file of CAs. Else VAULT_CACERT is used."
     )

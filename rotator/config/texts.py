@@ -74,6 +74,12 @@ def variable(text: str) -> str:
     return text
 
 
+def role_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,128}", text):
+        raise ValueError("is no role's name; write 1 to 128 letters, digits, or any of _ . -")
+    return text
+
+
 def file_name(text: str) -> str:
     if not text or not text.isprintable():
         raise ValueError("is no file's name; write a path, such as /run/secrets/apimall-api-key")

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from rotator.config.block import Block
-from rotator.config.fields import closest, names_at
+from rotator.config.fields import AUTH, closest, names_at
 from rotator.config.model import File
 from rotator.config.paths import Path
 
@@ -23,10 +23,11 @@ _TEXTS: Final = {
     "greater_than_equal": "is too small; write at least {ge}",
     "less_than_equal": "is too big; write at most {le}",
     "model_type": "must be a block; write `field: value` lines, indented below it",
+    "model_attributes_type": "must be a block; write `field: value` lines, indented below it",
     "list_type": "must be a list; write each item below it after `- `",
     "too_short": "is empty; write at least {min_length} item",
     "too_long": "is too long; write at most {max_length} items, and give the others a rotator of their own",
-    "literal_error": "is not supported; write {expected}",
+    "union_tag_invalid": "is not supported; write one of {expected_tags}",
     "is_instance_of": "does not belong in the config; remove it and set VAULT_TOKEN",
     "value_error": "{error}",
 }
@@ -87,8 +88,10 @@ def _at(values: Any, path: Path) -> Any:
 
 def _fault(details: ErrorDetails) -> Fault:
     path = details["loc"]
+    if path[:2] == AUTH:
+        path = (*AUTH, "method") if details["type"] == "union_tag_invalid" else (*AUTH, *path[3:])
     if details["type"] == "extra_forbidden":
-        return path, _unknown(path)
+        return path, _unknown(details["loc"])
     return path, _TEXTS.get(details["type"], _OTHER).format_map(details.get("ctx", {}))
 
 

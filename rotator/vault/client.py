@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
 import hvac
@@ -19,7 +20,7 @@ from rotator import retry
 from rotator.errors import Rejected, RotatorError
 from rotator.exchange import Request, Server, Trust
 from rotator.model import Version
-from rotator.redaction import Secret
+from rotator.vault.session import Clock, Login, Session
 from rotator.vault.wire import Answer, capabilities_of, version_of
 
 MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
@@ -48,15 +49,18 @@ class Vault:
         self,
         connection: Connection,
         mount: str,
-        login: Callable[[hvac.Client], Secret],
+        login: Login,
         *,
         policy: retry.Policy,
         sleep: retry.Sleep,
+        clock: Clock = time.monotonic,
     ) -> None:
         self._mount = mount
         self._policy, self._sleep = policy, sleep
-        self._client = _client(connection)
-        self._client.token = login(self._client).reveal()
+        server = _server(connection)
+        self._session = Session(_client(connection, server, _Adapter), login, clock)
+        self._client = _client(connection, server, _SessionAdapter)
+        self._client.adapter.session = self._session
         self._kv = self._client.secrets.kv.v2
 
     def read(self, path: str, version: int | None = None, *, once: bool = False) -> Version:
@@ -97,6 +101,7 @@ class Vault:
         return missing
 
     def token_ttl(self) -> timedelta | None:
+        self._patiently(self._session.prolong)
         answer = self._patiently(lambda: self._client.auth.token.lookup_self())
         ttl = answer.integer("data", "ttl")
         expires = answer.data.get("expire_time") is not None or ttl > 0
@@ -119,11 +124,16 @@ class _Adapter(RawAdapter):  # type: ignore[misc]
         raise_exception: bool = True,  # noqa: ARG002 - hvac's signature; we raise our own
         **kwargs: Any,
     ) -> Answer:
-        request = Request(method.upper(), url, kwargs.get("params"), kwargs.get("json"))
+        return self._send(Request(method.upper(), url, kwargs.get("params"), kwargs.get("json")), headers)
+
+    def _send(self, request: Request, headers: Any) -> Answer:
+        return self._exchange(request, headers, self.token)
+
+    def _exchange(self, request: Request, headers: Any, token: str) -> Answer:
         began = time.monotonic()
         seen: Answer | RotatorError
         try:
-            seen = Answer(str(request), *self.server.exchange(request, self._headers(headers)))
+            seen = Answer(str(request), *self.server.exchange(request, self._headers(headers, token)))
             seen.raise_for_refusal()
         except RotatorError as error:
             seen = error
@@ -140,24 +150,44 @@ class _Adapter(RawAdapter):  # type: ignore[misc]
             )
         return seen
 
-    def _headers(self, headers: Any) -> dict[str, str]:
-        ours = {"X-Vault-Request": "true", "X-Vault-Token": self.token, "X-Vault-Namespace": self.namespace}
+    def _headers(self, headers: Any, token: str) -> dict[str, str]:
+        ours = {"X-Vault-Request": "true", "X-Vault-Token": token, "X-Vault-Namespace": self.namespace}
         return {**(headers or {}), **{name: value for name, value in ours.items() if value}}
 
 
-def _client(connection: Connection) -> hvac.Client:
+class _SessionAdapter(_Adapter):
+    """Sends each request with the session's token of that moment."""
+
+    session: Session
+
+    def _send(self, request: Request, headers: Any) -> Answer:
+        token = self.session.current()
+        try:
+            return self._exchange(request, headers, token.reveal())
+        except Rejected as error:
+            if error.status != HTTPStatus.FORBIDDEN or not self.session.refresh(token):
+                raise
+        # Vault refuses before any effect, so even a write may be sent again.
+        return self._exchange(request, headers, self.session.current().reveal())
+
+
+def _server(connection: Connection) -> Server:
     address = connection.address
-    client = hvac.Client(
-        url=address,
-        token="",  # nothing is taken from the environment or from ~/.vault-token behind our back
-        namespace=connection.namespace,
-        adapter=_Adapter,
-    )
-    client.adapter.server = Server(
+    return Server(
         address,
         timeout=connection.timeout,
         limit=MAX_ANSWER_BYTES,
         cure=f"check vault.address ({address}), and the network between here and there",
         trust=connection.trust,
     )
+
+
+def _client(connection: Connection, server: Server, adapter: type[_Adapter]) -> hvac.Client:
+    client = hvac.Client(
+        url=connection.address,
+        token="",  # nothing is taken from the environment or from ~/.vault-token behind our back
+        namespace=connection.namespace,
+        adapter=adapter,
+    )
+    client.adapter.server = server
     return client

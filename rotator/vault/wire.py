@@ -4,17 +4,28 @@ Pure: takes a status and bytes, returns values or raises one of `rotator.errors`
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from math import inf
+from typing import Any, Final, NamedTuple
 
 from rotator.answers import read_json, request_id, words
 from rotator.errors import BrokenContract, Conflict, Rejected, Transient
 from rotator.model import Version
+from rotator.redaction import Secret
 from rotator.retry import parse_retry_after
 
 MAX_COUNT: Final = 10**12
 """No version is so high, and no token lives for so many seconds."""
+
+
+class Lease(NamedTuple):
+    """A token, and for how long it was given."""
+
+    token: Secret
+    ttl: float = inf
+    """In seconds."""
+    renewable: bool = False
 
 
 class Answer:
@@ -40,11 +51,21 @@ class Answer:
         return words(re.sub(r"^\d+ errors? occurred:\s*\*\s*", "", "; ".join(said)).strip())
 
     def integer(self, *path: str) -> int:
+        value = self._at(path)
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < MAX_COUNT:
+            raise self.broken(f"{'.'.join(path)} is not a count")
+        return value
+
+    def secret(self, *path: str) -> Secret:
+        value = self._at(path)
+        if not isinstance(value, str) or not re.fullmatch(r"[!-~]+", value):
+            raise self.broken(f"{'.'.join(path)} is not there")
+        return Secret(value)
+
+    def _at(self, path: Iterable[str]) -> Any:
         value: Any = self.body
         for name in path:
             value = value.get(name) if isinstance(value, dict) else None
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < MAX_COUNT:
-            raise self.broken(f"{'.'.join(path)} is not a count")
         return value
 
     def broken(self, fault: str) -> BrokenContract:
@@ -97,6 +118,14 @@ def _cure(answer: Answer) -> str | None:
     if answer.status == HTTPStatus.TEMPORARY_REDIRECT:
         return "set vault.address to the active node or to a load balancer: tokens are not sent elsewhere"
     return None
+
+
+def lease_of(answer: Answer) -> Lease:
+    """What a login or a renewal gave. A TTL of none is Vault's for a token that does not expire."""
+    auth = answer.body.get("auth")
+    renewable = isinstance(auth, dict) and auth.get("renewable") is True
+    ttl = answer.integer("auth", "lease_duration")
+    return Lease(answer.secret("auth", "client_token"), ttl or inf, renewable)
 
 
 def version_of(answer: Answer) -> Version:

@@ -1,0 +1,115 @@
+"""How to log in to Vault, as it is written: a block for each method."""
+
+import re
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic.json_schema import SkipJsonSchema
+
+from rotator.config import texts
+from rotator.config.block import Block, FileName, SecretPath, VariableName
+from rotator.redaction import Secret
+
+METHOD: Final = "token"
+"""Where the config names no method."""
+ROLE_ID: Final = "VAULT_ROLE_ID"
+SECRET_ID: Final = "VAULT_SECRET_ID"  # noqa: S105 - a variable's name
+SERVICE_ACCOUNT: Final = "/var/run/secrets/kubernetes.io/serviceaccount/token"
+
+
+def _token(secret: Secret) -> Secret:
+    if not re.fullmatch(r"[!-~]+", secret.reveal()):
+        raise ValueError("holds a space or an unprintable character; set it to the token alone")
+    return secret
+
+
+def _role_id(value: Any) -> Secret:
+    if not isinstance(value, str) or not re.fullmatch(r"[!-~]+", value):
+        raise ValueError("is no role id; write the one word, in quotes, that Vault gave")
+    return Secret(value)
+
+
+RoleName: TypeAlias = Annotated[str, AfterValidator(texts.role_name)]
+RoleIdValue: TypeAlias = Annotated[
+    Secret, BeforeValidator(_role_id), WithJsonSchema({"type": "string", "minLength": 1})
+]
+
+
+class Sources(Block):
+    """Where a credential is read from, at each login: a file or an environment variable."""
+
+    file: FileName | None = Field(default=None, description="A file that holds it and nothing else.")
+    env: VariableName | None = Field(
+        default=None, description="The name of an environment variable, never the credential itself."
+    )
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        if sum(getattr(self, name) is not None for name in type(self).model_fields) != 1:
+            raise ValueError(
+                f"names no source, or several; write one of {', '.join(type(self).model_fields)}"
+            )
+        return self
+
+
+class RoleIdSources(Sources):
+    """Where the role id is read from: a file, an environment variable, or it stands here."""
+
+    value: RoleIdValue | None = Field(default=None, description="The role id itself: it is half a login.")
+
+
+class TokenAuth(Block):
+    """Use the token in VAULT_TOKEN. It is never renewed."""
+
+    method: Literal["token"] = Field(default=METHOD, description="How to log in to Vault.")
+    token: SkipJsonSchema[Annotated[Secret, AfterValidator(_token)]]
+    """From VAULT_TOKEN alone: a token in a file is soon a token in a repository."""
+
+
+class TokenFileAuth(Block):
+    """Use the token in a file that somebody keeps alive, such as the sink of a Vault Agent."""
+
+    method: Literal["token_file"] = Field(description="How to log in to Vault.")
+    file: FileName = Field(description="A file that holds the token; read before each request to Vault.")
+
+
+class AppRoleAuth(Block):
+    """Log in with a role id and a secret id."""
+
+    method: Literal["approle"] = Field(description="How to log in to Vault.")
+    mount: SecretPath = Field(default="approle", description="Where the auth method is mounted.")
+    role_id: RoleIdSources = Field(
+        default=RoleIdSources(env=ROLE_ID), description="The source of the role id: one of value, file, env."
+    )
+    secret_id: Sources = Field(
+        default=Sources(env=SECRET_ID), description="The source of the secret id: one of file, env."
+    )
+    secret_id_response_wrapping_path: SecretPath | None = Field(
+        default=None,
+        description="Where the secret id must have been made if it comes response-wrapped, "
+        "such as auth/approle/role/rotator/secret-id; then the source holds the wrapping token.",
+    )
+
+
+class KubernetesAuth(Block):
+    """Log in with the token of the pod's service account."""
+
+    method: Literal["kubernetes"] = Field(description="How to log in to Vault.")
+    mount: SecretPath = Field(default="kubernetes", description="Where the auth method is mounted.")
+    role: RoleName = Field(description="The role in Vault.")
+    file: FileName = Field(
+        default=SERVICE_ACCOUNT,
+        description="The service account's token; read at each login, for it is rotated.",
+    )
+
+
+class JwtAuth(Block):
+    """Log in with a JWT."""
+
+    method: Literal["jwt"] = Field(description="How to log in to Vault.")
+    mount: SecretPath = Field(default="jwt", description="Where the auth method is mounted.")
+    role: RoleName = Field(description="The role in Vault.")
+    jwt: Sources = Field(description="The source of the JWT: one of file, env; read at each login.")
+
+
+Auth: TypeAlias = TokenAuth | TokenFileAuth | AppRoleAuth | KubernetesAuth | JwtAuth

@@ -1,0 +1,71 @@
+"""From the config's `vault.auth` to a login, whose credentials are read where the config says, each time anew."""
+
+import re
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from rotator.config import AppRoleAuth, Auth, JwtAuth, KubernetesAuth, Sources, TokenAuth, TokenFileAuth
+from rotator.errors import Rejected, Transient
+from rotator.redaction import Secret
+from rotator.vault.login import AppRole, Jwt, Read, Token, TokenFile, Wrapped
+from rotator.vault.session import Login
+
+
+def login_of(auth: Auth, environ: Mapping[str, str]) -> Login:
+    match auth:
+        case TokenAuth():
+            return Token(auth.token)
+        case TokenFileAuth():
+            return TokenFile(partial(_from_file, "vault.auth.file", auth.file))
+        case KubernetesAuth():
+            return Jwt(auth.mount, auth.role, partial(_from_file, "vault.auth.file", auth.file))
+        case JwtAuth():
+            return Jwt(auth.mount, auth.role, _reader("vault.auth.jwt", auth.jwt, environ))
+        case AppRoleAuth():
+            return _app_role(auth, environ)
+
+
+def _app_role(auth: AppRoleAuth, environ: Mapping[str, str]) -> AppRole:
+    value = auth.role_id.value
+    role_id = (lambda: value) if value else _reader("vault.auth.role_id", auth.role_id, environ)
+    read = _reader("vault.auth.secret_id", auth.secret_id, environ)
+    path = auth.secret_id_response_wrapping_path
+    return AppRole(auth.mount, role_id, Wrapped(read, path) if path else lambda _client: read())
+
+
+def _reader(place: str, sources: Sources, environ: Mapping[str, str]) -> Read:
+    if sources.file is not None:
+        return partial(_from_file, f"{place}.file", sources.file)
+    return partial(_from_variable, f"{place}.env", sources.env or "", environ)
+
+
+def _from_variable(place: str, name: str, environ: Mapping[str, str]) -> Secret:
+    return _one_word(f"{place} {name}", environ.get(name, ""))
+
+
+def _from_file(place: str, name: str) -> Secret:
+    """Read the one word in a file. One that is missing or empty may be about to be written."""
+    what = f"{place} {name}"
+    try:
+        text = Path(name).read_text("utf-8")
+    except FileNotFoundError:
+        text = ""
+    except UnicodeDecodeError:
+        raise Rejected(f"{what}: is not UTF-8", cure="write the credential alone into it") from None
+    except OSError as error:
+        raise Rejected(f"{what}: {error.strerror}", cure="make it a file that this user can read") from None
+    if not text.strip():
+        raise Transient(
+            f"{what}: is missing or empty", ambiguous=False, cure="mount the file; is what writes it running?"
+        )
+    return _one_word(what, text)
+
+
+def _one_word(what: str, text: str) -> Secret:
+    word = Secret(text.strip())
+    if not re.fullmatch(r"[!-~]+", word.reveal()):
+        raise Rejected(
+            f"{what}: holds a space or an unprintable character", cure="store the credential alone"
+        )
+    return word

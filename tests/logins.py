@@ -1,0 +1,109 @@
+"""Auth methods of a real server, each mounted for one test, and a client that logs in by them."""
+
+import json
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from rotator.exchange import Trust
+from rotator.redaction import Secret
+from rotator.sandbox.vault import VaultServer
+from rotator.vault.client import Connection, Vault
+from rotator.vault.login import AppRole, Read
+from rotator.vault.session import Login
+from tests.world import QUICK
+
+POLICY = 'path "*" { capabilities = ["create", "read", "update"] }'
+POLICY_WITHOUT_X = POLICY + ' path "secret/data/x" { capabilities = ["deny"] }'
+
+
+class Hours:
+    """A clock that a test sets, in hours."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now * 3600
+
+
+def connect(
+    address: str,
+    login: Login,
+    clock: Callable[[], float] = time.monotonic,
+    *,
+    mount: str = "secret",
+    trust: Trust | None = None,
+) -> Vault:
+    connection = Connection(address, None, trust or Trust(), timedelta(seconds=5))
+    return Vault(connection, mount, login, policy=QUICK, sleep=lambda _: None, clock=clock)
+
+
+def new_kv(server: VaultServer) -> str:
+    """Return a KV mount of the test's own."""
+    mount = f"kv-{uuid4().hex[:8]}"
+    server.api("POST", f"sys/mounts/{mount}", {"type": "kv", "options": {"version": "2"}})
+    return mount
+
+
+def mounted(server: VaultServer, kind: str, policy: str = POLICY) -> str:
+    """Mount an auth method, with a policy of the same name for its roles; return where."""
+    mount = f"{kind}-{uuid4().hex[:8]}"
+    server.api("PUT", f"sys/policies/acl/{mount}", {"policy": policy})
+    server.api("POST", f"sys/auth/{mount}", {"type": kind})
+    return mount
+
+
+def file_reader(path: Path) -> Read:
+    return lambda: Secret(path.read_text())
+
+
+@dataclass
+class Role:
+    """An AppRole `rotator`, whose tokens live for an hour."""
+
+    server: VaultServer
+    policy: str = POLICY
+    mount: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.mount = mounted(self.server, "approle", self.policy)
+        self.set(token_ttl="1h", token_policies=[self.mount])
+        self.role_id = Secret(self.server.api("GET", f"{self.path}/role-id")["data"]["role_id"])
+
+    @property
+    def path(self) -> str:
+        return f"auth/{self.mount}/role/rotator"
+
+    def set(self, **fields: Any) -> None:
+        self.server.api("POST", self.path, fields)
+
+    def secret_id(self) -> Secret:
+        return Secret(self.server.api("POST", f"{self.path}/secret-id", {})["data"]["secret_id"])
+
+    def wrapped(self) -> Secret:
+        """A wrapping token that holds a secret id."""
+        request = urllib.request.Request(
+            f"{self.server.address}/v1/{self.path}/secret-id",
+            b"{}",
+            {"X-Vault-Token": self.server.token.reveal(), "X-Vault-Wrap-TTL": "60s"},
+        )
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=10) as answer:
+            return Secret(json.load(answer)["wrap_info"]["token"])
+
+    def login(self, secret_id: Callable[[Any], Secret] | None = None) -> AppRole:
+        made = self.secret_id()
+        return AppRole(self.mount, lambda: self.role_id, secret_id or (lambda _: made))
+
+    def accessors(self) -> list[str]:
+        """Of the secret ids."""
+        return list(self.server.api("LIST", f"{self.path}/secret-id")["data"]["keys"])
+
+    def revoke_all(self) -> None:
+        """Revoke every token that was got here."""
+        self.server.api("PUT", f"sys/leases/revoke-prefix/auth/{self.mount}")

@@ -1,0 +1,208 @@
+"""How a token is kept alive, against a real server, on a clock that the test sets."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import pytest
+
+from rotator.errors import Rejected, Transient
+from rotator.model import Version
+from rotator.redaction import Secret
+from rotator.result import Outcome
+from rotator.sandbox.faults import ALWAYS, Cut, Fault, Phase, Reply
+from rotator.sandbox.vault import VaultServer
+from rotator.vault.client import Vault
+from rotator.vault.login import Token
+from tests.facts import PATH
+from tests.logins import POLICY_WITHOUT_X, Hours, Role, connect, new_kv
+from tests.logs import captured
+from tests.proxy import Proxy
+from tests.world import World, new_server
+
+LOGIN, RENEWAL, LOOKUP = "login", "renew-self", "lookup-self"
+
+
+@dataclass
+class Scene:
+    """A client that logs in by an AppRole, on a clock, and what it asks of the server's auth methods."""
+
+    role: Role
+    proxy: Proxy
+    hours: Hours = field(default_factory=Hours)
+    asked: list[str] = field(default_factory=list)
+
+    def connect(self, mount: str = "secret") -> Vault:
+        return connect(self.proxy.address, self.role.login(), self.hours, mount=mount)
+
+    def at(self, hours: float, vault: Vault) -> list[str]:
+        """Read at this hour; return what was asked beside it."""
+        self.hours.now = hours
+        self.asked.clear()
+        vault.read("app/x")
+        return list(self.asked)
+
+
+@pytest.fixture
+def scene(vault_server: VaultServer) -> Iterator[Scene]:
+    with Proxy(vault_server.address) as proxy:
+        made = Scene(Role(vault_server), proxy)
+
+        def watch(_method: str, path: str, _status: int) -> None:
+            if "/auth/" in path:
+                made.asked.append(path.rpartition("/")[2])
+
+        proxy.watch = watch
+        yield made
+
+
+def test_it_logs_in_once_and_renews_at_two_thirds_of_the_ttl(scene: Scene) -> None:
+    vault = scene.connect()
+    assert scene.asked == []
+    assert scene.at(0, vault) == [LOGIN]
+    assert scene.at(0.66, vault) == []
+    assert scene.at(0.67, vault) == [RENEWAL]
+    assert scene.at(0.67 + 0.66, vault) == []
+    assert scene.at(0.67 + 0.67, vault) == [RENEWAL]
+
+
+def test_it_logs_in_again_when_renewal_is_refused(scene: Scene) -> None:
+    vault = scene.connect()
+    scene.at(0, vault)
+    scene.role.revoke_all()
+    assert scene.at(0.7, vault) == [RENEWAL, LOGIN]
+    assert scene.at(0.8, vault) == []
+
+
+def test_it_logs_in_again_when_the_token_meets_its_longest_life(scene: Scene) -> None:
+    """Then Vault renews it for less than it gave at first."""
+    vault = scene.connect()
+    scene.at(0, vault)
+    scene.role.set(token_ttl="50m")
+    assert scene.at(0.7, vault) == [RENEWAL, LOGIN]
+    assert scene.at(0.7 + 0.6, vault) == [RENEWAL]
+
+
+def test_a_token_that_cannot_be_renewed_is_replaced(scene: Scene) -> None:
+    scene.role.set(token_type="batch")
+    vault = scene.connect()
+    scene.at(0, vault)
+    assert scene.at(0.7, vault) == [LOGIN]
+
+
+def test_an_expired_token_is_not_asked_to_be_renewed(scene: Scene) -> None:
+    vault = scene.connect()
+    scene.at(0, vault)
+    assert scene.at(1, vault) == [LOGIN]
+
+
+def test_a_token_without_end_is_never_renewed(scene: Scene) -> None:
+    vault = connect(scene.proxy.address, Token(scene.role.server.token), scene.hours)
+    assert scene.at(0, vault) == scene.at(10**6, vault) == []
+    assert vault.token_ttl() is None
+    assert scene.asked == [LOOKUP]
+
+
+def test_a_renewal_that_fails_is_put_up_with_while_the_token_lives(scene: Scene) -> None:
+    vault = scene.connect()
+    scene.at(0, vault)
+    scene.proxy.faults.add(Fault("POST */renew-self", Cut(), times=ALWAYS))
+    with captured() as log:
+        assert scene.at(0.7, vault) == []
+    assert '"token_ttl_s": 1080' in log.getvalue()
+    assert "Cut" not in log.getvalue()
+    scene.proxy.faults.clear()
+    assert scene.at(0.89, vault) == []
+    assert scene.at(0.91, vault) == [RENEWAL]
+
+
+def test_so_is_a_login_that_is_refused(scene: Scene) -> None:
+    vault = scene.connect()
+    scene.at(0, vault)
+    scene.role.set(token_ttl="50m", bind_secret_id=True, secret_id_bound_cidrs=["10.0.0.1/32"])
+    assert scene.at(0.7, vault) == [RENEWAL, LOGIN]
+    assert scene.at(0.7 + 0.5, vault) == []  # the renewal held all the same
+    with pytest.raises(Rejected, match="Vault refused the login"):
+        scene.at(0.7 + 0.9, vault)
+
+
+def test_a_login_that_fails_is_not_ambiguous_for_the_write_behind_it(scene: Scene) -> None:
+    scene.proxy.faults.add(Fault("POST */login", Cut(), at=Phase.AFTER))
+    with pytest.raises(Transient) as raised:
+        scene.connect().write("app/y", {"a": 1}, cas=0)
+    assert not raised.value.ambiguous
+
+
+def test_a_revoked_token_is_replaced_and_the_write_repeated(scene: Scene) -> None:
+    vault = scene.connect()
+    scene.at(0, vault)
+    scene.role.revoke_all()
+    scene.asked.clear()
+    number = vault.write("app/z", {"a": 1}, cas=0)
+    assert scene.asked == [LOOKUP, LOGIN]
+    assert vault.read("app/z") == Version(number, {"a": 1})
+
+
+def test_many_threads_log_in_once(scene: Scene) -> None:
+    vault = scene.connect()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(vault.read, ["app/x"] * 16))
+        assert scene.asked == [LOGIN]
+        scene.role.revoke_all()
+        scene.asked.clear()
+        list(pool.map(vault.read, ["app/x"] * 16))
+    assert scene.asked == [LOOKUP, LOGIN]
+
+
+def test_what_the_policy_forbids_is_no_reason_to_log_in(vault_server: VaultServer, scene: Scene) -> None:
+    scene.role = Role(vault_server, POLICY_WITHOUT_X)
+    vault = scene.connect()
+    with pytest.raises(Rejected, match="does its policy cover this path"):
+        vault.read("x")
+    assert scene.asked == [LOGIN, LOOKUP]
+
+
+def test_the_ttl_is_that_of_a_renewed_token(scene: Scene) -> None:
+    vault = scene.connect()
+    scene.at(0.5, vault)
+    scene.asked.clear()
+    assert (ttl := vault.token_ttl()) is not None
+    assert ttl.total_seconds() > 3590
+    assert scene.asked == [RENEWAL, LOOKUP]
+
+
+def test_a_token_that_is_revoked_between_create_and_store(scene: Scene) -> None:
+    with new_server() as gateway:
+        world = World(gateway, scene.connect(new_kv(scene.role.server)))
+
+        def revoke(_: Reply | None) -> None:
+            scene.role.revoke_all()
+            scene.asked.clear()
+
+        gateway.faults.add(Fault("POST /keys", revoke, at=Phase.AFTER))
+        result = world.one()
+        assert result.outcome is Outcome.DONE
+        assert scene.asked == [LOOKUP, LOGIN]
+        assert world.works()
+        assert world.posts() == 1
+
+
+def test_a_login_that_is_refused_between_create_and_store_leaves_no_key(scene: Scene) -> None:
+    """Then nothing can be stored any more, and what nobody holds is revoked."""
+    with new_server() as gateway:
+        world = World(gateway, scene.connect(new_kv(scene.role.server)))
+
+        def retire(_: Reply | None) -> None:
+            scene.role.revoke_all()
+            scene.role.server.api("DELETE", scene.role.path)
+
+        gateway.faults.add(Fault("POST /keys", retire, at=Phase.AFTER))
+        (error,) = world.one().errors
+        assert "issue one with `vault write -f auth/approle-" in str(error)
+        assert world.live == []
+
+
+def test_a_token_that_nobody_can_replace_says_what_it_said(vault_server: VaultServer) -> None:
+    vault = connect(vault_server.address, Token(Secret("s.000000000000000000000000")))
+    with pytest.raises(Rejected, match="has the token expired"):
+        vault.read(PATH)
