@@ -19,6 +19,8 @@ import httpx
 from rotator.errors import BrokenContract, Rejected, RotatorError, Transient
 
 T = TypeVar("T")
+Watch = Callable[[str, int | None, float], None]
+"""Told of each exchange when it is over: its method, the answer's status if there was one, and its seconds."""
 # Compressed answers are not asked for: a small one can unfold into a huge one.
 _HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
 _ALERTS: Final = {
@@ -70,9 +72,16 @@ class Server:
     """
 
     def __init__(
-        self, url: str, *, timeout: timedelta, limit: int, cure: str, trust: Trust | None = None
+        self,
+        url: str,
+        *,
+        timeout: timedelta,
+        limit: int,
+        cure: str,
+        trust: Trust | None = None,
+        watch: Watch | None = None,
     ) -> None:
-        self._url, self._limit, self._cure = url, limit, cure
+        self._url, self._limit, self._cure, self._watch = url, limit, cure, watch
         self._timeout = timeout.total_seconds()
         # A proxy from the environment would see the credential of a plain http request.
         self._trust_env = url.startswith("https://")
@@ -80,10 +89,17 @@ class Server:
 
     def exchange(self, request: Request, headers: Mapping[str, str]) -> Response:
         """Return the answer to one request, or raise Transient, Rejected or BrokenContract."""
-        with self._connect() as http:
-            return within(
-                str(request), self._timeout, lambda: self._round(http, request, headers), cure=self._cure
-            )
+        began, status = time.monotonic(), None
+        try:
+            with self._connect() as http:
+                response = within(
+                    str(request), self._timeout, lambda: self._round(http, request, headers), cure=self._cure
+                )
+            status = response.status
+            return response
+        finally:
+            if self._watch:
+                self._watch(request.method, status, time.monotonic() - began)
 
     def _connect(self) -> httpx.Client:
         try:

@@ -9,7 +9,7 @@ from rotator.bookkeeping import read_plaintext
 from rotator.config import Config, Webhook, signing_secrets
 from rotator.credentials import login_of
 from rotator.errors import Rejected, RotatorError
-from rotator.exchange import Trust
+from rotator.exchange import Trust, Watch
 from rotator.gateway.bearer import Bearer, Source, usable
 from rotator.gateway.client import Gateway
 from rotator.redaction import Secret
@@ -25,12 +25,19 @@ Tell = Callable[[PassResult | RotatorError], None]
 
 @contextmanager
 def open_account(
-    config: Config, environ: Mapping[str, str], stopping: Stopping, policy: Policy | None = None
+    config: Config,
+    environ: Mapping[str, str],
+    stopping: Stopping,
+    policy: Policy | None = None,
+    watch: Callable[[str], Watch] | None = None,
 ) -> Iterator[Account]:
-    """Log in to Vault and hand out the account."""
+    """Log in to Vault and hand out the account.
+
+    `watch` makes the watch of a server: of `gateway` and of `vault`.
+    """
     policy = policy or Policy()
     vault = Vault(
-        _connection(config),
+        _connection(config, watch("vault") if watch else None),
         config.vault.mount,
         login_of(config.vault.auth, environ),
         policy=policy,
@@ -43,6 +50,7 @@ def open_account(
         timeout=config.gateway.timeout,
         policy=policy,
         sleep=stopping.sleep,
+        watch=watch("gateway") if watch else None,
     )
     yield Account(
         gateway=gateway,
@@ -77,7 +85,7 @@ def open_notifier(webhook: Webhook | None, environ: Mapping[str, str]) -> Iterat
         notifier.close()
 
 
-def _connection(config: Config) -> Connection:
+def _connection(config: Config, watch: Watch | None) -> Connection:
     vault = config.vault
     return Connection(
         address=vault.address,
@@ -90,6 +98,7 @@ def _connection(config: Config) -> Connection:
             else None,
         ),
         timeout=vault.timeout,
+        watch=watch,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from rotator.account import Account
 from rotator.bookkeeping import FIELD
+from rotator.exchange import Watch
 from rotator.gateway.bearer import Bearer, usable
 from rotator.gateway.client import Gateway
 from rotator.model import ManagedKey, Timing
@@ -76,6 +77,8 @@ class World:
     timeout: timedelta = timedelta(seconds=5)
     stopping: Stopping = field(default_factory=Stopping)
     log: list[PassResult] = field(default_factory=list)
+    watch: Watch | None = None
+    """Told of each request to the gateway."""
 
     @property
     def memory(self) -> MemoryStore:
@@ -99,6 +102,7 @@ class World:
             timeout=self.timeout,
             policy=QUICK,
             sleep=self.stopping.sleep,
+            watch=self.watch,
         )
         gateway.gate = gate
         yield Account(

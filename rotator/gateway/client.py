@@ -12,7 +12,7 @@ import structlog
 
 from rotator import retry
 from rotator.errors import BrokenContract, Denied, Rejected, RotatorError
-from rotator.exchange import Request, Server
+from rotator.exchange import Request, Server, Watch
 from rotator.gateway.bearer import Bearer
 from rotator.gateway.wire import Answer, CreatedRow, RevokedRow, fits_header, page_of, validated
 from rotator.model import CreatedKey, Key
@@ -59,13 +59,14 @@ class Gateway:
         timeout: timedelta,
         policy: retry.Policy,
         sleep: retry.Sleep,
+        watch: Watch | None = None,
     ) -> None:
         self._bearer = bearer
         self._policy, self._sleep = policy, sleep
         self._clock: tuple[datetime, float] | None = None
         self._balances = True
         cure = f"check gateway.url ({url}), and the network between here and there"
-        self._server = Server(url, timeout=timeout, limit=MAX_ANSWER_BYTES, cure=cure)
+        self._server = Server(url, timeout=timeout, limit=MAX_ANSWER_BYTES, cure=cure, watch=watch)
 
     def now(self) -> datetime:
         """The gateway's clock: its last `Date`, moved on by the time that has passed here since."""

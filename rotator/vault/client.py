@@ -18,7 +18,7 @@ from hvac.adapters import RawAdapter
 
 from rotator import retry
 from rotator.errors import Rejected, RotatorError
-from rotator.exchange import Request, Server, Trust
+from rotator.exchange import Request, Server, Trust, Watch
 from rotator.model import Version
 from rotator.vault.session import Clock, Login, Session
 from rotator.vault.wire import Answer, capabilities_of, version_of
@@ -40,6 +40,7 @@ class Connection:
     namespace: str | None
     trust: Trust
     timeout: timedelta
+    watch: Watch | None = None
 
 
 class Vault:
@@ -179,6 +180,7 @@ def _server(connection: Connection) -> Server:
         limit=MAX_ANSWER_BYTES,
         cure=f"check vault.address ({address}), and the network between here and there",
         trust=connection.trust,
+        watch=connection.watch,
     )
 
 
