@@ -79,6 +79,28 @@ def test_http_to_another_vault_needs_the_named_option(tmp_path: Path) -> None:
     assert len(faults(tmp_path, text.replace("true", "12"))) == 2
 
 
+@pytest.mark.parametrize(
+    ("listen", "address"),
+    [
+        ("127.0.0.1:9464", ("127.0.0.1", 9464)),
+        ("'[::1]:80'", ("::1", 80)),
+        ("localhost:65535", ("localhost", 65535)),
+        ("0.0.0.0:1", ("0.0.0.0", 1)),
+        ("~", None),
+    ],
+)
+def test_where_it_listens(tmp_path: Path, listen: str, address: tuple[str, int] | None) -> None:
+    assert config(tmp_path, f"http: {{listen: {listen}}}\n{VAULT}{KEYS}").http.address == address
+    assert config(tmp_path, VAULT + KEYS).http.address == ("127.0.0.1", 9464)
+
+
+def test_where_a_single_pass_leaves_its_metrics(tmp_path: Path) -> None:
+    wanted = "metrics: {textfile: /var/lib/rotator.prom, pushgateway: 'http://push.internal:9091/', job: a}\n"
+    metrics = config(tmp_path, wanted + VAULT + KEYS).metrics
+    assert (metrics.pushgateway, metrics.job, metrics.wanted) == ("http://push.internal:9091", "a", True)
+    assert not config(tmp_path, VAULT + KEYS).metrics.wanted
+
+
 def test_paths_lose_the_slashes_at_their_edges(tmp_path: Path) -> None:
     text = (
         "vault: {address: https://v.example.com, mount: /kv/, namespace: a/b/, state_path: /s/i}\n"
@@ -140,6 +162,15 @@ def block(text: str) -> str:
         ("schedule: {every: 10s}", "schedule", "shorter `jitter`"),
         ("schedule: {cron: '* * *'}", "schedule.cron", "five fields"),
         ("schedule: {cron: '* * * * *', timezone: Nowhere}", "schedule.timezone", "Europe/Berlin"),
+        ("http: {listen: 9464}", "http.listen", "quote it"),
+        ("http: {listen: '9464'}", "http.listen", "such as 127.0.0.1:9464"),
+        ("http: {listen: '127.0.0.1:0'}", "http.listen", "such as 127.0.0.1:9464"),
+        ("http: {listen: '127.0.0.1:65536'}", "http.listen", "such as 127.0.0.1:9464"),
+        ("http: {listen: '::1:9464'}", "http.listen", "such as 127.0.0.1:9464"),
+        ("http: {listen: 'http://a:1'}", "http.listen", "such as 127.0.0.1:9464"),
+        ("metrics: {textfile: /tmp/rotator.txt}", "metrics.textfile", "ends in .prom"),
+        ("metrics: {pushgateway: 'http://u:p@push:9091'}", "metrics.pushgateway", "a user"),
+        ("metrics: {job: a/b}", "metrics.job", "1 to 64 letters"),
         ("title_template: '{name}'", "title_template", "{installation}"),
         (f"title_template: '{{name}} [{{installation}}-{{nonce}}] {'x' * 180}'", "title_template", "shorten"),
         ("title_template: '{name} [{installation}-{nonce}] {Name}'", "title_template", "write {name}"),

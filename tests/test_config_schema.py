@@ -107,6 +107,7 @@ def test_the_example_names_the_defaults() -> None:
     example, least = (load(FOLDER / name, TOKEN) for name in EXAMPLES)
     assert example.schedule == least.schedule
     assert example.timing == least.timing
+    assert (example.http, example.metrics) == (least.http, least.metrics)
     assert example.gateway.model_copy(update={"url": least.gateway.url}) == least.gateway
     assert example.vault.model_copy(update={"address": least.vault.address}) == least.vault
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from rotator.config import durations
 from rotator.config.model import Clocks, Defaults, Entry, File, Gateway, Passes, Vault
+from rotator.config.monitoring import Http, Metrics
 from rotator.config.paths import dotted
 from rotator.config.validate import Fault, Sound
 from rotator.config.webhook import Webhook
@@ -29,6 +30,8 @@ class Config:
     """Its `auth` holds the token."""
     schedule: PassSchedule
     """When the long-running mode makes a pass."""
+    http: Http
+    metrics: Metrics
     titles: TitleTemplate
     timing: Timing
     managed: tuple[ManagedKey, ...]
@@ -41,6 +44,8 @@ def build(file: File) -> Config:
         gateway=file.gateway,
         vault=file.vault,
         schedule=_pass_schedule(file.schedule),
+        http=file.http,
+        metrics=file.metrics,
         titles=TitleTemplate(file.title_template),
         timing=Timing(file.in_flight, file.orphan_after, file.verify_deadline, file.store_deadline),
         managed=tuple(_managed_key(entry, file.defaults) for entry in file.keys),

@@ -19,6 +19,7 @@ from pydantic import (
 from rotator.config import durations, texts
 from rotator.config.auth import Auth
 from rotator.config.block import Block, FileName, SecretPath, VariableName
+from rotator.config.monitoring import Http, Metrics
 from rotator.config.webhook import Webhook
 from rotator.titles import DEFAULT_TEMPLATE
 
@@ -251,6 +252,8 @@ class File(Clocks):
     vault: Vault = Field(description="The Vault in which the plaintexts are stored.")
     webhook: Webhook | None = Field(default=None, description="Where notices go; none are sent without it.")
     schedule: Passes = Field(default_factory=Passes, description="When the long-running mode makes a pass.")
+    http: Http = Field(default_factory=Http, description="The HTTP server of the long-running mode.")
+    metrics: Metrics = Field(default_factory=Metrics, description="Where a single pass leaves its metrics.")
     title_template: Annotated[str, AfterValidator(texts.title_template)] = Field(
         default=DEFAULT_TEMPLATE,
         description="Titles of keys at the gateway: with {name}, {installation} and {nonce}, maybe {stamp}.",

@@ -116,6 +116,39 @@ def timezone(text: str) -> str:
     return text
 
 
+def listen(text: str) -> str:
+    """Check the address of our own HTTP server."""
+    host_and_port(text)
+    return text
+
+
+def host_and_port(text: str) -> tuple[str, int]:
+    found = re.fullmatch(
+        r"(?:\[([0-9a-f:.]{2,39})\]|([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)):([0-9]{1,5})", text
+    )
+    if not found or not 0 < int(found[4]) < 65536:
+        raise ValueError("is no address; write a host and a port, such as 127.0.0.1:9464, or null for none")
+    return found[1] or found[2], int(found[4])
+
+
+def metrics_file(text: str) -> str:
+    """Check the name of a file for node_exporter, which reads no other."""
+    if not file_name(text).endswith(".prom"):
+        raise ValueError("is no file for node_exporter; write a path that ends in .prom")
+    return text
+
+
+def job(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", text):
+        raise ValueError("is no job's name; write 1 to 64 letters, digits, or any of _ . -")
+    return text
+
+
+def metrics_url(text: str) -> str:
+    """Check a Pushgateway's URL. It gets no secret, so it may be spoken to in the clear."""
+    return url(text, allow_http=True)
+
+
 def _url_parts(text: str) -> tuple[str, str, bool]:
     """Return scheme, host and whether there is more than a base URL has; empty texts for no URL."""
     if not re.fullmatch(r"[!-\[\]-~]+", text):  # ASCII without spaces and backslashes
