@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rotator.errors import RotatorError
+from rotator.key_status import short
 from rotator.redaction import redact
 from rotator.result import Action, KeyResult, Outcome, PassResult
 
@@ -60,17 +61,6 @@ def console_for_stdout() -> Console:
         highlight=False,
         markup=False,
     )
-
-
-def short(duration: timedelta) -> str:
-    """Say a duration with its two largest units: `3d 4h`, `15m`, `2s`."""
-    seconds = int(duration.total_seconds())
-    for unit, size, below, below_size in (("d", 86_400, "h", 3_600), ("h", 3_600, "m", 60)):
-        # To the nearest of the smaller unit: a key made for 7d two seconds ago has 7d left.
-        whole, part = divmod((seconds + below_size // 2) // below_size, size // below_size)
-        if whole:
-            return f"{whole}{unit} {part}{below}" if part else f"{whole}{unit}"
-    return f"{seconds // 60}m" if seconds >= 60 else f"{seconds}s"
 
 
 def _table(result: PassResult) -> Table:

@@ -1,7 +1,7 @@
 """What is known of the long-running mode from outside. Values only."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from rotator.errors import RotatorError
@@ -23,6 +23,15 @@ class PassRecord:
     error: RotatorError | None
     """What kept it from observing."""
 
+    @property
+    def converged(self) -> bool:
+        return self.result is not None and self.result.converged
+
+    @property
+    def refused(self) -> RotatorError | None:
+        """Why the whole account was given up, at the start or in the middle."""
+        return self.error or (self.result.refused if self.result else None)
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -39,3 +48,16 @@ class Snapshot:
     passes: tuple[PassRecord, ...]
     """The newest first."""
     next_pass: datetime | None
+
+    @property
+    def latest(self) -> PassResult | None:
+        """The newest result; a pass that could not observe has none."""
+        return next((record.result for record in self.passes if record.result), None)
+
+    @property
+    def gateway_now(self) -> datetime:
+        """The gateway's clock: as the newest result read it, moved on by what has passed since."""
+        for record in self.passes:
+            if record.result:
+                return record.result.now + max(timedelta(), self.now - record.began)
+        return self.now

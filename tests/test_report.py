@@ -1,12 +1,10 @@
 """What a person reads after a pass, at the width of a terminal and in a pipe."""
 
 from dataclasses import replace
-from datetime import timedelta
 
-import pytest
 from rich.console import Console
 
-from rotator.report import render, short
+from rotator.report import render
 from rotator.sandbox.faults import ALWAYS, Fault, Phase, Status
 from tests.facts import PATH, managed
 from tests.world import World
@@ -15,25 +13,6 @@ from tests.world import World
 def _shown(world: World, width: int = 120, **options: object) -> list[str]:
     console = Console(width=width, highlight=False, markup=False)
     return render(world.make_pass(**options), console).splitlines()
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0s"),
-        (59, "59s"),
-        (60, "1m"),
-        (3_500, "58m"),
-        (3_599, "1h"),
-        (3_600, "1h"),
-        (5_400, "1h 30m"),
-        (86_399, "1d"),
-        (7 * 86_400 - 2, "7d"),
-        (7 * 86_400 - 7_200, "6d 22h"),
-    ],
-)
-def test_durations_are_short_and_rounded(seconds: int, text: str) -> None:
-    assert short(timedelta(seconds=seconds)) == text
 
 
 def test_a_first_pass_and_an_idle_one(world: World) -> None:

@@ -1,0 +1,246 @@
+"""How each managed key stands after the last passes: for the page, the metrics and `rotator status`.
+
+Pure. Times of keys are the gateway's clock; times of passes are this machine's.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+from rotator.bookkeeping import format_time
+from rotator.decide import Hold
+from rotator.errors import RotatorError
+from rotator.model import Key
+from rotator.result import Action, KeyResult, Outcome, error_to_json
+from rotator.status import PassRecord, Snapshot
+
+
+class State(StrEnum):
+    """A managed key in one word."""
+
+    OK = "ok"
+    DUE = "due"
+    """The next pass rotates it."""
+    HELD = "held"
+    """It has a reason to be rotated, and waits."""
+    FAILED = "failed"
+    STOPPED = "stopped"
+    UNKNOWN = "unknown"
+
+
+_HELD: Final = {
+    Hold.IN_FLIGHT: "another replica may be about to store a key",
+    Hold.BACKING_OFF: "making more keys is not the cure",
+    Hold.OUTSIDE_WINDOW: "its rotation window is closed",
+}
+
+
+@dataclass(frozen=True)
+class OtherKey:
+    """A live key of a managed key that is not the current one."""
+
+    id: int
+    since: datetime
+    """When it was superseded; when it was created, for an orphan."""
+    goes_at: datetime | None
+    """None for one that is not ours to revoke."""
+    overdue: bool
+    """A pass had to revoke it, and it is still there. Between passes none is overdue."""
+
+
+@dataclass(frozen=True)
+class KeyStatus:
+    """One managed key. What only a read of its secret tells is as of the last pass that could read it."""
+
+    name: str
+    path: str
+    state: State
+    why: str | None
+    key_id: int | None
+    rotated_at: datetime | None
+    age: timedelta | None
+    due_at: datetime | None
+    period_share: float | None
+    """The age as a share of the time between rotations: 0 for a new key, 1 for one that is due."""
+    superseded: tuple[OtherKey, ...]
+    orphans: tuple[OtherKey, ...]
+    warnings: tuple[str, ...]
+    errors: tuple[RotatorError, ...]
+
+    @property
+    def overdue(self) -> int:
+        """Revocations that are overdue."""
+        return sum(other.overdue for other in (*self.superseded, *self.orphans))
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "path": self.path,
+            "state": self.state,
+            "why": self.why,
+            "key_id": self.key_id,
+            "rotated_at": _time(self.rotated_at),
+            "age_seconds": int(self.age.total_seconds()) if self.age is not None else None,
+            "due_at": _time(self.due_at),
+            "superseded": [_other_to_json(other) for other in self.superseded],
+            "orphans": [_other_to_json(other) for other in self.orphans],
+            "warnings": list(self.warnings),
+            "errors": [error_to_json(error) for error in self.errors],
+        }
+
+
+def key_statuses(snapshot: Snapshot) -> tuple[KeyStatus, ...]:
+    """Return how each managed key of the newest result stands, in the order of the config."""
+    if snapshot.latest is None:
+        return ()
+    seen: dict[str, tuple[KeyResult, datetime]] = {}
+    for result in reversed([record.result for record in snapshot.passes if record.result]):
+        seen |= {key.key.name: (key, result.now) for key in result.keys if key.facts}
+    now = snapshot.gateway_now
+    return tuple(_status(key, *seen.get(key.key.name, (key, now)), now) for key in snapshot.latest.keys)
+
+
+def foreign_keys(snapshot: Snapshot) -> tuple[Key, ...]:
+    return snapshot.latest.foreign if snapshot.latest else ()
+
+
+def to_json(snapshot: Snapshot) -> dict[str, Any]:
+    """The snapshot for programs. Titles are left out: what a person wrote there is not known to be fit to show."""
+    refused = snapshot.passes[0].refused if snapshot.passes else None
+    return {
+        "now": _time(snapshot.now),
+        "gateway_now": _time(snapshot.gateway_now),
+        "started": _time(snapshot.started),
+        "alive": snapshot.alive,
+        "overdue": snapshot.overdue,
+        "ready": snapshot.ready,
+        "why_not_ready": snapshot.why_not_ready,
+        "next_pass": _time(snapshot.next_pass),
+        "error": error_to_json(refused) if refused else None,
+        "keys": [status.to_json() for status in key_statuses(snapshot)],
+        "foreign": [key.id for key in foreign_keys(snapshot)],
+        "passes": [_pass_to_json(record) for record in snapshot.passes],
+    }
+
+
+def short(duration: timedelta) -> str:
+    """Say a duration with its two largest units: `3d 4h`, `15m`, `2s`."""
+    seconds = int(duration.total_seconds())
+    for unit, size, below, below_size in (("d", 86_400, "h", 3_600), ("h", 3_600, "m", 60)):
+        # To the nearest of the smaller unit: a key made for 7d two seconds ago has 7d left.
+        whole, part = divmod((seconds + below_size // 2) // below_size, size // below_size)
+        if whole:
+            return f"{whole}{unit} {part}{below}" if part else f"{whole}{unit}"
+    return f"{seconds // 60}m" if seconds >= 60 else f"{seconds}s"
+
+
+def _status(latest: KeyResult, seen: KeyResult, seen_at: datetime, now: datetime) -> KeyStatus:
+    rotated_at, due_at = seen.rotated_at, seen.due_at
+    age = max(timedelta(), now - rotated_at) if rotated_at else None
+    superseded, orphans = _others(seen, seen_at)
+    state = _state(latest, due_at, now)
+    return KeyStatus(
+        name=latest.key.name,
+        path=latest.key.path,
+        state=state,
+        why=_why(latest, state),
+        key_id=seen.key_id,
+        rotated_at=rotated_at,
+        age=age,
+        due_at=due_at,
+        period_share=_share(rotated_at, due_at, now),
+        superseded=superseded,
+        orphans=orphans,
+        warnings=latest.warnings,
+        errors=latest.errors,
+    )
+
+
+def _state(key: KeyResult, due_at: datetime | None, now: datetime) -> State:
+    if key.failed:
+        return State.FAILED
+    if key.outcome is Outcome.STOPPED:
+        return State.STOPPED
+    if key.facts is None or key.outcome is Outcome.YIELDED:
+        return State.UNKNOWN
+    if key.action is Action.HOLD:
+        return State.HELD
+    planned = key.outcome is Outcome.PLANNED and key.action is Action.ROTATE
+    return State.DUE if planned or (due_at is not None and due_at <= now) else State.OK
+
+
+def _why(key: KeyResult, state: State) -> str | None:
+    if key.plan and key.plan.hold:
+        return f"{key.plan.reason}, but held back: {_HELD[key.plan.hold]}"
+    if key.outcome is Outcome.YIELDED:
+        return "another rotator was first; the next pass sees its key"
+    if state is State.STOPPED:
+        return "stopped before it was begun; the next pass does it"
+    if key.plan and key.plan.reason:
+        done = key.outcome is Outcome.DONE
+        return f"{'rotated' if done else 'to be rotated'}: {key.plan.reason}"
+    return None
+
+
+def _share(rotated_at: datetime | None, due_at: datetime | None, now: datetime) -> float | None:
+    if rotated_at is None or due_at is None or due_at <= rotated_at:
+        return None
+    return min(1.0, max(0.0, (now - rotated_at) / (due_at - rotated_at)))
+
+
+def _others(seen: KeyResult, seen_at: datetime) -> tuple[tuple[OtherKey, ...], tuple[OtherKey, ...]]:
+    """The superseded keys and the orphans that a pass left alive."""
+    facts = seen.facts
+    if facts is None:
+        return (), ()
+    # What a dry run would revoke is alive.
+    gone = set() if seen.outcome is Outcome.PLANNED else {done.key_id for done in seen.revoked}
+
+    def other(id_: int, since: datetime, lives: timedelta, *, ours: bool) -> OtherKey:
+        goes_at = since + lives if ours else None
+        return OtherKey(id_, since, goes_at, overdue=goes_at is not None and goes_at <= seen_at)
+
+    since: Mapping[int, datetime] = (
+        seen.rotation.superseded if seen.rotation else seen.plan.superseded if seen.plan else {}
+    )
+    return (
+        tuple(
+            other(id_, at, seen.key.grace_period, ours=facts.may_revoke(id_))
+            for id_, at in sorted(since.items())
+            if id_ not in gone
+        ),
+        tuple(
+            other(key.id, key.created_at, facts.timing.orphan_after, ours=key.id not in facts.protected)
+            for key in facts.orphans
+            if key.id not in gone
+        ),
+    )
+
+
+def _pass_to_json(record: PassRecord) -> dict[str, Any]:
+    result, refused = record.result, record.refused
+    return {
+        "run_id": record.run_id,
+        "began": _time(record.began),
+        "ended": _time(record.ended),
+        "converged": record.converged,
+        "rotated": result.rotated if result else 0,
+        "revoked": result.revoked if result else 0,
+        "failed": result.failed if result else 0,
+        "error": error_to_json(refused) if refused else None,
+    }
+
+
+def _other_to_json(other: OtherKey) -> dict[str, Any]:
+    return {
+        "key_id": other.id,
+        "since": _time(other.since),
+        "revoke_at": _time(other.goes_at),
+        "overdue": other.overdue,
+    }
+
+
+def _time(at: datetime | None) -> str | None:
+    return format_time(at) if at else None
