@@ -6,9 +6,9 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -20,6 +20,9 @@ from rotator.result import PassResult, error_to_json
 from rotator.signals import on_signals
 from rotator.stopping import Stopped, Stopping
 from rotator.wiring import open_account, open_notifier
+
+if TYPE_CHECKING:
+    from rotator.metrics import OnePass
 
 CONVERGED, FAILED, MISCONFIGURED, UNREACHABLE = 0, 1, 2, 3
 
@@ -42,8 +45,7 @@ def run_pass(
         config = load(config_path, environ)
         _check_names(only, config)
         with open_notifier(None if dry_run else config.webhook, environ) as tell:
-            with open_account(config, environ, stopping) as account, _progress() as progress:
-                result = reconcile(account, only=only, forced=forced, dry_run=dry_run, progress=progress)
+            result = _make_pass(config, environ, stopping, only=only, forced=forced, dry_run=dry_run)
             tell(result)
             _print(result, as_json=as_json)
     except Stopped as error:
@@ -70,6 +72,36 @@ def run_daemon(config_path: Path | None, environ: Mapping[str, str], *, plain_er
         _complain(error, as_json=False, plain=plain_errors)
         return MISCONFIGURED
     return CONVERGED
+
+
+def _make_pass(
+    config: Config,
+    environ: Mapping[str, str],
+    stopping: Stopping,
+    *,
+    only: frozenset[str],
+    forced: bool,
+    dry_run: bool,
+) -> PassResult:
+    """Make one pass, and leave its metrics where the config wants them."""
+
+    def go(one: "OnePass | None") -> PassResult:
+        watch = one.metrics.watch if one else None
+        with open_account(config, environ, stopping, watch=watch) as account, _progress() as progress:
+            result = reconcile(account, only=only, forced=forced, dry_run=dry_run, progress=progress)
+            if one:
+                one.result = result
+                with suppress(RotatorError):  # to know when it expires is no condition of a pass
+                    one.metrics.token_expires(account.store.token_ttl())
+        return result
+
+    metrics = config.metrics
+    if dry_run or not metrics.wanted:
+        return go(None)
+    from rotator.metrics import one_pass
+
+    with one_pass(textfile=metrics.textfile, pushgateway=metrics.pushgateway, job=metrics.job) as one:
+        return go(one)
 
 
 def _stop_on_signals() -> Stopping:
