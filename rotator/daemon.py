@@ -3,7 +3,7 @@
 import signal
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event, Lock
@@ -15,6 +15,8 @@ from rotator.account import Account
 from rotator.act import log_failure
 from rotator.config import Config, load
 from rotator.errors import ConfigError, RotatorError
+from rotator.exchange import Watch
+from rotator.metrics import Metrics
 from rotator.reconcile import reconcile
 from rotator.schedule.scheduler import Scheduler
 from rotator.signals import on_signals
@@ -29,7 +31,10 @@ log = structlog.get_logger()
 
 
 class Daemon:
-    """Passes over one account, each by the config of its time. `told` hears of each pass that has ended."""
+    """Passes over one account, each by the config of its time.
+
+    `told` hears of each pass that has ended, `watch` makes the watch of each server's requests.
+    """
 
     def __init__(
         self,
@@ -37,8 +42,10 @@ class Daemon:
         reload: Callable[[], Config],
         environ: Mapping[str, str],
         told: Callable[[PassRecord], None] = lambda _record: None,
+        watch: Callable[[str], Watch] | None = None,
     ) -> None:
-        self._config, self._reload, self._environ, self._told = config, reload, environ, told
+        self._config, self._reload, self._environ = config, reload, environ
+        self._told, self._watch = told, watch
         self._stopping, self._ended = Stopping(), Event()
         self._scheduler = Scheduler(config.schedule, self._pass)
         self._started = _now()
@@ -95,6 +102,10 @@ class Daemon:
             next_pass=next_pass,
         )
 
+    def token_ttl(self) -> timedelta | None:
+        """How long the Vault token of the last pass lives; None for one that does not expire."""
+        return self._opened[1].store.token_ttl() if self._opened else None
+
     def _why_not_ready(self, passes: tuple[PassRecord, ...], *, overdue: bool) -> str | None:
         if not self._scheduler.alive:
             return "the schedule has stopped"
@@ -133,20 +144,27 @@ class Daemon:
             self._resources.close()
             self._opened = (
                 config,
-                self._resources.enter_context(open_account(config, self._environ, self._stopping)),
+                self._resources.enter_context(
+                    open_account(config, self._environ, self._stopping, watch=self._watch)
+                ),
             )
         return self._opened[1]
 
 
 def run(config_path: Path | None, environ: Mapping[str, str]) -> None:
     """Run until SIGTERM or SIGINT. Raises ConfigError for a config with faults."""
-    config = load(config_path, environ)
+    config, metrics = load(config_path, environ), Metrics()
 
     def told(record: PassRecord) -> None:
+        metrics.count(record)
+        if record.result:
+            with suppress(RotatorError):  # to know when it expires is no condition of a pass
+                metrics.token_expires(daemon.token_ttl())
         if seen := record.result or record.error:
             tell(seen)
 
-    daemon = Daemon(config, lambda: load(config_path, environ), environ, told)
+    daemon = Daemon(config, lambda: load(config_path, environ), environ, told, metrics.watch)
+    metrics.follow(daemon.snapshot)
 
     def handle(number: signal.Signals) -> None:
         if number is signal.SIGHUP:
@@ -155,8 +173,20 @@ def run(config_path: Path | None, environ: Mapping[str, str]) -> None:
             daemon.stop()
 
     on_signals({signal.SIGTERM, signal.SIGINT, signal.SIGHUP}, handle)
-    with open_notifier(config.webhook, environ) as tell:  # it has a thread, so only after the signals
+    # Both have threads, so only after the signals.
+    with open_notifier(config.webhook, environ) as tell, _shown(config.http.address, daemon, metrics):
         daemon.run()
+
+
+def _shown(
+    address: tuple[str, int] | None, daemon: Daemon, metrics: Metrics
+) -> AbstractContextManager[object]:
+    """Show it over HTTP, where that is wanted. Entering raises ConfigError when it cannot be had."""
+    if address is None:
+        return nullcontext()
+    from rotator.web import Web
+
+    return Web(address, daemon.snapshot, metrics.exposition)
 
 
 def _now() -> datetime:

@@ -44,6 +44,7 @@ class Stage:
             "gateway": {"url": self.world.server.url, "max_concurrency": 1, "api_key": sources},
             "vault": {"address": self.proxy.address, "mount": self.mount},
             "keys": keys,
+            "http": {"listen": None},
         }
         path = self.directory / "rotator.yaml"
         if more or not path.exists():

@@ -1,9 +1,12 @@
 """The long-running mode as a process: its schedule, its signals, and how it goes on through trouble."""
 
+import json
 import signal
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -108,6 +111,34 @@ class TestReload:
         stage.until(lambda: _current(stage) > 0)
         _stop(process)
         settle(stage.world, stage.promises)
+
+
+def test_what_it_shows(stage: Stage) -> None:
+    """Over HTTP while it runs: the passes that it made, and all requests, counted on both sides."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    stage.configure(schedule={"cron": "0 0 1 1 *"}, http={"listen": f"127.0.0.1:{port}"})
+    process = stage.start()
+    stage.until(lambda: stage.logged("reconcile.finished") == 1)
+    stage.until(lambda: _get(port, "readyz") == "ready\n")
+    assert json.loads(_get(port, "status.json"))["keys"][0]["key_id"] == 2
+    metrics = _get(port, "metrics")
+    created = 'rotator_requests_total{method="POST",server="gateway",status="200"} 1.0'
+    assert created in metrics
+    assert 'rotator_rotations_total{outcome="done",reason="missing"} 1.0' in metrics
+    assert 'rotator_requests_total{method="GET",server="vault"' in metrics
+    assert "Backend" in _get(port, "")
+    again = stage.start()
+    assert again.wait() == 2, "the address is taken"
+    _stop(process)
+
+
+def _get(port: int, path: str) -> str:
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", f"/{path}")
+    text = connection.getresponse().read().decode()
+    connection.close()
+    return text
 
 
 def test_a_config_with_faults_at_the_start(stage: Stage) -> None:

@@ -1,0 +1,72 @@
+"""The HTTP server: in threads beside the passes, and bounded, so that no client can get in their way."""
+
+import socket
+from collections.abc import Callable
+from threading import Thread
+from typing import Any, Final, Self
+
+from waitress import create_server, wasyncore
+
+from rotator.errors import ConfigError
+from rotator.exchange import cause
+from rotator.status import Snapshot
+from rotator.web.app import App
+
+_LIMITS: Final = {
+    "threads": 4,
+    "connection_limit": 64,
+    "backlog": 64,
+    "channel_timeout": 15,
+    "cleanup_interval": 5,
+    "max_request_header_size": 16_384,
+    "max_request_body_size": 1_024,
+    "ident": None,
+}
+
+
+class Web:
+    """Serves `snapshot`, and the metrics as `metrics` writes them, from `start` to `stop`."""
+
+    def __init__(
+        self, address: tuple[str, int], snapshot: Callable[[], Snapshot], metrics: Callable[[], bytes]
+    ) -> None:
+        self._address = address
+        self._app = App(snapshot, metrics)
+        self._server: Any = None
+        self._thread: Thread | None = None
+        self._sockets: dict[int, Any] = {}
+
+    @property
+    def port(self) -> int:
+        return int(self._server.effective_port)
+
+    def start(self) -> Self:
+        """Serve from now on. Raises ConfigError when the address cannot be had."""
+        host, port = self._address
+        try:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            listening = socket.create_server((host, port), family=family)
+        except OSError as error:
+            why, _, _ = cause(error).partition(" (while")  # which repeats the address
+            fault = f"http.listen: {why}; write another address, or null for no HTTP"
+            raise ConfigError("the address of the HTTP server cannot be had", (fault,)) from None
+        self._server = create_server(self._app, map=self._sockets, sockets=[listening], **_LIMITS)
+        self._thread = Thread(target=self._server.run, name="web", daemon=True)
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """End what is being answered, and close every connection."""
+        if self._thread is None:
+            return
+        # Closed by the thread that serves, which ends when nothing is left to serve.
+        self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._sockets, ignore_all=True))
+        self._thread.join()
+        self._server.task_dispatcher.shutdown()
+        self._thread = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()

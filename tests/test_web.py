@@ -1,0 +1,317 @@
+"""What is served, over real HTTP."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from http.client import HTTPConnection, HTTPResponse
+from threading import Thread
+
+import pytest
+
+from rotator.errors import ConfigError
+from rotator.metrics import Metrics
+from rotator.redaction import Secret
+from rotator.result import Outcome
+from rotator.sandbox.faults import Fault, Phase, Rewrite
+from rotator.status import Snapshot
+from rotator.web import Web
+from tests.facts import at
+from tests.leaks import leaks
+from tests.promises import Promises
+from tests.scenes import ALL_SCENES, Scene
+from tests.shown import REFUSED, of_each_state, one, passed, snapshot, together
+from tests.world import World
+
+PATHS = ["/", "/status.json", "/metrics", "/healthz", "/readyz"]
+
+
+class Served:
+    """A server, and the snapshot that it shows next."""
+
+    def __init__(self) -> None:
+        self.now: Snapshot = of_each_state(8)
+        metrics = Metrics()
+        metrics.follow(lambda: self.now)
+        self.web = Web(("127.0.0.1", 0), lambda: self.now, metrics.exposition)
+
+    def ask(self, path: str, method: str = "GET", **headers: str) -> tuple[HTTPResponse, str]:
+        connection = HTTPConnection("127.0.0.1", self.web.port, timeout=10)
+        connection.request(method, path, headers=headers)
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        connection.close()
+        return answer, text
+
+    def raw(self, sent: bytes) -> bytes:
+        with socket.create_connection(("127.0.0.1", self.web.port), timeout=10) as connection:
+            connection.sendall(sent)
+            with suppress(ConnectionResetError):  # it closes before it has read all of what is too big
+                return b"".join(iter(lambda: connection.recv(65_536), b""))
+            return b""
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    served = Served()
+    with served.web:
+        yield served
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/", "text/html; charset=utf-8"),
+        ("/status.json", "application/json"),
+        ("/metrics", "text/plain; version=0.0.4; charset=utf-8"),
+        ("/healthz", "text/plain; charset=utf-8"),
+        ("/readyz", "text/plain; charset=utf-8"),
+    ],
+)
+def test_each_path(served: Served, path: str, kind: str) -> None:
+    answer, text = served.ask(path)
+    assert (answer.status, answer.headers["Content-Type"]) == (200, kind)
+    assert text
+    head, nothing = served.ask(path, "HEAD")
+    assert (head.status, nothing) == (200, "")
+    assert int(head.headers["Content-Length"]) == len(text.encode())
+    for name in ("Content-Security-Policy", "X-Content-Type-Options", "Referrer-Policy", "Cache-Control"):
+        assert answer.headers[name] == head.headers[name]
+        assert answer.headers[name]
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert "unsafe" not in answer.headers["Content-Security-Policy"]
+    assert "Server" not in answer.headers
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE"])
+def test_nothing_but_reading(served: Served, method: str) -> None:
+    answer, _ = served.ask("/", method)
+    assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/page.css",
+        "/templates/page.html",
+        "//",
+        "/../etc/passwd",
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "/status.json/",
+        "/a%00",
+    ],
+)
+def test_there_is_no_other_path(served: Served, path: str) -> None:
+    assert served.raw(f"GET {path} HTTP/1.0\r\n\r\n".encode()).startswith(b"HTTP/1.0 404")
+
+
+def test_the_host_that_is_asked_for_is_nowhere_in_the_answer(served: Served) -> None:
+    for path in PATHS:
+        answer, text = served.ask(path, Host="evil.example", **{"X-Forwarded-Host": "evil.example"})
+        assert "evil" not in f"{answer.headers} {text}"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * 20_000 + b"\r\n\r\n", b"431"),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\n", b"413"),
+        (b"nonsense\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nTransfer-Encoding: strange\r\n\r\n", b"501"),
+    ],
+)
+def test_what_is_too_big_or_no_request_is_refused(served: Served, sent: bytes, status: bytes) -> None:
+    assert served.raw(sent).split()[1:2] in ([status], [])
+    assert served.ask("/healthz")[0].status == 200
+
+
+def test_connections_that_say_nothing_do_not_hold_up_the_others(served: Served) -> None:
+    idle = [socket.create_connection(("127.0.0.1", served.web.port)) for _ in range(20)]
+    for connection in idle:
+        connection.sendall(b"GET / HTTP/1.1\r\n")
+    assert served.ask("/healthz")[0].status == 200
+    served.web.stop()
+    for connection in idle:
+        assert connection.recv(1) == b"", "closed by the server's end"
+        connection.close()
+
+
+def test_readers_at_the_same_time(served: Served) -> None:
+    statuses: list[int] = []
+    readers = [Thread(target=lambda: statuses.append(served.ask("/")[0].status)) for _ in range(12)]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join()
+    assert statuses == [200] * 12
+
+
+def test_started_again_after_a_stop(served: Served) -> None:
+    served.web.stop()
+    served.web.stop()
+    served.web.start()
+    assert served.ask("/healthz")[0].status == 200
+
+
+def test_an_address_that_is_taken_is_a_fault_of_the_config(served: Served) -> None:
+    taken = Web(("127.0.0.1", served.web.port), lambda: served.now, lambda: b"")
+    with pytest.raises(ConfigError, match=r"http\.listen: Address already in use; write another address"):
+        taken.start()
+    taken.stop()
+
+
+def test_over_ipv6() -> None:
+    with Web(("::1", 0), lambda: of_each_state(3), lambda: b"") as web:
+        connection = HTTPConnection("::1", web.port, timeout=10)
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().read() == b"alive\n"
+        connection.close()
+
+
+class TestHealth:
+    def test_it_is_dead_when_the_schedule_is(self, served: Served) -> None:
+        assert served.ask("/healthz")[1] == "alive\n"
+        served.now = replace(served.now, alive=False)
+        assert served.ask("/healthz")[0].status == 503
+
+    def test_it_is_alive_though_not_ready(self, served: Served) -> None:
+        served.now = replace(served.now, ready=False, why_not_ready="no pass has ended yet", passes=())
+        assert served.ask("/healthz")[0].status == 200
+        answer, text = served.ask("/readyz")
+        assert (answer.status, text) == (503, "not ready: no pass has ended yet\n")
+
+    def test_it_recovers_by_itself(self, served: Served) -> None:
+        served.now = replace(served.now, overdue=True)
+        answer, text = served.ask("/readyz")
+        assert (answer.status, text) == (503, "not ready: the next pass is overdue\n")
+        served.now = replace(served.now, overdue=False)
+        assert served.ask("/readyz")[1] == "ready\n"
+
+    def test_a_snapshot_that_cannot_be_had_is_an_error_without_words(self) -> None:
+        def broken() -> Snapshot:
+            raise RuntimeError("sk-0123456789abcdef0123456789abcdef")
+
+        served = Served()
+        with Web(("127.0.0.1", 0), broken, lambda: b"") as served.web:
+            answer, text = served.ask("/healthz")
+        assert answer.status == 500
+        assert "sk-" not in text
+        assert "Traceback" not in text
+
+
+class TestPage:
+    def names(self, text: str) -> list[str]:
+        return re.findall(r'<span class="name">([^<]*)</span>', text)
+
+    def test_every_key_with_its_state_in_words(self, served: Served) -> None:
+        _, text = served.ask("/")
+        assert self.names(text)[:3] == ["Batch", "Reporting", "Billing"], "what needs attention is first"
+        for word in ("2 failed", "1 unknown", "1 stopped", "1 held", "1 due", "2 ok"):
+            assert f"{word}</span>" in text
+        assert str(REFUSED.request_id) in text
+        assert "Cure: ask the gateway&#39;s support, with the request_id" in text
+        assert "superseded 7001 goes in 14h 20m" in text
+        assert "orphan 5003 goes in 9m" in text
+        assert "Vault answers 403" in text
+
+    @pytest.mark.parametrize(
+        ("query", "names"),
+        [
+            ("q=REPORT", ["Reporting"]),
+            ("q=failed", ["Batch", "Reporting"]),
+            ("q=service-004", ["Batch"]),
+            ("q=apimall+held", ["Mobile clients (legacy-api)/eu"]),
+            ("q=nothing+like+it", []),
+            ("q=%3Cscript%3E", []),
+            ("sort=name&q=ok", ["Production backend", "Search"]),
+            ("sort=next&q=ok", ["Production backend", "Search"]),
+            ("sort=age&q=failed", ["Reporting", "Batch"]),
+            ("sort=nonsense&q=failed", ["Batch", "Reporting"]),
+            ("a=1&b=2&c=3&d=4&e=5&f=6&g=7&h=8&i=9&q=Batch", None),
+        ],
+    )
+    def test_search_and_sort_without_a_script(
+        self, served: Served, query: str, names: list[str] | None
+    ) -> None:
+        found = self.names(served.ask(f"/?{query}")[1])
+        assert len(found) == 8 if names is None else found == names
+
+    def test_what_is_searched_for_is_shown_and_escaped(self, served: Served) -> None:
+        _, text = served.ask("/?q=%22%3E%3Cscript%3Ealert(1)%3C/script%3E&sort=name")
+        assert "<script>alert" not in text
+        assert 'value="&#34;&gt;&lt;script&gt;alert(1)&lt;/script&gt;"' in text
+        assert '<option value="name" selected>' in text
+        assert "0 of 8 fit the search" in text
+
+    def test_what_a_key_is_called_cannot_become_markup(self, served: Served) -> None:
+        nasty = one(1, name='<img src=x onerror="alert(1)">', errors=(REFUSED,), outcome=Outcome.FAILED)
+        served.now = snapshot(passed(together(nasty), at(30)))
+        assert "<img" not in served.ask("/")[1]
+
+    def test_before_the_first_pass(self, served: Served) -> None:
+        served.now = snapshot(now=at(30), ready=False, why_not_ready="no pass has ended yet")
+        _, text = served.ask("/")
+        assert "no pass yet" in text
+        assert "Nothing is known before the first pass ends" in text
+        assert "<strong>Not ready:</strong> no pass has ended yet" in text
+
+    def test_more_keys_than_are_shown_are_found_by_searching(self, served: Served) -> None:
+        served.now = of_each_state(510)
+        _, text = served.ask("/")
+        assert len(self.names(text)) == 500
+        assert "The first 500 are shown" in text
+        assert self.names(served.ask("/?q=Service+510")[1]) == ["Service 510"]
+
+    def test_it_needs_nothing_from_elsewhere(self, served: Served) -> None:
+        _, text = served.ask("/")
+        assert not re.findall(r"(?:https?:)?//[a-z]", text)
+        assert not re.findall(r'\s(?:style|on[a-z]+)="', text)
+
+
+def test_what_it_says_is_what_the_json_says(served: Served) -> None:
+    told = json.loads(served.ask("/status.json")[1])
+    assert [key["name"] for key in told["keys"]][:2] == ["Production backend", "Reporting"]
+    assert told["ready"] is True
+
+
+@pytest.mark.parametrize("scene", ALL_SCENES)
+def test_no_secret_and_no_preview_on_any_path(scene: Scene, world: World, served: Served) -> None:
+    scene(world, Promises(world, world.store))
+    world.server.faults.add(Fault("POST /keys", Rewrite(_as_an_error), at=Phase.AFTER, times=1))
+    for _ in range(3):
+        world.make_pass(forced=True)
+        world.advance(1, minutes=16)
+    served.now = snapshot(*(passed(result, result.now) for result in reversed(world.log)))
+    shown = "".join(str(served.ask(path)) for path in PATHS)
+    ledger = world.server.account.ledger
+    assert leaks(shown, [key.plaintext for key in ledger]) == []
+    assert [key.id for key in ledger if key.preview in shown] == []
+
+
+def _as_an_error(envelope: dict[str, object]) -> object:
+    return {"success": False, "error": {"code": "internal_error", "message": str(envelope.get("data"))}}
+
+
+def test_a_secret_in_an_error_is_redacted(served: Served) -> None:
+    token = Secret("hvs.a-token-that-slipped-into-a-message")
+    slipped = replace(one(1), errors=(type(REFUSED)(f"403 for {token.reveal()}", cure=token.reveal()),))
+    served.now = replace(
+        snapshot(passed(together(slipped), at(30))), ready=False, why_not_ready=f"no: {token.reveal()}"
+    )
+    for path in PATHS:
+        assert leaks(served.ask(path)[1], [token.reveal()]) == []
+
+
+def test_a_single_pass_imports_none_of_it() -> None:
+    """What it takes to start is waited for at each pass of a CronJob."""
+    program = (
+        "import sys, rotator.command; "
+        "print([name for name in ('rotator.web', 'rotator.metrics', 'jinja2', 'waitress', 'prometheus_client') "
+        "if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
