@@ -30,6 +30,7 @@ def mismatches(value: Any, rule: dict[str, Any], root: dict[str, Any]) -> Iterat
         method = value.get("method", "token") if isinstance(value, dict) else ""
         form = rule["discriminator"]["mapping"].get(method)
         yield from mismatches(value, {"$ref": form}, root) if form else ["is none of the forms"]
+        return
     if "type" in rule and not isinstance(value, TYPES[rule["type"]]):
         yield f"is no {rule['type']}"
         return

@@ -27,6 +27,7 @@ _TEXTS: Final = {
     "list_type": "must be a list; write each item below it after `- `",
     "too_short": "is empty; write at least {min_length} item",
     "too_long": "is too long; write at most {max_length} items, and give the others a rotator of their own",
+    "literal_error": "is not supported; write {expected}",
     "union_tag_invalid": "is not supported; write one of {expected_tags}",
     "is_instance_of": "does not belong in the config; remove it and set VAULT_TOKEN",
     "value_error": "{error}",
