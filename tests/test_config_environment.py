@@ -92,7 +92,7 @@ def test_a_whole_list_can_be_given_item_by_item(tmp_path: Path) -> None:
         ("ROTATOR_KEYS__00__PATH", "did you mean ROTATOR_KEYS__0__PATH?"),
         ("ROTATOR_VAULT__AUTH__TOKE", "did you mean ROTATOR_VAULT__AUTH__ROLE?"),
         ("ROTATOR_SERVICE_HOSTS", "unset it"),
-        ("ROTATOR_METRICS_SERVICE_HOST", "unset it"),
+        ("ROTATOR_BACKEND_SERVICE_HOST", "unset it"),
         ("ROTATOR_", "unset it"),
     ],
 )
