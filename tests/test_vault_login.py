@@ -9,17 +9,17 @@ from rotator.config import Auth, Config, load
 from rotator.credentials import login_of
 from rotator.errors import Rejected, RotatorError, Transient
 from rotator.redaction import Secret
-from rotator.sandbox.faults import Cut, Fault, Phase
 from rotator.sandbox.vault import VaultServer
 from rotator.vault.client import Vault
 from rotator.vault.login import AppRole, Wrapped
 from tests.certificates import LOOPBACK, Authority, Signer
 from tests.leaks import leaks
-from tests.logins import Hours, Role, connect, file_reader, mounted
+from tests.logins import Role, connect, file_reader, mounted, new_kv
 from tests.logs import captured
-from tests.proxy import Proxy
+from tests.program import program
 from tests.test_vault_client import LEAST, token
 from tests.token_review import ACCOUNT, NAMESPACE, claims, reviewing
+from tests.world import new_server
 
 
 def auth(directory: Path, text: str, environ: dict[str, str] | None = None) -> Auth:
@@ -62,6 +62,9 @@ class TestTokenFile:
             vault.read("app/x")
         sink.write_text(token(vault_server, LEAST).reveal())
         assert reads(vault)
+        sink.write_text("two words")  # the file is asked each time, though the token before still lives
+        with pytest.raises(Rejected, match="holds a space"):
+            vault.read("app/x")
 
     @pytest.mark.parametrize(
         ("content", "wrong"), [(b"two words", "holds a space"), (b"\xff\xfe", "is not UTF-8")]
@@ -115,68 +118,6 @@ class TestAppRole:
             connect(role.server.address, login).read("app/x")
         assert "check vault.auth.mount" in str(raised.value)
         assert f"`vault write -f auth/{mount}/role/ROLE/secret-id`" in str(raised.value)
-
-
-class TestWrappedSecretId:
-    @pytest.fixture
-    def role(self, vault_server: VaultServer) -> Role:
-        return Role(vault_server)
-
-    @pytest.fixture
-    def file(self, role: Role, tmp_path: Path) -> Path:
-        path = tmp_path / "wrapped"
-        path.write_text(role.wrapped().reveal())
-        return path
-
-    def connect(self, role: Role, file: Path, address: str = "") -> Vault:
-        login = role.login(Wrapped(file_reader(file), role.path + "/secret-id"))
-        return connect(address or role.server.address, login, Hours())
-
-    def test_it_is_unwrapped_once_and_kept(self, role: Role, file: Path) -> None:
-        vault = self.connect(role, file)
-        for _ in range(2):
-            assert reads(vault)
-            role.revoke_all()
-
-    def test_one_that_was_used_may_have_been_stolen(self, role: Role, file: Path) -> None:
-        assert reads(self.connect(role, file))
-        with pytest.raises(Rejected, match="somebody else may hold the secret id") as raised:
-            self.connect(role, file).read("app/x")
-        assert "is not valid: it was used before, or it has expired" in str(raised.value)
-        assert f"`vault write {role.path}/secret-id-accessor/destroy" in str(raised.value)
-
-    def test_a_new_one_is_taken_when_it_is_there(self, role: Role, file: Path) -> None:
-        vault = self.connect(role, file)
-        assert reads(vault)
-        role.revoke_all()
-        for accessor in role.accessors():
-            role.server.api(
-                "POST", f"{role.path}/secret-id-accessor/destroy", {"secret_id_accessor": accessor}
-            )
-        file.write_text(role.wrapped().reveal())
-        assert reads(vault)
-
-    def test_what_was_wrapped_elsewhere_is_not_unwrapped(self, role: Role, file: Path) -> None:
-        other = Role(role.server)
-        file.write_text(other.wrapped().reveal())
-        with pytest.raises(Rejected, match=r"was not made at vault\.auth\.secret_id_response_wrapping_path"):
-            self.connect(role, file).read("app/x")
-        assert reads(self.connect(other, file))  # it was left as it is
-
-    def test_one_that_was_lost_on_its_way_was_not_stolen(self, role: Role, file: Path) -> None:
-        with Proxy(role.server.address) as proxy:
-            proxy.faults.add(Fault("POST */sys/wrapping/unwrap", Cut(), at=Phase.AFTER))
-            with pytest.raises(Rejected, match="was cut while it was unwrapped") as raised:
-                self.connect(role, file, proxy.address).read("app/x")
-        assert f"issue a new wrapped one at {role.path}/secret-id" in str(raised.value)
-
-    def test_the_config_asks_for_the_path(self, role: Role, file: Path, tmp_path: Path) -> None:
-        environ = {"VAULT_ROLE_ID": role.role_id.reveal()}
-        text = (
-            f"{{method: approle, mount: {role.mount}, secret_id: {{file: '{file}'}}, "
-            f"secret_id_response_wrapping_path: {role.path}/secret-id}}"
-        )
-        assert reads(connect(role.server.address, login_of(auth(tmp_path, text, environ), environ)))
 
 
 @pytest.fixture(scope="module")
@@ -281,3 +222,23 @@ def test_no_credential_is_shown(vault_server: VaultServer, tmp_path: Path, wrapp
             shown.append(f"{login!r} {vault!r}")
     assert sum("Rejected" in text for text in shown) == (2 if wrapped_at == "elsewhere" else 1)
     assert leaks(log.getvalue() + "".join(shown), credentials) == []
+
+
+def test_a_whole_run_with_an_app_role(vault_server: VaultServer, tmp_path: Path) -> None:
+    role = Role(vault_server)
+    with new_server() as gateway:
+        rotator = program(tmp_path, gateway, vault_server, new_kv(vault_server))
+        del rotator.environ["VAULT_TOKEN"]
+        rotator.config["vault"]["auth"] = {"method": "approle", "mount": role.mount}
+        run = rotator.run("--once", "--log-format", "console")
+        assert run.code == 2
+        assert "environment VAULT_SECRET_ID: is missing" in run.err
+        rotator.environ |= {"VAULT_ROLE_ID": role.role_id.reveal(), "VAULT_SECRET_ID": "5" * 36}
+        run = rotator.run("--once", "--log-format", "console")
+        assert run.code == 3
+        assert "Vault refused the login" in run.err
+        assert len(gateway.account.ledger) == 1
+        rotator.environ["VAULT_SECRET_ID"] = role.secret_id().reveal()
+        run = rotator.run("--once", "--log-level", "debug")
+        assert run.code == 0
+        assert leaks(run.out + run.err, [role.role_id.reveal(), rotator.environ["VAULT_SECRET_ID"]]) == []

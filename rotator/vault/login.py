@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from rotator.errors import Rejected, Transient
 from rotator.redaction import Secret
@@ -72,6 +72,10 @@ class AppRole:
             ) from None
 
 
+_unwrapped: Final[dict[Secret, Secret]] = {}
+"""What was in each wrapping token that this process has used: after a reload of the config nobody can ask again."""
+
+
 @dataclass
 class Wrapped:
     """A secret id that comes response-wrapped. It is unwrapped once, and then kept in memory alone."""
@@ -79,16 +83,14 @@ class Wrapped:
     read: Read
     path: str
     """Where the secret id must have been made, as Vault's own agent asks it."""
-    _unwrapped: tuple[Secret, Secret] | None = field(default=None, repr=False)
-    """The wrapping token, and what was in it."""
     _cut_off: Secret | None = field(default=None, repr=False)
     """The wrapping token that we may have used up without seeing the answer."""
 
     def __call__(self, client: Any) -> Secret:
         token = self.read()
-        if self._unwrapped is None or self._unwrapped[0] != token:
-            self._unwrapped = token, self._unwrap(client, token)
-        return self._unwrapped[1]
+        if token not in _unwrapped:
+            _unwrapped[token] = self._unwrap(client, token)
+        return _unwrapped[token]
 
     def _unwrap(self, client: Any, token: Secret) -> Secret:
         try:
