@@ -162,6 +162,12 @@ def test_what_the_policy_forbids_is_no_reason_to_log_in(vault_server: VaultServe
     assert scene.asked == [LOGIN, LOOKUP]
 
 
+def test_another_refusal_says_nothing_of_the_token(scene: Scene) -> None:
+    with pytest.raises(Rejected, match="no handler for route"):
+        scene.connect("nowhere").read("x")
+    assert scene.asked == [LOGIN]
+
+
 def test_the_ttl_is_that_of_a_renewed_token(scene: Scene) -> None:
     vault = scene.connect()
     scene.at(0.5, vault)

@@ -15,6 +15,7 @@ from rotator.vault.client import Vault
 from rotator.vault.login import Token
 from tests.certificates import Authority
 from tests.logins import Role, connect, new_kv
+from tests.long import LONG
 from tests.raft import TlsVault
 from tests.world import World, new_server
 
@@ -118,6 +119,10 @@ def restart_without_the_token(server: TlsVault, role: Role) -> None:
     server.restart()
 
 
+def step_down(server: TlsVault, role: Role) -> None:
+    server.api("PUT", "sys/step-down")
+
+
 class TestBetweenCreateAndStore:
     @pytest.fixture
     def role(self, server: TlsVault) -> Role:
@@ -128,7 +133,15 @@ class TestBetweenCreateAndStore:
         trust = Trust(str(authority.cert), client_cert=ours)
         return connect(server.address, role.login(), mount=new_kv(server), trust=trust)
 
-    @pytest.mark.parametrize("how", [seal, restart, restart_without_the_token])
+    @pytest.mark.parametrize(
+        "how",
+        [
+            seal,
+            restart,
+            restart_without_the_token,
+            pytest.param(step_down, marks=pytest.mark.skipif(not LONG, reason="the server takes 10 s")),
+        ],
+    )
     def test_the_key_is_stored_once_vault_is_back(
         self,
         server: TlsVault,
