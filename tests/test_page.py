@@ -4,9 +4,10 @@ ROTATOR_TEST_SHOTS names a directory for the screenshots.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -32,7 +33,12 @@ class Shown:
     def __init__(self, browser: Chromium) -> None:
         self.browser = browser
         self.now: Snapshot = of_each_state(8)
-        self.web = Web(("127.0.0.1", 0), lambda: self.now, Metrics().exposition)
+        self.slow: list[Callable[[], Snapshot]] = []
+        """What the next requests are answered by, each once."""
+        self.web = Web(("127.0.0.1", 0), self.snapshot, Metrics().exposition)
+
+    def snapshot(self) -> Snapshot:
+        return self.slow.pop()() if self.slow else self.now
 
     @property
     def url(self) -> str:
@@ -203,6 +209,27 @@ class TestRenewing:
         assert shown.names() == found[::-1]
         shown.browser.go(shown.browser.run("return location.href"))
         assert shown.names() == found[::-1], "the address keeps them"
+
+    def test_an_answer_that_comes_late_does_not_take_the_place_of_a_newer_one(self, shown: Shown) -> None:
+        asked, late = Event(), Event()
+
+        def slow() -> Snapshot:
+            asked.set()
+            late.wait()
+            return of_each_state(3)
+
+        shown.browser.go(shown.url)
+        shown.slow.append(slow)
+        shown.browser.run('document.dispatchEvent(new Event("visibilitychange"));')
+        asked.wait()
+        shown.now = of_each_state(20)
+        shown.browser.run(RENEW)
+        late.set()
+        shown.browser.run("""
+          while (performance.getEntriesByType("resource").length < 2) await new Promise(requestAnimationFrame);
+          await new Promise(requestAnimationFrame);
+        """)
+        assert len(shown.names()) == 20
 
     def test_it_says_when_nobody_answers_and_recovers(self, shown: Shown) -> None:
         shown.browser.go(shown.url)
