@@ -275,6 +275,22 @@ class TestNote:
         assert (plan.hold, plan.note) == (Hold.IN_FLIGHT, Note.RECORD)
 
 
+def test_the_secret_is_written_by_a_rotation_a_note_and_the_fence_of_a_revocation_alone() -> None:
+    published = {9: Trace.PUBLISHED}
+    rotates = decide(facts([], None, now=at(1)))
+    notes = decide(facts([key(2), key(9)], FRESH, now=at(2), traces=published))
+    revokes = decide(facts([key(1), key(2)], TestRevoke.DATA, now=at(5)))
+    nothing = decide(facts([key(2)], FRESH, now=at(1)))
+    held = decide(facts([key(9, created=at(1))], None, now=at(1), traces={9: Trace.ORPHAN}))
+    assert [plan.writes for plan in (rotates, notes, revokes, nothing, held)] == [
+        True,
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
 class TestSucceed:
     CREATED = CreatedKey(20, "Backend [x]", at(9), Secret(plaintext(20)), "req_1")
 

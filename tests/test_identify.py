@@ -73,7 +73,7 @@ def test_nonsense_is_reported_of_an_unknown_key_too() -> None:
     assert current == Current(None, {}, adopted=True, nonsense="`rotation` is not an object")
 
 
-@pytest.mark.parametrize("rotation", [block(2, rotated=at(11)), block(2, superseded={1: at(11)})])
+@pytest.mark.parametrize("rotation", [block(2, rotated=at(10, minutes=61)), block(2, superseded={1: at(11)})])
 def test_bookkeeping_from_the_future_is_nonsense(rotation: Rotation) -> None:
     current = _identify(secret(rotation), key(2, created=at(12)))
     assert current

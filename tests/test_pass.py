@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 
@@ -417,7 +418,7 @@ class TestThePass:
     def test_a_plaintext_that_was_only_read_is_known_to_the_redaction(self, world: World) -> None:
         world.one()
         made = world.secret()["api_key"]
-        plaintext = f"{made[:7]}-fits-and-is-not-like-a-key-{made[-4:]}"
+        plaintext = f"{made[:7]}-{uuid4()}-{made[-4:]}"  # fits, and does not look like a key
         world.memory.put(PATH, {**world.secret(), "api_key": plaintext})
         world.one(dry_run=True)
         assert redact(plaintext) == MARK

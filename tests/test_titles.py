@@ -112,6 +112,13 @@ def test_identities_are_six_hex_digits() -> None:
     assert not valid_installation(123456)
 
 
+@pytest.mark.parametrize("name", ["a", "Z", "0", "Production backend", "._/-", "aZ" * 32])
+def test_names_of_the_convention(name: str) -> None:
+    assert valid_name(name)
+    title = TitleTemplate().render(name, now=NOW, installation="3f9a2c", nonce="7d01be42")
+    assert TitleTemplate().parse(title) == Title(name, "3f9a2c", "7d01be42")
+
+
 @pytest.mark.parametrize("name", ["", " a", "a ", "a[b", "ü", "a" * 65, "a\n"])
 def test_names_outside_the_convention(name: str) -> None:
     assert not valid_name(name)
