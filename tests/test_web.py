@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from http.client import HTTPConnection, HTTPResponse
 from threading import Thread
 
@@ -163,6 +164,22 @@ def test_an_address_that_is_taken_is_a_fault_of_the_config(served: Served) -> No
     taken.stop()
 
 
+def test_it_stops_whoever_else_wakes_the_thread_that_serves(served: Served) -> None:
+    """Each answer does. So what ends the thread may be seen before its own call for attention."""
+    server, thread = served.web._server, served.web._thread
+    assert thread
+    pull = server.trigger._physical_pull
+
+    def late_pull() -> None:
+        pull()
+        thread.join()
+        pull()
+
+    server.trigger._physical_pull = late_pull
+    served.web.stop()
+    assert not thread.is_alive()
+
+
 def test_over_ipv6() -> None:
     with Web(("::1", 0), lambda: of_each_state(3), lambda: b"") as web:
         connection = HTTPConnection("::1", web.port, timeout=10)
@@ -178,16 +195,19 @@ class TestHealth:
         assert served.ask("/healthz")[0].status == 503
 
     def test_it_is_alive_though_not_ready(self, served: Served) -> None:
-        served.now = replace(served.now, ready=False, why_not_ready="no pass has ended yet", passes=())
+        served.now = replace(served.now, passes=())
         assert served.ask("/healthz")[0].status == 200
         answer, text = served.ask("/readyz")
         assert (answer.status, text) == (503, "not ready: no pass has ended yet\n")
 
     def test_it_recovers_by_itself(self, served: Served) -> None:
-        served.now = replace(served.now, overdue=True)
+        well = served.now
+        served.now = replace(well, next_pass=well.now - timedelta(seconds=61))
         answer, text = served.ask("/readyz")
         assert (answer.status, text) == (503, "not ready: the next pass is overdue\n")
-        served.now = replace(served.now, overdue=False)
+        served.now = replace(served.now, running=True)
+        assert served.ask("/readyz")[1] == "ready\n"
+        served.now = well
         assert served.ask("/readyz")[1] == "ready\n"
 
     def test_a_snapshot_that_cannot_be_had_is_an_error_without_words(self) -> None:
@@ -252,7 +272,7 @@ class TestPage:
         assert "<img" not in served.ask("/")[1]
 
     def test_before_the_first_pass(self, served: Served) -> None:
-        served.now = snapshot(now=at(30), ready=False, why_not_ready="no pass has ended yet")
+        served.now = snapshot(now=at(30))
         _, text = served.ask("/")
         assert "no pass yet" in text
         assert "Nothing is known before the first pass ends" in text
@@ -297,10 +317,9 @@ def _as_an_error(envelope: dict[str, object]) -> object:
 
 def test_a_secret_in_an_error_is_redacted(served: Served) -> None:
     token = Secret("hvs.a-token-that-slipped-into-a-message")
-    slipped = replace(one(1), errors=(type(REFUSED)(f"403 for {token.reveal()}", cure=token.reveal()),))
-    served.now = replace(
-        snapshot(passed(together(slipped), at(30))), ready=False, why_not_ready=f"no: {token.reveal()}"
-    )
+    error = type(REFUSED)(f"403 for {token.reveal()}", cure=token.reveal())
+    slipped = replace(one(1), errors=(error,))
+    served.now = snapshot(passed(None, at(30), error), passed(together(slipped), at(30)))
     for path in PATHS:
         assert leaks(served.ask(path)[1], [token.reveal()]) == []
 

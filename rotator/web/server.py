@@ -59,10 +59,18 @@ class Web:
         """End what is being answered, and close every connection."""
         if self._thread is None:
             return
-        # Closed by the thread that serves, which ends when nothing is left to serve.
-        self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._sockets, ignore_all=True))
+        # The thread that serves ends when its map is empty. Nothing is closed before all threads have ended: until
+        # then each may write into the pipe that wakes the first one, whichever file has its number by then.
+        left: dict[int, Any] = {}
+
+        def leave() -> None:
+            left.update(self._sockets)
+            self._sockets.clear()
+
+        self._server.trigger.pull_trigger(leave)
         self._thread.join()
         self._server.task_dispatcher.shutdown()
+        wasyncore.close_all(left, ignore_all=True)
         self._thread = None
 
     def __enter__(self) -> Self:
