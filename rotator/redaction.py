@@ -1,28 +1,48 @@
 """Two nets that keep plaintexts and tokens out of whatever the process emits.
 
 The first is `Secret`, a type that does not print. The second is `redact`, which searches a rendered text
-for every secret that the process has ever held: in clear, base64, percent-encoded or JSON-escaped, and in
-part; and for whatever looks like a key of the gateway, which may name one in an error that we never got.
+for every secret that the process has made or used within a day: in clear, base64, percent-encoded or
+JSON-escaped, and in part; and for whatever looks like a key of the gateway, which may name one in an error that
+we never got.
 
 A run of `2 * BLOCK` characters of a secret always holds one whole block that starts at a multiple of `BLOCK`,
 so only those blocks are remembered.
+
+A long-running process sees new secrets for ever, so there are two generations of blocks: what is used goes into the
+young one, and each day the young one becomes the old one. What is in neither is in nobody's hands any more.
 """
 
 import base64
 import hmac
 import json
 import re
+import threading
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 from urllib.parse import quote
 
 BLOCK: Final = 10
 MARK: Final = "[redacted]"
+DAY: Final = 86_400.0
+"""In seconds."""
 _WORD: Final = re.compile(r"[A-Za-z0-9+/_%.~-]")
 _KEY: Final = re.compile(r"(?<![A-Za-z0-9])sk-[A-Za-z0-9]{20,}")
 
-_blocks: set[str] = set()
-_short: set[str] = set()
+
+@dataclass
+class _Generation:
+    """What was used since some moment of the monotonic clock."""
+
+    since: float = field(default_factory=time.monotonic)
+    values: set[str] = field(default_factory=set)
+    blocks: set[str] = field(default_factory=set)
+    short: set[str] = field(default_factory=set)
+
+
+_young, _old = _Generation(), _Generation()
+_lock = threading.Lock()
 
 
 class Secret:
@@ -35,6 +55,7 @@ class Secret:
         _remember(value)
 
     def reveal(self) -> str:
+        _remember(self._value)
         return self._value
 
     def __repr__(self) -> str:
@@ -90,20 +111,22 @@ def redact(text: str, *, short: bool = False) -> str:
         pieces += [text[done:start], MARK]
         done = end
     text = "".join([*pieces, text[done:]])
-    for value in _short if short else ():
+    for value in (*_young.short, *_old.short) if short else ():
         text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(value)}(?![A-Za-z0-9])", MARK, text)
     return _KEY.sub(MARK, text)
 
 
 def forget() -> None:
     """Empty the second net; for tests, which start many programs in one process."""
-    _blocks.clear()
-    _short.clear()
+    global _young, _old
+    _young, _old = _Generation(), _Generation()
 
 
 def _hits(text: str) -> Iterator[int]:
-    if _blocks:
-        yield from (at for at in range(len(text) - BLOCK + 1) if text[at : at + BLOCK] in _blocks)
+    young, old = _young.blocks, _old.blocks
+    if young or old:
+        blocks = (text[at : at + BLOCK] for at in range(len(text) - BLOCK + 1))
+        yield from (at for at, block in enumerate(blocks) if block in young or block in old)
 
 
 def _word_around(text: str, at: int) -> tuple[int, int]:
@@ -117,12 +140,19 @@ def _word_around(text: str, at: int) -> tuple[int, int]:
 
 
 def _remember(value: str) -> None:
-    if len(value) < BLOCK:
-        if value:
-            _short.add(value)
-        return
-    for form in _forms(value):
-        _blocks.update(form[start : start + BLOCK] for start in range(0, len(form) - BLOCK + 1, BLOCK))
+    global _young, _old
+    with _lock:
+        if time.monotonic() >= _young.since + DAY:
+            _young, _old = _Generation(), _young
+        if value in _young.values:
+            return
+        if len(value) < BLOCK:
+            _young.short |= {value} - {""}
+        else:
+            for form in _forms(value):
+                starts = range(0, len(form) - BLOCK + 1, BLOCK)
+                _young.blocks.update(form[start : start + BLOCK] for start in starts)
+        _young.values.add(value)
 
 
 def _forms(value: str) -> Iterator[str]:

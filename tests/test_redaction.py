@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rotator.redaction import MARK, Secret, forget, redact, redact_values
+from rotator.redaction import DAY, MARK, Secret, forget, redact, redact_values
 
 KEY = "sk-0123456789abcdef0123456789abcdef0123456789abcdef"
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=30)
@@ -48,6 +48,19 @@ def test_secrets_compare_by_value() -> None:
 def test_a_secret_and_any_twenty_characters_of_it_are_found(part: str) -> None:
     Secret(KEY)
     assert redact(f'{{"a": "{part}", "b": 1}}') == f'{{"a": "{MARK}", "b": 1}}'
+
+
+def test_what_was_not_used_for_a_day_or_two_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    days = [0.0]
+    monkeypatch.setattr("rotator.redaction.time.monotonic", lambda: days[0] * DAY)
+    forget()
+    used, unused = Secret(KEY), Secret(KEY[::-1])
+    for days[0] in (0.9, 1.0, 1.9):
+        assert redact(used.reveal()) == redact(KEY[::-1]) == MARK
+    days[0] = 2.0
+    assert redact(used.reveal()) == MARK
+    assert redact(KEY[::-1]) == KEY[::-1]
+    assert redact(unused.reveal()) == MARK
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
