@@ -1,7 +1,7 @@
 """From a config to an account: the one place where the adapters are put behind their ports."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from rotator.account import Account
@@ -31,7 +31,7 @@ def open_account(
     policy: Policy | None = None,
     watch: Callable[[str], Watch] | None = None,
 ) -> Iterator[Account]:
-    """Log in to Vault and hand out the account.
+    """Hand out the account; log out of Vault in the end.
 
     `watch` makes the watch of a server: of `gateway` and of `vault`.
     """
@@ -52,19 +52,20 @@ def open_account(
         sleep=stopping.sleep,
         watch=watch("gateway") if watch else None,
     )
-    yield Account(
-        gateway=gateway,
-        store=vault,
-        bearer=bearer,
-        bearer_path=config.gateway.api_key.vault,
-        keys=config.managed,
-        titles=config.titles,
-        timing=config.timing,
-        state_path=config.vault.state_path,
-        concurrency=config.gateway.max_concurrency,
-        policy=policy,
-        stopping=stopping,
-    )
+    with closing(vault):
+        yield Account(
+            gateway=gateway,
+            store=vault,
+            bearer=bearer,
+            bearer_path=config.gateway.api_key.vault,
+            keys=config.managed,
+            titles=config.titles,
+            timing=config.timing,
+            state_path=config.vault.state_path,
+            concurrency=config.gateway.max_concurrency,
+            policy=policy,
+            stopping=stopping,
+        )
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from rotator.errors import RotatorError
 from rotator.exchange import Trust
 from rotator.redaction import Secret
 from rotator.sandbox.vault import VaultServer
@@ -103,6 +104,15 @@ class Role:
     def accessors(self) -> list[str]:
         """Of the secret ids."""
         return list(self.server.api("LIST", f"{self.path}/secret-id")["data"]["keys"])
+
+    def tokens(self) -> int:
+        """How many tokens that were got here live."""
+        try:
+            return len(self.server.api("LIST", f"sys/leases/lookup/auth/{self.mount}/login")["data"]["keys"])
+        except RotatorError as error:
+            if error.status != 404:  # Vault's answer for none
+                raise
+            return 0
 
     def revoke_all(self) -> None:
         """Revoke every token that was got here."""

@@ -13,14 +13,14 @@ from rotator.result import Outcome
 from rotator.sandbox.faults import ALWAYS, Cut, Fault, Phase, Reply
 from rotator.sandbox.vault import VaultServer
 from rotator.vault.client import Vault
-from rotator.vault.login import Token
+from rotator.vault.login import Token, TokenFile
 from tests.facts import PATH
 from tests.logins import POLICY_WITHOUT_X, Hours, Role, connect, new_kv
 from tests.logs import captured
 from tests.proxy import Proxy
 from tests.world import World, new_server
 
-LOGIN, RENEWAL, LOOKUP = "login", "renew-self", "lookup-self"
+LOGIN, RENEWAL, LOOKUP, LOGOUT = "login", "renew-self", "lookup-self", "revoke-self"
 
 
 @dataclass
@@ -206,6 +206,46 @@ def test_a_login_that_is_refused_between_create_and_store_leaves_no_key(scene: S
         (error,) = world.one().errors
         assert "issue one with `vault write -f auth/approle-" in str(error)
         assert world.live == []
+
+
+def test_a_token_of_ours_is_revoked_in_the_end(scene: Scene) -> None:
+    vault = scene.connect()
+    vault.close()
+    assert scene.asked == []
+    scene.at(0, vault)
+    token = vault._session.current().reveal()
+    scene.asked.clear()
+    vault.close()
+    vault.close()
+    assert scene.asked == [LOGOUT]
+    with pytest.raises(Rejected):
+        connect(scene.proxy.address, Token(Secret(token))).token_ttl()
+    scene.asked.clear()
+    scene.at(0, vault)
+    assert scene.asked == [LOGIN]
+
+
+def test_a_token_that_cannot_be_revoked_is_left_to_expire(scene: Scene) -> None:
+    vault = scene.connect()
+    scene.at(0, vault)
+    scene.asked.clear()
+    scene.proxy.faults.add(Fault("POST */revoke-self", Cut(), times=ALWAYS))
+    vault.close()
+    assert scene.asked == []
+    vault = scene.connect()
+    scene.at(0, vault)
+    scene.asked.clear()
+    scene.hours.now = 1
+    vault.close()  # it has expired
+    assert scene.asked == []
+
+
+def test_a_token_of_somebody_elses_is_not_revoked(scene: Scene) -> None:
+    for login in (Token, lambda token: TokenFile(lambda: token)):
+        vault = connect(scene.proxy.address, login(scene.role.server.token), scene.hours)
+        scene.at(0, vault)
+        vault.close()
+        assert scene.asked == []
 
 
 def test_a_token_that_nobody_can_replace_says_what_it_said(vault_server: VaultServer) -> None:

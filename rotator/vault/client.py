@@ -13,12 +13,11 @@ from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
 import hvac
-import structlog
 from hvac.adapters import RawAdapter
 
 from rotator import retry
-from rotator.errors import Rejected, RotatorError
-from rotator.exchange import Request, Server, Trust, Watch
+from rotator.errors import Rejected
+from rotator.exchange import Request, Server, Trust, Watch, logged
 from rotator.model import Version
 from rotator.vault.session import Clock, Login, Session
 from rotator.vault.wire import Answer, capabilities_of, version_of
@@ -29,7 +28,6 @@ CAPABILITIES_BATCH: Final = 256
 """Paths in one question for capabilities: OpenBao refuses bodies of more than 1,000 strings."""
 
 T = TypeVar("T")
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -108,6 +106,10 @@ class Vault:
         expires = answer.data.get("expire_time") is not None or ttl > 0
         return timedelta(seconds=ttl) if expires else None
 
+    def close(self) -> None:
+        """Revoke the token, if a login of ours made it. That it fails is logged and no more: it expires."""
+        self._session.close()
+
     def _patiently(self, attempt: Callable[[], T]) -> T:
         return retry.call(attempt, self._policy, event="vault.retry", sleep=self._sleep)
 
@@ -131,25 +133,10 @@ class _Adapter(RawAdapter):  # type: ignore[misc]
         return self._exchange(request, headers, self.token)
 
     def _exchange(self, request: Request, headers: Any, token: str) -> Answer:
-        began = time.monotonic()
-        seen: Answer | RotatorError
-        try:
-            seen = Answer(str(request), *self.server.exchange(request, self._headers(headers, token)))
-            seen.raise_for_refusal()
-        except RotatorError as error:
-            seen = error
-            raise
-        finally:
-            log.info(
-                "vault.request",
-                method=request.method,
-                path=request.path,
-                status=seen.status,
-                vault_request_id=seen.request_id,
-                duration_ms=round((time.monotonic() - began) * 1000),
-                **({"error": seen.message} if isinstance(seen, RotatorError) else {}),
-            )
-        return seen
+        def exchange() -> Answer:
+            return Answer(str(request), *self.server.exchange(request, self._headers(headers, token)))
+
+        return logged("vault.request", "vault_request_id", request, exchange)
 
     def _headers(self, headers: Any, token: str) -> dict[str, str]:
         ours = {"X-Vault-Request": "true", "X-Vault-Token": token, "X-Vault-Namespace": self.namespace}

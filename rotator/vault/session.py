@@ -7,7 +7,7 @@ time. So the program needs no more than a pass to do it.
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from math import inf
 from typing import Any, Final
@@ -62,6 +62,14 @@ class Session:
         with self._lock, _not_sent():
             if self._expires_at < inf:
                 self._prolong()
+
+    def close(self) -> None:
+        """Revoke the token, if a login of ours made it: who has ended needs none."""
+        with self._lock:
+            lease, self._lease = self._lease, None
+            if lease and lease.ours and self._clock() < self._expires_at:
+                with suppress(RotatorError), self._as(lease.token):
+                    self._client.auth.token.revoke_self()
 
     def _prolong(self) -> Lease:
         """Renew the token or log in. A failure is put up with as long as the token lives."""

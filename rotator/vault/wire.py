@@ -26,6 +26,8 @@ class Lease(NamedTuple):
     ttl: float = inf
     """In seconds."""
     renewable: bool = False
+    ours: bool = False
+    """Whether a login of ours made it, so that nobody else uses it."""
 
 
 class Answer:
@@ -125,7 +127,7 @@ def lease_of(answer: Answer) -> Lease:
     auth = answer.body.get("auth")
     renewable = isinstance(auth, dict) and auth.get("renewable") is True
     ttl = answer.integer("auth", "lease_duration")
-    return Lease(answer.secret("auth", "client_token"), ttl or inf, renewable)
+    return Lease(answer.secret("auth", "client_token"), ttl or inf, renewable, ours=True)
 
 
 def version_of(answer: Answer) -> Version:
