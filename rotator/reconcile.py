@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from uuid import uuid4
 
 import structlog
@@ -143,7 +144,7 @@ class _Pass:
 
 def _result(key: ManagedKey, seen: KeyResult | RotatorError) -> KeyResult:
     if isinstance(seen, KeyResult):
-        return seen
+        return replace(seen, facts=seen.facts and seen.facts.without_plaintext())
     if isinstance(seen, Stopped):
         return KeyResult(key, Outcome.STOPPED)
     return KeyResult(key, Outcome.FAILED, errors=(seen,))

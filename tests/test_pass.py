@@ -1,6 +1,6 @@
 """Whole passes: the real gateway client over HTTP, and a store in memory. Each test tells a story."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from uuid import uuid4
 
@@ -14,6 +14,7 @@ from rotator.result import Action, Outcome
 from rotator.sandbox.account import Lag, Quirks
 from rotator.sandbox.faults import ALWAYS, GARBAGE, Fault, Phase, Status
 from tests.facts import PATH, at, managed
+from tests.leaks import leaks
 from tests.stores import CUT, DOWN, Faulty, StaleOnce
 from tests.world import STATE, World
 
@@ -358,6 +359,13 @@ class TestNothingIsStuck:
 
 
 class TestThePass:
+    def test_its_result_holds_no_plaintext(self, world: World) -> None:
+        """It is kept for as long as it is shown."""
+        world.one()
+        world.advance(days=8)
+        for result in (world.make_pass(), world.make_pass(dry_run=True)):
+            assert leaks(repr(asdict(result)), [key.plaintext for key in world.server.account.ledger]) == []
+
     def test_only_the_named_ones_are_acted_on(self, world: World) -> None:
         world.keys = (managed(), replace(managed(), name="Other", path="apimall/other"))
         result = world.make_pass(only=frozenset({"Other"}))
