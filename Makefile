@@ -10,7 +10,7 @@ demo: .venv/ready  ## try it all on this machine: a sandbox gateway, a real Vaul
 	$(BIN)/rotator sandbox
 
 test: .venv/ready lint  ## run the linter, the types, the import rules and all tests
-	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term
+	$(BIN)/pytest -n 4 --dist worksteal --cov --cov-report=term
 
 test-long: .venv/ready  ## the same against faults, for hours: random histories, replicas, outages, hostile answers
 	ROTATOR_LONG=1 $(BIN)/pytest -n 2 --dist worksteal tests/test_model.py tests/test_boundaries.py tests/test_outages.py \

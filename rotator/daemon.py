@@ -7,14 +7,13 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event, Lock
-from typing import Final
 
 import structlog
 
 from rotator.account import Account
 from rotator.act import log_failure
 from rotator.config import Config, load
-from rotator.errors import ConfigError, RotatorError
+from rotator.errors import ConfigError, RotatorError, unexpected
 from rotator.exchange import Watch
 from rotator.metrics import Metrics
 from rotator.reconcile import reconcile
@@ -23,9 +22,6 @@ from rotator.signals import on_signals
 from rotator.status import KEPT, PassRecord, Snapshot
 from rotator.stopping import Stopped, Stopping
 from rotator.wiring import open_account, open_notifier
-
-LATE: Final = timedelta(minutes=1)
-"""A pass that has not begun so long after its time is overdue."""
 
 log = structlog.get_logger()
 
@@ -87,33 +83,18 @@ class Daemon:
 
     def snapshot(self) -> Snapshot:
         """How it is now, for whoever asks from outside."""
-        now, next_pass = _now(), self._scheduler.next_at
-        passes, running = tuple(self._passes), self._running
-        overdue = not running and next_pass is not None and now > next_pass + LATE
-        why_not = self._why_not_ready(passes, overdue=overdue)
         return Snapshot(
             started=self._started,
-            now=now,
+            now=_now(),
             alive=self._scheduler.alive,
-            overdue=overdue,
-            ready=why_not is None,
-            why_not_ready=why_not,
-            passes=passes,
-            next_pass=next_pass,
+            running=self._running,
+            passes=tuple(self._passes),
+            next_pass=self._scheduler.next_at,
         )
 
     def token_ttl(self) -> timedelta | None:
         """How long the Vault token of the last pass lives; None for one that does not expire."""
         return self._opened[1].store.token_ttl() if self._opened else None
-
-    def _why_not_ready(self, passes: tuple[PassRecord, ...], *, overdue: bool) -> str | None:
-        if not self._scheduler.alive:
-            return "the schedule has stopped"
-        if not passes:
-            return "no pass has ended yet"
-        if overdue:
-            return "the next pass is overdue"
-        return str(passes[0].error) if passes[0].error else None
 
     def _pass(self) -> None:
         """Make one pass. Nothing that it raises may end the schedule."""
@@ -128,7 +109,7 @@ class Daemon:
             log_failure("daemon.pass_failed", error)
         except Exception as error:
             log.error("unexpected", exc_info=True)
-            failure = RotatorError(f"unexpected {type(error).__name__}", cure="please report it with the log")
+            failure = unexpected(error)
         finally:
             self._running = False
         record = PassRecord(result.run_id if result else "", began, _now(), result, failure)

@@ -82,6 +82,10 @@ class Facts:
     def orphans(self) -> tuple[Key, ...]:
         return tuple(key for key in self.family if self.traces.get(key.id) is Trace.ORPHAN)
 
+    def without_plaintext(self) -> "Facts":
+        """The same, for what outlives the pass: without the secret, and without the account's list."""
+        return replace(self, version=Version(self.version.number, None), listed={})
+
     def age(self, key: Key) -> timedelta:
         """How far from now `key` is dated: one that is dated far ahead is not young, but strange."""
         return abs(self.now - key.created_at)
@@ -126,7 +130,6 @@ class Plan:
     """Live superseded keys, each with the time since when."""
     revocations: tuple[Revocation, ...]
     warnings: tuple[str, ...]
-    due_at: datetime | None
 
     @property
     def rotates(self) -> bool:
@@ -158,7 +161,6 @@ def decide(facts: Facts) -> Plan:
         superseded={id_: since for id_, since in superseded.items() if _is_live(facts, id_)},
         revocations=revocations,
         warnings=(*_warnings(facts, reason), *left),
-        due_at=_due_at(facts),
     )
 
 

@@ -28,6 +28,11 @@ class RotatorError(Exception):
         return f"{self.message}{where}{cure}"
 
 
+def unexpected(error: Exception) -> RotatorError:
+    """Name what nobody foresaw. Its own words may hold a secret: they are for the log, which redacts."""
+    return RotatorError(f"unexpected {type(error).__name__}", cure="please report it with the log")
+
+
 class Transient(RotatorError):  # noqa: N818
     """Try again later. `ambiguous`: the call may have taken effect all the same."""
 

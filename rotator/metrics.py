@@ -184,9 +184,7 @@ def one_pass(*, textfile: str | None, pushgateway: str | None, job: str) -> Iter
             started=began,
             now=record.ended,
             alive=True,
-            overdue=False,
-            ready=record.refused is None,
-            why_not_ready=None,
+            running=False,
             passes=(record,),
             next_pass=None,
         )

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import structlog
 
-from rotator.errors import RotatorError
+from rotator.errors import RotatorError, unexpected
 from rotator.model import ManagedKey
 
 T = TypeVar("T")
@@ -27,9 +27,7 @@ def each(
                 return error
             except Exception as error:
                 log.error("unexpected", exc_info=True)
-                return RotatorError(
-                    f"unexpected {type(error).__name__}", cure="please report it with the log"
-                )
+                return unexpected(error)
 
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="rotator") as pool:
         futures: dict[str, Future[T | RotatorError]] = {

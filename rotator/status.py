@@ -9,6 +9,8 @@ from rotator.result import PassResult
 
 KEPT: Final = 20
 """So many passes are remembered."""
+LATE: Final = timedelta(minutes=1)
+"""A pass that has not begun so long after its time is overdue."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,31 @@ class Snapshot:
     now: datetime
     alive: bool
     """Whether further passes will come."""
-    overdue: bool
-    """Whether the next one should have begun by now."""
-    ready: bool
-    why_not_ready: str | None
+    running: bool
+    """Whether a pass is being made."""
     passes: tuple[PassRecord, ...]
     """The newest first."""
     next_pass: datetime | None
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the next pass should have begun by now."""
+        return not self.running and self.next_pass is not None and self.now > self.next_pass + LATE
+
+    @property
+    def why_not_ready(self) -> str | None:
+        """None when it is ready: further passes come in time, and the last one could observe."""
+        if not self.alive:
+            return "the schedule does not go on"
+        if not self.passes:
+            return "no pass has ended yet"
+        if self.overdue:
+            return "the next pass is overdue"
+        return str(self.passes[0].error) if self.passes[0].error else None
+
+    @property
+    def ready(self) -> bool:
+        return self.why_not_ready is None
 
     @property
     def latest(self) -> PassResult | None:

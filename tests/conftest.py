@@ -1,10 +1,12 @@
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from rotator.sandbox.vault import VaultServer
+from tests.long import Figure, Tally
 from tests.memory_store import MemoryStore
 from tests.world import World, new_server
 
@@ -25,20 +27,24 @@ def vault_server() -> Iterator[VaultServer]:
 
 
 @pytest.fixture
-def figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+def figure(record_property: Callable[[str, object], None]) -> Figure:
     """Tell a figure that stands in the run's summary, whichever process the test ran in."""
     return lambda text: record_property("figure", text)
 
 
+@pytest.fixture
+def tally(record_property: Callable[[str, object], None]) -> Tally:
+    """Tell counts, which are added up in the run's summary."""
+    return lambda counts: record_property("tally", dict(counts))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reports = [report for reports in terminalreporter.stats.values() for report in reports]
-    told = [
-        value
-        for report in reports
-        for name, value in getattr(report, "user_properties", ())
-        if name == "figure"
-    ]
+    ended = [report for report in reports if getattr(report, "when", "") == "call"]
+    told = [pair for report in ended for pair in report.user_properties]
+    lines = {str(value) for name, value in told if name == "figure"}
+    counts = sum((Counter(value) for name, value in told if name == "tally"), Counter())
     if told:
         terminalreporter.section("figures")
-        for line in sorted(dict.fromkeys(map(str, told))):
+        for line in sorted(lines | {f"{name}: {count}" for name, count in counts.items()}):
             terminalreporter.line(line)

@@ -1,7 +1,7 @@
 """`ROTATOR_LONG=1` makes the fuzzing tests run many more examples."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 LONG = bool(os.environ.get("ROTATOR_LONG"))
 
@@ -13,3 +13,5 @@ def examples(default: int, long: int | None = None) -> int:
 
 Figure = Callable[[str], None]
 """Tells a figure that stands in the run's summary: the fixture `figure`."""
+Tally = Callable[[Mapping[str, int]], None]
+"""Tells counts that are added up there: the fixture `tally`."""

@@ -29,9 +29,7 @@ def snapshot(*passes: PassRecord, now: datetime | None = None, **others: object)
         started=now - timedelta(days=12),
         now=now,
         alive=True,
-        overdue=False,
-        ready=True,
-        why_not_ready=None,
+        running=False,
         passes=passes,
         next_pass=now + timedelta(minutes=9),
     )

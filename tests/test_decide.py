@@ -50,7 +50,6 @@ class TestRotateBecause:
             (),
             (),
         )
-        assert plan.due_at == at(7)
         assert not plan.rotates
 
     def test_missing(self) -> None:
@@ -58,7 +57,6 @@ class TestRotateBecause:
             plan = decide(facts([], data, version=version, now=at(1)))
             assert plan.reason is Reason.MISSING
             assert plan.rotates
-            assert plan.due_at is None
 
     def test_revoked(self) -> None:
         for listed in ([key(2, status="revoked")], []):
@@ -86,7 +84,6 @@ class TestRotateBecause:
     def test_a_plaintext_that_fits_no_key_is_due_now(self) -> None:
         plan = decide(facts([key(2)], {"api_key": plaintext(5)}, now=at(0), traces={2: Trace.ORPHAN}))
         assert plan.reason is Reason.DUE
-        assert plan.due_at == at(0)
         assert plan.warnings[0].startswith("the secret's plaintext fits no listed key")
 
     def test_forced(self) -> None:
@@ -241,7 +238,6 @@ class TestNote:
         assert plan.note is Note.ADOPT
         assert plan.bookkeeping
         assert (plan.bookkeeping.key_id, plan.bookkeeping.rotated_at) == (5, at(1))
-        assert plan.due_at == at(8)
 
     def test_adopt_keeps_what_was_published_before(self) -> None:
         data = {**secret(block(2, superseded={1: at(0)})), "api_key": plaintext(5)}

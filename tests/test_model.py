@@ -15,7 +15,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, seed, settings
 from hypothesis import Phase as Stage
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -47,7 +47,7 @@ from rotator.vault.client import Vault
 from tests.facts import PATH, TIMING, managed
 from tests.interleave import Replica
 from tests.leaks import leaks
-from tests.long import LONG, Figure, examples
+from tests.long import LONG, Tally, examples
 from tests.promises import Promises
 from tests.proxy import Proxy
 from tests.raft import RaftVault
@@ -61,6 +61,8 @@ PATHS = st.sampled_from([PATH, OTHER])
 AT_ONCE = timedelta(milliseconds=30)
 PATIENCE = 0.4
 """Seconds until a request times out."""
+PARTS = 4
+"""Each a test of its own, so that they can be run beside each other."""
 COVERED: Counter[str] = Counter()
 """What all histories did, for the report."""
 
@@ -456,20 +458,20 @@ def raft() -> Iterator[RaftVault]:
         yield vault
 
 
-def test_random_histories(raft: RaftVault, figure: Figure) -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+def test_random_histories(part: int, raft: RaftVault, tally: Tally) -> None:
     COVERED.clear()
     Histories.vault = raft
     phases = [Stage.explicit, Stage.generate, Stage.shrink]
     quick = settings(
-        max_examples=examples(20, 2000),
+        max_examples=examples(20, 2000) // PARTS,
         stateful_step_count=examples(25, 40),
-        derandomize=not LONG,
+        derandomize=False,
         deadline=None,
         database=None,
         phases=phases,
         suppress_health_check=list(HealthCheck),
         report_multiple_bugs=False,
     )
-    run_state_machine_as_test(Histories, settings=quick)
-    for name, count in COVERED.items():
-        figure(f"model: {count:8} {name}")
+    run_state_machine_as_test(Histories if LONG else seed(part)(Histories), settings=quick)
+    tally({f"model: {name}": count for name, count in COVERED.items()})

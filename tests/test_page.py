@@ -259,9 +259,7 @@ def test_without_a_script(shown: Shown) -> None:
 
 def test_trouble_of_the_whole_account_is_above_the_keys(shown: Shown) -> None:
     down = of_each_state(3).passes[2]
-    shown.now = snapshot(
-        down, passed(together(one(1)), at(30)), now=at(30), ready=False, why_not_ready="Vault answers 403"
-    )
+    shown.now = snapshot(down, passed(together(one(1)), at(30)), now=at(30))
     shown.browser.go(shown.url)
     assert shown.browser.run("return document.title").startswith("! ")
     tops = shown.browser.run("""

@@ -8,11 +8,9 @@ from functools import partial
 from http import HTTPStatus
 from typing import Final, TypeVar
 
-import structlog
-
 from rotator import retry
-from rotator.errors import BrokenContract, Denied, Rejected, RotatorError
-from rotator.exchange import Request, Server, Watch
+from rotator.errors import BrokenContract, Denied, Rejected
+from rotator.exchange import Request, Server, Watch, logged
 from rotator.gateway.bearer import Bearer
 from rotator.gateway.wire import Answer, CreatedRow, RevokedRow, fits_header, page_of, validated
 from rotator.model import CreatedKey, Key
@@ -25,7 +23,6 @@ MAX_LIST_BYTES: Final = 16 * MAX_ANSWER_BYTES
 """All pages together; about a million keys fit."""
 
 T = TypeVar("T")
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -164,25 +161,7 @@ class Gateway:
         return self._send(request, self._bearer.current())
 
     def _send(self, request: Request, bearer: Secret) -> Answer:
-        began = time.monotonic()
-        seen: Answer | RotatorError
-        try:
-            seen = self._exchange(request, bearer)
-            seen.raise_for_refusal()
-        except RotatorError as error:
-            seen = error
-            raise
-        finally:
-            log.info(
-                "gateway.request",
-                method=request.method,
-                path=request.path,
-                status=seen.status,
-                request_id=seen.request_id,
-                duration_ms=round((time.monotonic() - began) * 1000),
-                **({"error": seen.message} if isinstance(seen, RotatorError) else {}),
-            )
-        return seen
+        return logged("gateway.request", "request_id", request, lambda: self._exchange(request, bearer))
 
     def _exchange(self, request: Request, bearer: Secret) -> Answer:
         headers = {"Authorization": f"Bearer {bearer.reveal()}"}

@@ -79,10 +79,9 @@ class App:
         return Answer(HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, "the schedule does not go on\n")
 
     def _readiness(self, _query: str) -> Answer:
-        snapshot = self._snapshot()
-        if snapshot.ready and not snapshot.overdue:
+        why = self._snapshot().why_not_ready
+        if why is None:
             return Answer(HTTPStatus.OK, _TEXT, "ready\n")
-        why = snapshot.why_not_ready or "the next pass is overdue"
         return Answer(HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, redact(f"not ready: {why}\n", short=True))
 
 
