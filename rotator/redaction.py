@@ -8,8 +8,8 @@ we never got.
 A run of `2 * BLOCK` characters of a secret always holds one whole block that starts at a multiple of `BLOCK`,
 so only those blocks are remembered.
 
-A long-running process sees new secrets for ever, so there are two generations of blocks: what is used goes into the
-young one, and each day the young one becomes the old one. What is in neither is in nobody's hands any more.
+A long-running process sees new secrets for ever. So what was used neither today nor yesterday is forgotten, by two
+generations: what is used goes into both, and each day the younger one takes the place of the elder.
 """
 
 import base64
@@ -33,15 +33,16 @@ _KEY: Final = re.compile(r"(?<![A-Za-z0-9])sk-[A-Za-z0-9]{20,}")
 
 @dataclass
 class _Generation:
-    """What was used since some moment of the monotonic clock."""
+    """What was used since some moment."""
 
-    since: float = field(default_factory=time.monotonic)
     values: set[str] = field(default_factory=set)
     blocks: set[str] = field(default_factory=set)
     short: set[str] = field(default_factory=set)
 
 
-_young, _old = _Generation(), _Generation()
+_elder, _younger = _Generation(), _Generation()
+_since = time.monotonic()
+"""The younger one's beginning."""
 _lock = threading.Lock()
 
 
@@ -111,22 +112,21 @@ def redact(text: str, *, short: bool = False) -> str:
         pieces += [text[done:start], MARK]
         done = end
     text = "".join([*pieces, text[done:]])
-    for value in (*_young.short, *_old.short) if short else ():
+    for value in tuple(_elder.short) if short else ():
         text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(value)}(?![A-Za-z0-9])", MARK, text)
     return _KEY.sub(MARK, text)
 
 
 def forget() -> None:
     """Empty the second net; for tests, which start many programs in one process."""
-    global _young, _old
-    _young, _old = _Generation(), _Generation()
+    global _elder, _younger, _since
+    _elder, _younger, _since = _Generation(), _Generation(), time.monotonic()
 
 
 def _hits(text: str) -> Iterator[int]:
-    young, old = _young.blocks, _old.blocks
-    if young or old:
-        blocks = (text[at : at + BLOCK] for at in range(len(text) - BLOCK + 1))
-        yield from (at for at, block in enumerate(blocks) if block in young or block in old)
+    blocks = _elder.blocks
+    if blocks:
+        yield from (at for at in range(len(text) - BLOCK + 1) if text[at : at + BLOCK] in blocks)
 
 
 def _word_around(text: str, at: int) -> tuple[int, int]:
@@ -140,22 +140,26 @@ def _word_around(text: str, at: int) -> tuple[int, int]:
 
 
 def _remember(value: str) -> None:
-    global _young, _old
+    global _elder, _younger, _since
     with _lock:
-        if time.monotonic() >= _young.since + DAY:
-            _young, _old = _Generation(), _young
-        if value in _young.values:
+        if time.monotonic() >= _since + DAY:
+            _elder, _younger, _since = _younger, _Generation(), time.monotonic()
+        if value in _younger.values:
             return
-        if len(value) < BLOCK:
-            _young.short |= {value} - {""}
-        else:
-            for form in _forms(value):
-                starts = range(0, len(form) - BLOCK + 1, BLOCK)
-                _young.blocks.update(form[start : start + BLOCK] for start in starts)
-        _young.values.add(value)
+        blocks = {
+            form[start : start + BLOCK]
+            for form in _forms(value)
+            for start in range(0, len(form) - BLOCK + 1, BLOCK)
+        }
+        for generation in (_elder, _younger):
+            generation.values.add(value)
+            generation.blocks |= blocks
+            generation.short |= {value} if 0 < len(value) < BLOCK else set()
 
 
 def _forms(value: str) -> Iterator[str]:
+    if len(value) < BLOCK:
+        return
     yield value
     raw = _bytes(value)
     yield quote(raw, safe="")

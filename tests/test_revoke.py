@@ -4,16 +4,25 @@ from dataclasses import replace
 
 import pytest
 
+from rotator.account import Account
 from rotator.bookkeeping import format_time
-from rotator.decide import Revocation, Victim
+from rotator.decide import Facts, Revocation, Victim
 from rotator.errors import Rejected
 from rotator.model import Version
+from rotator.observe import observe
 from rotator.result import Action, Outcome
 from rotator.revoke import Revoker
 from rotator.sandbox.faults import ALWAYS, Fault, Phase, Status, data_with
 from tests.facts import PATH, at, managed
 from tests.stores import CUT, Faulty, Paused, Stale
 from tests.world import World
+
+
+def observed(account: Account) -> Facts:
+    """What a pass over the one managed key would go by."""
+    (facts,) = observe(account, forced=False, dry_run=True).facts.values()
+    assert isinstance(facts, Facts)
+    return facts
 
 
 class TestRevoke:
@@ -102,32 +111,28 @@ class TestRevoke:
     def test_not_the_key_that_the_secret_holds(self, world: World) -> None:
         """A decision that names the current key is wrong, whoever made it."""
         made = world.one()
-        again = world.one()
         assert made.key_id
-        assert again.facts
         wrong = Revocation(made.key_id, Victim.SUPERSEDED, at(0))
         with world.account() as account:
             # Known by its id alone, by its plaintext alone, and by both.
             for change in ({"version": Version(1, None)}, {"current": None}, {}):
-                observed = replace(again.facts, **change)
+                seen = replace(observed(account), **change)
                 with pytest.raises(Rejected, match="is current"):
-                    Revoker(account, observed, proven=True).check(wrong)
+                    Revoker(account, seen, proven=True).check(wrong)
 
     def test_not_the_bearer(self, world: World) -> None:
         old = self._superseded(world)
-        observed = world.one(dry_run=True).facts
-        assert observed
+        with world.account() as account:
+            seen = observed(account)
         world.bearer = world.server.account.ledger[1].plaintext
         with world.account() as account, pytest.raises(Rejected, match="is the bearer"):
-            Revoker(account, observed, proven=True).check(Revocation(old, Victim.SUPERSEDED, at(0)))
+            Revoker(account, seen, proven=True).check(Revocation(old, Victim.SUPERSEDED, at(0)))
 
     def test_without_a_plaintext_only_orphans_go(self, world: World) -> None:
         world.server.faults.add(Fault("POST /keys", Status(500), at=Phase.AFTER, times=ALWAYS))
         world.one()
-        observed = world.one(dry_run=True).facts
-        assert observed
         with world.account() as account, pytest.raises(Rejected, match="nothing has taken its place"):
-            Revoker(account, observed, proven=False).check(Revocation(2, Victim.SUPERSEDED, at(0)))
+            Revoker(account, observed(account), proven=False).check(Revocation(2, Victim.SUPERSEDED, at(0)))
         world.advance(0, minutes=15)
         assert [done.victim for done in world.one().revoked] == ["orphan"] * 3
         assert world.live == []
