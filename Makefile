@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test test-long soak lint mutate lock schema wheel clean
+.PHONY: help demo test coverage test-long soak lint mutate lock schema wheel clean
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -10,6 +10,9 @@ demo: .venv/ready  ## try it all on this machine: a sandbox gateway, a real Vaul
 	$(BIN)/rotator sandbox
 
 test: .venv/ready lint  ## run the linter, the types, the import rules and all tests
+	$(BIN)/pytest -n 4 --dist worksteal
+
+coverage: .venv/ready  ## run all tests once more, much slower, to see what they do not reach
 	$(BIN)/pytest -n 4 --dist worksteal --cov --cov-report=term
 
 test-long: .venv/ready  ## the same against faults, for hours: random histories, replicas, outages, hostile answers

@@ -16,6 +16,7 @@ from rotator.account import Account
 from rotator.bookkeeping import Rotation
 from rotator.decide import Facts, Plan, Revocation
 from rotator.errors import Conflict, Denied, Rejected, RotatorError
+from rotator.model import Version
 from rotator.preflight import Preflight
 from rotator.result import KeyResult, Outcome, held_back
 from rotator.revoke import Revoker
@@ -120,7 +121,7 @@ class Actor:
             )
         except Conflict:
             # It may be with ourselves, or with a replica that did the same: then what was wanted is done.
-            if self._account.store.read(path, number + 1).data != data:
+            if self._account.store.read(path) != Version(number + 1, data):
                 raise Moved from None
 
     def _changing(self) -> None:

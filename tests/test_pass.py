@@ -431,6 +431,22 @@ class TestThePass:
         world.one(dry_run=True)
         assert redact(plaintext) == MARK
 
+    def test_a_plaintext_that_fits_several_keys_protects_each_of_them(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("rotator.sandbox.account.secrets.token_hex", lambda _: f"0000{uuid4().hex}0000")
+        old = world.one()
+        world.server.account.create("Made by hand")
+        monkeypatch.undo()
+        held_elsewhere = world.secret()["api_key"]
+        world.advance(7)
+        world.one()
+        world.keys = (managed(), replace(managed(), name="Other", path="apimall/other"))
+        world.memory.put("apimall/other", {"api_key": held_elsewhere})
+        world.advance(1)
+        assert world.make_pass().keys[0].revoked == ()
+        assert old.key_id in [key.id for key in world.live]
+
     def test_what_is_others_is_not_carried_along_by_each(self, world: World) -> None:
         world.keys = tuple(replace(managed(), name=f"K{n}", path=f"k/{n}") for n in range(300))
         assert world.make_pass().converged

@@ -108,6 +108,30 @@ class TestRevoke:
         assert not result.failed
         assert old in [key.id for key in world.live]
 
+    def test_not_once_the_secret_has_moved_on_from_a_fence_whose_answer_was_lost(self, world: World) -> None:
+        """The same a moment later: the fence landed, and then a person rolls back."""
+        old = self._superseded(world)
+        first = world.store.read(PATH, 1).data or {}
+
+        class Overtaken(Faulty):
+            def write(self, path: str, data: dict[str, object], *, cas: int) -> int:
+                number = super().write(path, data, cas=cas)
+                if path != PATH:
+                    return number
+                world.memory.put(PATH, first)
+                raise CUT
+
+        result = world.one(store=Overtaken(world.memory))
+        assert result.revoked == ()
+        assert not result.failed
+        assert old in [key.id for key in world.live]
+
+    def test_a_fence_whose_answer_was_lost_holds(self, world: World) -> None:
+        old = self._superseded(world)
+        store = Faulty(world.memory)
+        store.after.append(CUT)
+        assert [done.key_id for done in world.one(store=store).revoked] == [old]
+
     def test_not_the_key_that_the_secret_holds(self, world: World) -> None:
         """A decision that names the current key is wrong, whoever made it."""
         made = world.one()
