@@ -434,6 +434,8 @@ class TestThePass:
     def test_a_plaintext_that_fits_several_keys_protects_each_of_them(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        world.one()
+        world.advance(7)
         monkeypatch.setattr("rotator.sandbox.account.secrets.token_hex", lambda _: f"0000{uuid4().hex}0000")
         old = world.one()
         world.server.account.create("Made by hand")
