@@ -59,6 +59,11 @@ class Promises:
             now = self._world.server.account.clock.now()
             log.append(Publication(now, plaintext, key is not None and key.revoked_by is None, by_hand))
 
+    @property
+    def published(self) -> set[str]:
+        """Every plaintext that was in a secret."""
+        return {seen.plaintext for log in self._published.values() for seen in log if seen.plaintext}
+
     def hold(self) -> None:
         """Assert promises 1, 2 and 6 as of now."""
         for path, log in self._published.items():

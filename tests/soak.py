@@ -95,7 +95,9 @@ def main() -> None:
             print(f"passes             {stage.logged('reconcile.finished')}")
             print(f"rotations          {stage.logged('rotation.stored')}")
             print(f"revocations        {stage.logged('key.revoked')}")
-            print(f"keys made          {len(ledger) - 1}, lost 0")
+            made = {key.plaintext for key in ledger} - {world.server.account.bootstrap.plaintext}
+            published = made & stage.promises.published
+            print(f"keys made          {len(made)}, of them revoked unpublished {len(made - published)}")
             print(f"faults             {sum(faults.values())}: {dict(faults)}")
             print(f"at the start       {first}")
             print(f"at the end         {last}")
