@@ -9,6 +9,7 @@ import pytest
 
 from rotator.model import Period, Version
 from rotator.reconcile import reconcile
+from rotator.result import Action
 from rotator.sandbox.faults import Fault, Phase, Status
 from rotator.store import Store
 from tests.facts import PATH, managed
@@ -104,6 +105,20 @@ class TestLiveForEver:
             world.advance(2)
             world.make_pass()
         assert not _lives(world, by_hand.id)
+
+    def test_after_an_older_version_was_restored_and_restored_away(self, world: World) -> None:
+        """It was in use again, so its grace begins anew; that is written down, or it would begin anew for ever."""
+        for _ in range(3):
+            world.make_pass(forced=True)
+        used_again = world.server.account.ledger[2]
+        _restore(world, 2)
+        world.advance(0.9)
+        _restore(world, 3)
+        world.advance(0.9)
+        assert world.one().action is Action.RECORD
+        assert _lives(world, used_again.id)
+        world.advance(1)
+        assert used_again.id in [done.key_id for done in world.one().revoked]
 
     def test_what_the_gateways_clock_made_in_the_future(self, world: World) -> None:
         """Three orphans dated a year ahead: no rotation for a year."""

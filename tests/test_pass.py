@@ -364,6 +364,7 @@ class TestThePass:
         world.one()
         world.advance(days=8)
         for result in (world.make_pass(), world.make_pass(dry_run=True)):
+            assert all(key.facts and not key.facts.listed for key in result.keys)
             assert leaks(repr(asdict(result)), [key.plaintext for key in world.server.account.ledger]) == []
 
     def test_only_the_named_ones_are_acted_on(self, world: World) -> None:
