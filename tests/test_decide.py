@@ -139,6 +139,10 @@ class TestHoldBackBecause:
             plan = decide(facts(listed, data, now=at(8), refused=urgent))
             assert plan.hold is (Hold.BACKING_OFF if held else None)
 
+    def test_a_list_that_shows_none_of_what_piled_up_lets_none_through(self) -> None:
+        data = secret(block(2, superseded={id_: at(7.5) for id_ in range(10, 10 + 2 * MAX_SUPERSEDED)}))
+        assert decide(facts([], data, now=at(8), refused=True)).hold is Hold.BACKING_OFF
+
     def test_what_is_missing_is_let_through_once_in_a_grace_period(self) -> None:
         """Until there is a current key again, none of the others can go."""
         traces = dict.fromkeys(range(10, 10 + 2 * MAX_SUPERSEDED), Trace.PUBLISHED)

@@ -1,5 +1,6 @@
 """Whole passes: the real gateway client over HTTP, and a store in memory. Each test tells a story."""
 
+import json
 from dataclasses import asdict, replace
 from datetime import timedelta
 from uuid import uuid4
@@ -15,6 +16,7 @@ from rotator.sandbox.account import Lag, Quirks
 from rotator.sandbox.faults import ALWAYS, GARBAGE, Fault, Phase, Status
 from tests.facts import PATH, at, managed
 from tests.leaks import leaks
+from tests.logs import captured
 from tests.stores import CUT, DOWN, Faulty, StaleOnce
 from tests.world import STATE, World
 
@@ -388,9 +390,14 @@ class TestThePass:
                     raise Rejected("403", status=403, cure="grant it")
                 return world.memory.read(path, version)
 
-        result = world.make_pass(store=Broken(world.memory))
+        with captured() as log:
+            result = world.make_pass(store=Broken(world.memory))
         assert [key.outcome for key in result.keys] == [Outcome.FAILED, Outcome.DONE]
         assert not result.converged
+        lines = [json.loads(line) for line in log.getvalue().splitlines()]
+        assert {line["run_id"] for line in lines} == {result.run_id}
+        (line,) = (line for line in lines if line["event"] == "rotation.failed")
+        assert (line["key"], line["error"], line["cure"]) == ("Backend", "403", "grant it")
 
     def test_a_bug_in_one_entry_does_not_stop_the_others(self, world: World) -> None:
         world.keys = (managed(), replace(managed(), name="Other", path="apimall/other"))
