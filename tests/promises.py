@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 from rotator.sandbox.account import AccountKey
 from rotator.store import Store
+from tests.stores import StoreWrapper
 from tests.world import World
 
 SLACK = timedelta(seconds=3)
@@ -47,7 +48,7 @@ class Promises:
 
     def watch(self, store: Store) -> Store:
         """Return `store` with its writes watched."""
-        return cast("Store", _Watched(store, self.note))
+        return _Watched(store, self.note)
 
     def note(self, path: str, plaintext: str | None, *, by_hand: bool = False) -> None:
         """Note what the secret at `path` holds now."""
@@ -112,14 +113,12 @@ class Promises:
         assert live == current | others, f"live {live}, current {current}, others {others}"
 
 
-class _Watched:
+class _Watched(StoreWrapper):
     def __init__(self, store: Store, note: Callable[[str, str | None], None]) -> None:
-        self._store, self._note = store, note
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
+        super().__init__(store)
+        self._note = note
 
     def write(self, path: str, data: Mapping[str, Any], *, cas: int) -> int:
-        number = self._store.write(path, data, cas=cas)
+        number = super().write(path, data, cas=cas)
         self._note(path, data.get("api_key"))
         return number

@@ -1,6 +1,7 @@
 """Stores that fail, lag or move under the program's hands; all else is the store behind them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from rotator.errors import RotatorError, Transient
@@ -13,79 +14,110 @@ CUT = Transient("cut", ambiguous=True)
 DOWN = Transient("down", ambiguous=False)
 
 
-class Faulty:
+class StoreWrapper:
+    """Hands everything on to the store behind it; a subclass changes a part."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def read(self, path: str, version: int | None = None, *, once: bool = False) -> Version:
+        return self._store.read(path, version, once=once)
+
+    def write(self, path: str, data: Mapping[str, Any], *, cas: int) -> int:
+        return self._store.write(path, data, cas=cas)
+
+    def check_mount(self) -> None:
+        self._store.check_mount()
+
+    def missing_capabilities(self, needed: Mapping[str, Iterable[str]]) -> Mapping[str, str]:
+        return self._store.missing_capabilities(needed)
+
+    def token_ttl(self) -> timedelta | None:
+        return self._store.token_ttl()
+
+
+class Faulty(StoreWrapper):
     """A store whose writes fail as they are told to."""
 
-    def __init__(self, store: MemoryStore, path: str = PATH) -> None:
-        self._store, self._path = store, path
+    def __init__(self, store: Store, path: str = PATH) -> None:
+        super().__init__(store)
+        self._path = path
         self.before: list[RotatorError] = []
         """Raised by the next writes, before their effect."""
         self.after: list[RotatorError] = []
 
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._store, name)
-
-    def write(self, path: str, data: dict[str, object], *, cas: int) -> int:
+    def write(self, path: str, data: Mapping[str, Any], *, cas: int) -> int:
         if path == self._path and self.before:
             raise self.before.pop(0)
-        number = self._store.write(path, data, cas=cas)
+        number = super().write(path, data, cas=cas)
         if path == self._path and self.after:
             raise self.after.pop(0)
         return number
 
 
-class StaleOnce:
+class Overtaken(StoreWrapper):
+    """A store whose writes of the secret land, lose their answers, and are written over by a person at once."""
+
+    def __init__(self, store: MemoryStore, theirs: Mapping[str, Any]) -> None:
+        super().__init__(store)
+        self._memory, self._theirs = store, theirs
+
+    def write(self, path: str, data: Mapping[str, Any], *, cas: int) -> int:
+        number = super().write(path, data, cas=cas)
+        if path == PATH:
+            self._memory.put(PATH, self._theirs)
+            raise CUT
+        return number
+
+
+class StaleAtFirst(StoreWrapper):
     """A store whose first reads of a path are stale: as if it had never been written."""
 
-    def __init__(self, store: MemoryStore, path: str, times: int = 2) -> None:
-        self._store, self._path, self._stale = store, path, times
+    def __init__(self, store: Store, path: str, times: int = 2) -> None:
+        super().__init__(store)
+        self._path, self._stale = path, times
         self.once: list[bool] = []
         """How it was asked for what was stale."""
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._store, name)
 
     def read(self, path: str, version: int | None = None, *, once: bool = False) -> Version:
         if path == self._path and self._stale:
             self._stale -= 1
             self.once.append(once)
             return Version(0, None)
-        return self._store.read(path, version)
+        return super().read(path, version, once=once)
 
 
-class Paused(Faulty):
+class Paused(StoreWrapper):
     """A store whose first write of the secret is held up while `meanwhile` happens."""
 
-    def __init__(self, store: MemoryStore, meanwhile: Callable[[], object]) -> None:
+    def __init__(self, store: Store, meanwhile: Callable[[], object]) -> None:
         super().__init__(store)
         self._meanwhile: Callable[[], object] | None = meanwhile
 
-    def write(self, path: str, data: dict[str, object], *, cas: int) -> int:
+    def write(self, path: str, data: Mapping[str, Any], *, cas: int) -> int:
         if path == PATH and self._meanwhile:
             meanwhile, self._meanwhile = self._meanwhile, None
             meanwhile()
         return super().write(path, data, cas=cas)
 
 
-class Stale(Faulty):
+class Stale(StoreWrapper):
     """A store that goes on reading what the secret was when this was made; its writes see the truth."""
 
-    def __init__(self, store: MemoryStore) -> None:
+    def __init__(self, store: Store) -> None:
         super().__init__(store)
         self._then = store.read(PATH)
 
     def read(self, path: str, version: int | None = None, *, once: bool = False) -> Version:
-        return self._then if path == PATH and version is None else self._store.read(path, version)
+        return self._then if path == PATH and version is None else super().read(path, version, once=once)
 
 
-class Lagging:
+class Lagging(StoreWrapper):
     """A standby: its reads are so many versions behind, of every path; its writes see the truth."""
 
     def __init__(self, store: Store, behind: int) -> None:
-        self._store, self._behind = store, behind
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
+        super().__init__(store)
+        self._behind = behind
 
     def read(self, path: str, version: int | None = None, *, once: bool = False) -> Version:
         seen = max(0, self._store.read(path).number - self._behind)

@@ -3,7 +3,6 @@
 import json
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, cast
 
 import pytest
 
@@ -11,9 +10,9 @@ from rotator.model import Period, Version
 from rotator.reconcile import reconcile
 from rotator.result import Action
 from rotator.sandbox.faults import Fault, Phase, Status
-from rotator.store import Store
 from tests.facts import PATH, managed
 from tests.stage import BEARER
+from tests.stores import StoreWrapper
 from tests.world import World
 
 OTHER = "apimall/reporting"
@@ -156,16 +155,13 @@ class TestOverwritten:
         theirs = world.server.account.create("by hand")
         looks = iter(range(100))
 
-        class Anew:
-            def __getattr__(self, name: str) -> Any:
-                return getattr(world.store, name)
-
+        class Anew(StoreWrapper):
             def read(self, path: str, version: int | None = None, *, once: bool = False) -> Version:
                 if path == PATH and version is None and next(looks) == 1:
                     world.memory.versions[PATH] = [json.dumps({"api_key": theirs.plaintext})]
-                return world.store.read(path, version)
+                return super().read(path, version, once=once)
 
-        world.make_pass(store=cast("Store", Anew()))
+        world.make_pass(store=Anew(world.store))
         current = world.server.account.find(world.secret()["api_key"])
         assert current
         assert current.id == theirs.id

@@ -17,7 +17,7 @@ from rotator.sandbox.faults import ALWAYS, GARBAGE, Fault, Phase, Status
 from tests.facts import PATH, at, managed
 from tests.leaks import leaks
 from tests.logs import captured
-from tests.stores import CUT, DOWN, Faulty, StaleOnce
+from tests.stores import CUT, DOWN, Faulty, StaleAtFirst
 from tests.world import STATE, World
 
 
@@ -122,13 +122,13 @@ class TestIdentity:
 
     def test_a_stale_read_does_not_make_a_second_one(self, world: World) -> None:
         world.make_pass()
-        stale = StaleOnce(world.memory, STATE)
+        stale = StaleAtFirst(world.memory, STATE)
         assert world.make_pass(store=stale).installation == world.log[0].installation
         assert len(world.memory.versions[STATE]) == 1
 
     def test_a_read_that_stays_stale_makes_no_second_one_either(self, world: World) -> None:
         world.make_pass()
-        stale = StaleOnce(world.memory, STATE, times=100)
+        stale = StaleAtFirst(world.memory, STATE, times=100)
         with pytest.raises(Transient, match="did not match the current version") as raised:
             world.make_pass(store=stale)
         assert all(stale.once[1:]), "what is repeated as a whole is not repeated within"

@@ -14,7 +14,7 @@ from rotator.result import Action, Outcome
 from rotator.revoke import Revoker
 from rotator.sandbox.faults import ALWAYS, Fault, Phase, Status, data_with
 from tests.facts import PATH, at, managed
-from tests.stores import CUT, Faulty, Paused, Stale
+from tests.stores import CUT, Faulty, Overtaken, Paused, Stale
 from tests.world import World
 
 
@@ -112,16 +112,7 @@ class TestRevoke:
         """The same a moment later: the fence landed, and then a person rolls back."""
         old = self._superseded(world)
         first = world.store.read(PATH, 1).data or {}
-
-        class Overtaken(Faulty):
-            def write(self, path: str, data: dict[str, object], *, cas: int) -> int:
-                number = super().write(path, data, cas=cas)
-                if path != PATH:
-                    return number
-                world.memory.put(PATH, first)
-                raise CUT
-
-        result = world.one(store=Overtaken(world.memory))
+        result = world.one(store=Overtaken(world.memory, first))
         assert result.revoked == ()
         assert not result.failed
         assert old in [key.id for key in world.live]

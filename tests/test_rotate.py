@@ -1,7 +1,9 @@
 """Create, prove, store: what can go wrong at each, and what becomes of the new key."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -11,7 +13,7 @@ from rotator.result import Outcome
 from rotator.sandbox.account import Lag, Quirks
 from rotator.sandbox.faults import ALWAYS, Cut, Fault, Phase, Status, data_with, data_without
 from tests.facts import PATH, managed
-from tests.stores import CUT, DOWN, Faulty
+from tests.stores import CUT, DOWN, Faulty, Overtaken
 from tests.world import World
 
 
@@ -222,15 +224,8 @@ class TestStore:
         """Our write lands, its answer is lost, and a person writes on top before we look."""
         by_hand = world.server.account.create("by hand")
 
-        class Overwritten(Faulty):
-            def write(self, path: str, data: dict[str, object], *, cas: int) -> int:
-                number = super().write(path, data, cas=cas)
-                if path == PATH:
-                    world.memory.put(PATH, {"api_key": by_hand.plaintext})
-                    raise CUT
-                return number
-
-        assert world.one(store=Overwritten(world.memory)).outcome is Outcome.DONE
+        store = Overtaken(world.memory, {"api_key": by_hand.plaintext})
+        assert world.one(store=store).outcome is Outcome.DONE
         assert len(world.live) == 2
 
     def test_a_published_key_is_known_again_at_a_conflict(self, world: World) -> None:
@@ -273,7 +268,7 @@ class TestStore:
         rival = {"api_key": "x", "rotation": "theirs"}
 
         class Beaten(Faulty):
-            def write(self, path: str, data: dict[str, object], *, cas: int) -> int:
+            def write(self, path: str, data: Mapping[str, Any], *, cas: int) -> int:
                 if path == PATH and self.before:
                     world.memory.put(PATH, rival)
                 return super().write(path, data, cas=cas)
@@ -315,7 +310,7 @@ class TestASecondLookBeforeCreate:
     class Moved(Faulty):
         """A store whose secret is written by somebody else between the observation and the second look."""
 
-        def __init__(self, world: World, data: dict[str, object]) -> None:
+        def __init__(self, world: World, data: Mapping[str, Any]) -> None:
             super().__init__(world.memory)
             self._world, self._data, self._looks = world, data, 0
 

@@ -5,7 +5,6 @@ The reads are counted from the run itself, so that one that is added tomorrow is
 
 import itertools
 from contextlib import suppress
-from typing import Any, cast
 
 import pytest
 
@@ -17,22 +16,20 @@ from tests.memory_store import MemoryStore
 from tests.promises import Promises
 from tests.scenes import ALL_SCENES, Scene
 from tests.stage import settle
-from tests.stores import Lagging
+from tests.stores import Lagging, StoreWrapper
 from tests.world import World, new_server
 
 FOR_EVER = 1000
 
 
-class StaleAt:
+class StaleAt(StoreWrapper):
     """A store of which read number `at` and the `length - 1` after it are `behind` versions behind."""
 
     def __init__(self, store: Store, at: int, length: int, behind: int) -> None:
-        self._store, self._stale = store, Lagging(store, behind)
+        super().__init__(store)
+        self._stale = Lagging(store, behind)
         self._from, self._to = at, at + length
         self.reads = 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
 
     def read(self, path: str, version: int | None = None, *, once: bool = False) -> Version:
         store = self._stale if self._from <= self.reads < self._to else self._store
@@ -57,7 +54,7 @@ def test_whichever_read_is_stale(scene: Scene, forced: bool, length: int, behind
             stale = StaleAt(world.store, at, length, behind)
             world.impatient()
             with suppress(RotatorError):
-                world.make_pass(store=cast("Store", stale), forced=forced)
+                world.make_pass(store=stale, forced=forced)
             promises.hold()
             settle(world, promises)
             if stale.reads <= at:
