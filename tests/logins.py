@@ -1,23 +1,19 @@
-"""Auth methods of a real server, each mounted for one test, and a client that logs in by them."""
+"""Auth methods of a real server, each mounted for one test."""
 
 import json
-import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from rotator.config import Auth, Config, load
 from rotator.errors import RotatorError
-from rotator.exchange import Trust
 from rotator.redaction import Secret
 from rotator.sandbox.vault import VaultServer
-from rotator.vault.client import Connection, Vault
+from rotator.vault.client import Vault
 from rotator.vault.login import AppRole, Read
-from rotator.vault.session import Login
-from tests.world import QUICK
 
 POLICY = 'path "*" { capabilities = ["create", "read", "update"] }'
 POLICY_WITHOUT_X = POLICY + ' path "secret/data/x" { capabilities = ["deny"] }'
@@ -32,25 +28,6 @@ class Hours:
         return self.now * 3600
 
 
-def connect(
-    address: str,
-    login: Login,
-    clock: Callable[[], float] = time.monotonic,
-    *,
-    mount: str = "secret",
-    trust: Trust | None = None,
-) -> Vault:
-    connection = Connection(address, None, trust or Trust(), timedelta(seconds=5))
-    return Vault(connection, mount, login, policy=QUICK, sleep=lambda _: None, clock=clock)
-
-
-def new_kv(server: VaultServer) -> str:
-    """Return a KV mount of the test's own."""
-    mount = f"kv-{uuid4().hex[:8]}"
-    server.api("POST", f"sys/mounts/{mount}", {"type": "kv", "options": {"version": "2"}})
-    return mount
-
-
 def mounted(server: VaultServer, kind: str, policy: str = POLICY) -> str:
     """Mount an auth method, with a policy of the same name for its roles; return where."""
     mount = f"{kind}-{uuid4().hex[:8]}"
@@ -61,6 +38,18 @@ def mounted(server: VaultServer, kind: str, policy: str = POLICY) -> str:
 
 def file_reader(path: Path) -> Read:
     return lambda: Secret(path.read_text())
+
+
+def auth(directory: Path, text: str, environ: dict[str, str] | None = None) -> Auth:
+    """What a config with this `vault.auth` says."""
+    path = directory / "rotator.yaml"
+    path.write_text(f"vault: {{address: https://v, auth: {text}}}\nkeys: [{{name: A, path: a}}]\n")
+    loaded: Config = load(path, {"APIMALL_API_KEY": "sk-of-nobody-at-all", **(environ or {})})
+    return loaded.vault.auth
+
+
+def reads(vault: Vault) -> bool:
+    return vault.read("app/x").data is None
 
 
 @dataclass

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Lock
-from uuid import uuid4
 
 import yaml
 
@@ -16,7 +15,7 @@ from tests.leaks import leaks
 from tests.processes import BOUND, Process
 from tests.promises import Promises
 from tests.proxy import Proxy
-from tests.test_store import connect_to
+from tests.vaults import connect_to, new_kv
 from tests.world import World, loopback_only_environment, new_server
 
 BEARER = "apimall/rotator"
@@ -108,8 +107,7 @@ class Stage:
 @contextmanager
 def staged(vault: VaultServer, directory: Path) -> Iterator[Stage]:
     """Set a stage, and search what was printed on it for secrets when it is left."""
-    mount = f"kv-{uuid4().hex[:8]}"
-    vault.api("POST", f"sys/mounts/{mount}", {"type": "kv", "options": {"version": "2"}})
+    mount = new_kv(vault)
     directory.mkdir()
     with new_server() as gateway, Proxy(vault.address) as proxy:
         world = World(gateway, connect_to(proxy.address, vault.token, mount))

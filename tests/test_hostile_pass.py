@@ -35,7 +35,7 @@ from tests.logs import captured
 from tests.long import examples
 from tests.promises import Promises
 from tests.proxy import Proxy
-from tests.test_store import connect_to
+from tests.vaults import connect_to
 from tests.world import STATE, World, new_server
 
 Twist = Callable[[Reply], Reply | None]
@@ -120,13 +120,13 @@ def play(vault_server: VaultServer, gateway: list[Twist], vault: list[Twist]) ->
     for path in (PATH, STATE):
         vault_server.api("DELETE", f"secret/metadata/{path}")
     with new_server() as server, Proxy(vault_server.address) as proxy, captured() as log:
-        world = World(server, connect_to(vault_server.address, vault_server.token, "secret"))
+        world = World(server, connect_to(vault_server.address, vault_server.token))
         world.impatient()
         promises = Promises(world, world.store)
         proxy.watch = promises.seen
         for faults, twists in ((server.faults, gateway), (proxy.faults, vault)):
             faults.add(Fault("* *", twisted(twists), at=Phase.AFTER, times=ALWAYS))
-        hostile = connect_to(proxy.address, vault_server.token, "secret")
+        hostile = connect_to(proxy.address, vault_server.token)
         results = list(attempts(world, hostile))
         promises.hold()
         emitted = log.getvalue() + "".join(map(str, results))

@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -23,6 +22,7 @@ from tests.leaks import leaks
 from tests.program import Program, program
 from tests.serving import cut, reply, serving
 from tests.shown import of_each_state, passed
+from tests.vaults import new_kv
 from tests.world import World
 
 Samples = dict[tuple[str, ...], float]
@@ -249,8 +249,7 @@ class TestOnePass:
 
     @pytest.fixture
     def rotator(self, tmp_path: Path, gateway: GatewayServer, vault_server: VaultServer) -> Program:
-        mount = f"kv-{uuid4().hex[:8]}"
-        vault_server.api("POST", f"sys/mounts/{mount}", {"type": "kv", "options": {"version": "2"}})
+        mount = new_kv(vault_server)
         rotator = program(tmp_path, gateway, vault_server, mount)
         rotator.config["metrics"] = {"textfile": str(tmp_path / "rotator.prom")}
         return rotator

@@ -12,7 +12,6 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, seed, settings
@@ -52,8 +51,8 @@ from tests.promises import Promises
 from tests.proxy import Proxy
 from tests.raft import RaftVault
 from tests.stores import Lagging
-from tests.test_store import connect_to
 from tests.traffic import Traffic
+from tests.vaults import connect_to, new_kv
 from tests.world import Gate, World, new_server
 
 OTHER = "apimall/reporting"
@@ -144,8 +143,7 @@ class Histories(RuleBasedStateMachine):
         COVERED["histories"] += 1
         self.emitted = io.StringIO()
         log.configure("json", "debug", self.emitted)
-        self.mount = f"kv-{uuid4().hex[:8]}"
-        self.vault.api("POST", f"sys/mounts/{self.mount}", {"type": "kv", "options": {"version": "2"}})
+        self.mount = new_kv(self.vault)
         self.tokens: list[str] = []
         self.traffic = Traffic()
         self.gateway = new_server().start()
@@ -166,7 +164,7 @@ class Histories(RuleBasedStateMachine):
         body = {"policies": [self.mount], "ttl": "1h", "no_default_policy": False}
         self.token = self.vault.api("POST", "auth/token/create", body)["auth"]["client_token"]
         self.tokens.append(self.token)
-        return connect_to(self.proxy.address, Secret(self.token), self.mount, PATIENCE)
+        return connect_to(self.proxy.address, Secret(self.token), self.mount, timeout=PATIENCE)
 
     def a_fresh_token(self) -> None:
         self.world.store = self.store = self.connect()

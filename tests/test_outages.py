@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from threading import Event, Timer
-from uuid import uuid4
 
 import pytest
 
@@ -21,8 +20,8 @@ from tests.long import Figure, examples
 from tests.promises import Promises
 from tests.proxy import Proxy
 from tests.stage import settle
-from tests.test_store import connect_to
 from tests.traffic import Traffic
+from tests.vaults import connect_to, new_kv
 from tests.world import World, new_server
 
 DEADLINE = examples(3, 8)
@@ -49,8 +48,7 @@ class Out:
 
 @contextmanager
 def out(vault: VaultServer) -> Iterator[Out]:
-    mount = f"kv-{uuid4().hex[:8]}"
-    vault.api("POST", f"sys/mounts/{mount}", {"type": "kv", "options": {"version": "2"}})
+    mount = new_kv(vault)
     with new_server() as gateway, Proxy(vault.address) as proxy:
         store = connect_to(proxy.address, vault.token, mount, timeout=1.0)
         timing = replace(TIMING, store_deadline=timedelta(seconds=DEADLINE))

@@ -17,7 +17,7 @@ from rotator.sandbox.faults import ALWAYS, GARBAGE, Fault, Phase, Status
 from rotator.sandbox.server import GatewayServer
 from rotator.sandbox.vault import VaultServer
 from tests.program import Program, program
-from tests.test_vault_client import token
+from tests.vaults import new_kv, new_token
 
 BACKEND, REPORTING = "apimall/production-backend", "apimall/reporting"
 
@@ -30,9 +30,7 @@ def gateway() -> Iterator[GatewayServer]:
 
 @pytest.fixture
 def mount(vault_server: VaultServer) -> str:
-    name = f"kv-{uuid4().hex[:8]}"
-    vault_server.api("POST", f"sys/mounts/{name}", {"type": "kv", "options": {"version": "2"}})
-    return name
+    return new_kv(vault_server)
 
 
 @pytest.fixture
@@ -110,7 +108,7 @@ class TestOnce:
             path "{mount}/data/apimall/*" {{ capabilities = ["create", "read", "update"] }}
             path "{mount}/data/rotator/installation" {{ capabilities = ["create", "read"] }}
         """
-        rotator.environ["VAULT_TOKEN"] = token(vault_server, policy).reveal()
+        rotator.environ["VAULT_TOKEN"] = new_token(vault_server, policy).reveal()
         assert rotator.run("--once").code == 0
         gateway.account.clock.advance(timedelta(days=8))
         assert rotator.run("--once").code == 0
@@ -218,7 +216,7 @@ class TestBadInput:
             path "{mount}/data/*" {{ capabilities = ["create", "read", "update"] }}
             path "{mount}/data/{BACKEND}" {{ capabilities = ["create", "read"] }}
         """
-        rotator.environ["VAULT_TOKEN"] = token(vault_server, policy).reveal()
+        rotator.environ["VAULT_TOKEN"] = new_token(vault_server, policy).reveal()
         run = rotator.run("--once")
         assert run.code == 1
         assert f"lacks update on {mount}/data/{BACKEND}; nothing was written" in run.out
@@ -229,7 +227,7 @@ class TestBadInput:
         self, rotator: Program, gateway: GatewayServer, vault_server: VaultServer
     ) -> None:
         root = 'path "*" { capabilities = ["create", "read", "update"] }'
-        rotator.environ["VAULT_TOKEN"] = token(vault_server, root, ttl="2m").reveal()
+        rotator.environ["VAULT_TOKEN"] = new_token(vault_server, root, ttl="2m").reveal()
         run = rotator.run("--once", "--log-format", "console")
         assert run.code == 3
         assert "before a rotation can be sure to end (360 s); nothing was created" in run.err

@@ -1,36 +1,16 @@
 """One contract for the store in memory and for the real server: what holds here, the pass may rely on."""
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 
 from rotator.errors import Conflict
-from rotator.exchange import Trust
 from rotator.model import Version
-from rotator.redaction import Secret
 from rotator.sandbox.vault import VaultServer
 from rotator.store import Store
-from rotator.vault.client import Connection, Vault
-from rotator.vault.login import Token
 from tests.memory_store import MemoryStore
-from tests.world import QUICK
-
-
-def connect(server: VaultServer, token: Secret | None = None, mount: str = "secret") -> Vault:
-    return connect_to(server.address, server.token if token is None else token, mount)
-
-
-def connect_to(address: str, token: Secret, mount: str, timeout: float = 5.0) -> Vault:
-    connection = Connection(
-        address=address,
-        namespace=None,
-        trust=Trust(),
-        timeout=timedelta(seconds=timeout),
-    )
-    return Vault(connection, mount, Token(token), policy=QUICK, sleep=lambda _: None)
-
+from tests.vaults import connect
 
 Hand = Callable[[str, int], None]
 

@@ -8,34 +8,19 @@ from datetime import timedelta
 import pytest
 
 from rotator.errors import BrokenContract, Rejected, RotatorError, Transient
-from rotator.exchange import Trust
 from rotator.model import Version
 from rotator.preflight import NEEDED
 from rotator.redaction import Secret
 from rotator.sandbox.vault import VaultServer
-from rotator.vault.client import CAPABILITIES_BATCH, MAX_ANSWER_BYTES, Connection, Vault
-from rotator.vault.login import Token
+from rotator.vault.client import CAPABILITIES_BATCH, MAX_ANSWER_BYTES, Vault
 from rotator.vault.wire import Answer
 from tests.serving import Answering, cut, reply, serving, truncated
-from tests.test_store import connect
-from tests.world import QUICK
-
-LEAST = """
-path "secret/data/app/*" { capabilities = ["create", "read", "update"] }
-path "secret/data/rotator/installation" { capabilities = ["create", "read"] }
-"""
-
-
-def token(server: VaultServer, policy: str = LEAST, **options: object) -> Secret:
-    name = f"p{abs(hash((policy, str(options))))}"
-    server.api("PUT", f"sys/policies/acl/{name}", {"policy": policy})
-    made = server.api("POST", "auth/token/create", {"policies": [name], "no_parent": True, **options})
-    return Secret(made["auth"]["client_token"])
+from tests.vaults import LEAST, connect, connect_to, new_token
 
 
 class TestAgainstARealServer:
     def test_the_least_policy_is_enough(self, vault_server: VaultServer) -> None:
-        vault = connect(vault_server, token(vault_server))
+        vault = connect(vault_server, new_token(vault_server))
         vault.check_mount()
         assert vault.missing_capabilities({"app/a": NEEDED, "app/b": NEEDED}) == {}
         version = vault.read("app/least").number
@@ -50,23 +35,23 @@ class TestAgainstARealServer:
         ],
     )
     def test_what_the_token_lacks_is_named(self, vault_server: VaultServer, lost: str, missing: str) -> None:
-        vault = connect(vault_server, token(vault_server, LEAST.replace(lost, "", 1)))
+        vault = connect(vault_server, new_token(vault_server, LEAST.replace(lost, "", 1)))
         assert vault.missing_capabilities({"app/x": NEEDED}) == {"app/x": missing}
 
     def test_a_deny_wins(self, vault_server: VaultServer) -> None:
         policy = LEAST + 'path "secret/data/app/x" { capabilities = ["deny"] }'
-        assert "app/x" in connect(vault_server, token(vault_server, policy)).missing_capabilities(
+        assert "app/x" in connect(vault_server, new_token(vault_server, policy)).missing_capabilities(
             {"app/x": NEEDED}
         )
 
     def test_thousands_of_paths_are_asked_for_in_batches(self, vault_server: VaultServer) -> None:
         paths = [*(f"app/{n}" for n in range(4 * CAPABILITIES_BATCH)), "elsewhere/x"]
-        vault = connect(vault_server, token(vault_server))
+        vault = connect(vault_server, new_token(vault_server))
         missing = vault.missing_capabilities(dict.fromkeys(paths, NEEDED))
         assert list(missing) == ["elsewhere/x"]
 
     def test_the_ttl_of_a_token(self, vault_server: VaultServer) -> None:
-        ttl = connect(vault_server, token(vault_server, ttl="1h")).token_ttl()
+        ttl = connect(vault_server, new_token(vault_server, ttl="1h")).token_ttl()
         assert ttl is not None
         assert timedelta(minutes=59) < ttl <= timedelta(hours=1)
 
@@ -113,8 +98,7 @@ class TestAgainstARealServer:
 
     def test_a_namespace_is_sent(self, vault_server: VaultServer) -> None:
         vault_server.api("PUT", "sys/namespaces/division", {})
-        connection = Connection(vault_server.address, "division", Trust(), timedelta(seconds=5))
-        vault = Vault(connection, "kv", Token(vault_server.token), policy=QUICK, sleep=lambda _: None)
+        vault = connect_to(vault_server.address, vault_server.token, "kv", namespace="division")
         vault_server.api("POST", "division/sys/mounts/kv", {"type": "kv", "options": {"version": "2"}})
         vault.write("x", {"a": 1}, cas=0)
         assert vault_server.api("GET", "division/kv/data/x")["data"]["data"] == {"a": 1}
@@ -128,9 +112,7 @@ class TestAgainstARealServer:
 def answering(how: Answering) -> Iterator[Vault]:
     """A client of a server that answers each request as `how` does."""
     with serving(how) as address:
-        connection = Connection(address, None, Trust(), timedelta(seconds=1))
-        vault = Vault(connection, "secret", Token(Secret("t" * 20)), policy=QUICK, sleep=lambda _: None)
-        yield vault
+        yield connect_to(address, Secret("t" * 20), timeout=1.0)
 
 
 class TestAgainstAnswersThatNoVaultGives:

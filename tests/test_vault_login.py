@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from rotator.config import Auth, Config, load
 from rotator.credentials import login_of
 from rotator.errors import Rejected, RotatorError, Transient
 from rotator.redaction import Secret
@@ -14,24 +13,12 @@ from rotator.vault.client import Vault
 from rotator.vault.login import AppRole, Wrapped
 from tests.certificates import LOOPBACK, Authority, Signer
 from tests.leaks import leaks
-from tests.logins import Role, connect, file_reader, mounted, new_kv
+from tests.logins import Role, auth, file_reader, mounted, reads
 from tests.logs import captured
 from tests.program import program
-from tests.test_vault_client import LEAST, token
 from tests.token_review import ACCOUNT, NAMESPACE, claims, reviewing
+from tests.vaults import connect_to, new_kv, new_token
 from tests.world import new_server
-
-
-def auth(directory: Path, text: str, environ: dict[str, str] | None = None) -> Auth:
-    """What a config with this `vault.auth` says."""
-    path = directory / "rotator.yaml"
-    path.write_text(f"vault: {{address: https://v, auth: {text}}}\nkeys: [{{name: A, path: a}}]\n")
-    loaded: Config = load(path, {"APIMALL_API_KEY": "sk-of-nobody-at-all", **(environ or {})})
-    return loaded.vault.auth
-
-
-def reads(vault: Vault) -> bool:
-    return vault.read("app/x").data is None
 
 
 class TestTokenFile:
@@ -42,13 +29,13 @@ class TestTokenFile:
     @pytest.fixture
     def vault(self, vault_server: VaultServer, tmp_path: Path, sink: Path) -> Vault:
         login = login_of(auth(tmp_path, f"{{method: token_file, file: '{sink}'}}"), {})
-        return connect(vault_server.address, login)
+        return connect_to(vault_server.address, login)
 
     def test_what_is_in_the_file_now_is_used(
         self, vault_server: VaultServer, vault: Vault, sink: Path
     ) -> None:
         for _ in range(2):
-            sink.write_text(token(vault_server, LEAST).reveal() + "\n")
+            sink.write_text(new_token(vault_server).reveal() + "\n")
             assert reads(vault)
             vault_server.api("POST", "auth/token/revoke", {"token": sink.read_text().strip()})
             with pytest.raises(Rejected, match="has the token expired"):
@@ -60,7 +47,7 @@ class TestTokenFile:
         sink.write_text("")
         with pytest.raises(Transient, match="is what writes it running"):
             vault.read("app/x")
-        sink.write_text(token(vault_server, LEAST).reveal())
+        sink.write_text(new_token(vault_server).reveal())
         assert reads(vault)
         sink.write_text("two words")  # the file is asked each time, though the token before still lives
         with pytest.raises(Rejected, match="holds a space"):
@@ -96,7 +83,7 @@ class TestAppRole:
             file.write_text(environ["S"])
 
         put()
-        vault = connect(role.server.address, login_of(auth(tmp_path, text, environ), environ))
+        vault = connect_to(role.server.address, login_of(auth(tmp_path, text, environ), environ))
         for _ in range(2):
             assert reads(vault)
             role.revoke_all()
@@ -108,14 +95,14 @@ class TestAppRole:
         text = f"{{method: approle, mount: {role.mount}, role_id: {{value: {role.role_id.reveal()}}}}}"
         loaded = auth(tmp_path, text, environ)
         assert role.role_id.reveal() not in f"{loaded} {loaded.model_dump()}"
-        assert reads(connect(role.server.address, login_of(loaded, environ)))
+        assert reads(connect_to(role.server.address, login_of(loaded, environ)))
 
     @pytest.mark.parametrize("wrong", ["secret id", "mount"])
     def test_a_login_that_is_refused_names_the_cure(self, role: Role, wrong: str) -> None:
         mount = "nowhere" if wrong == "mount" else role.mount
         login = AppRole(mount, lambda: role.role_id, lambda _: Secret("5" * 36))
         with pytest.raises(Rejected, match=rf"refused the login: POST /v1/auth/{mount}/login: 40") as raised:
-            connect(role.server.address, login).read("app/x")
+            connect_to(role.server.address, login).read("app/x")
         assert "check vault.auth.mount" in str(raised.value)
         assert f"`vault write -f auth/{mount}/role/ROLE/secret-id`" in str(raised.value)
 
@@ -144,7 +131,7 @@ class TestJwt:
     ) -> None:
         file = tmp_path / "jwt"
         text = f"{{method: jwt, mount: {mount}, role: rotator, jwt: {{file: '{file}'}}}}"
-        vault = connect(vault_server.address, login_of(auth(tmp_path, text), {}))
+        vault = connect_to(vault_server.address, login_of(auth(tmp_path, text), {}))
         for good in (True, False, True):
             file.write_text(signer.jwt(sub="me", aud="vault", exp=4_000_000_000 if good else 1_000_000_000))
             if good:
@@ -161,7 +148,7 @@ class TestJwt:
     ) -> None:
         environ = {"ID_TOKEN": signer.jwt(sub="me", aud="vault", exp=4_000_000_000)}
         text = f"{{method: jwt, mount: {mount}, role: rotator, jwt: {{env: ID_TOKEN}}}}"
-        assert reads(connect(vault_server.address, login_of(auth(tmp_path, text, environ), environ)))
+        assert reads(connect_to(vault_server.address, login_of(auth(tmp_path, text, environ), environ)))
 
 
 class TestKubernetes:
@@ -191,7 +178,7 @@ class TestKubernetes:
     ) -> None:
         file = tmp_path / "service-account"
         text = f"{{method: kubernetes, mount: {mount}, role: rotator, file: '{file}'}}"
-        vault = connect(vault_server.address, login_of(auth(tmp_path, text), {}))
+        vault = connect_to(vault_server.address, login_of(auth(tmp_path, text), {}))
         for number in range(2):
             known.clear()
             file.write_text(signer.jwt(**claims(number)))
@@ -213,7 +200,7 @@ def test_no_credential_is_shown(vault_server: VaultServer, tmp_path: Path, wrapp
     with captured(level="debug") as log:
         for make in (role.wrapped if wrapped_at else role.secret_id, lambda: Secret("0" * 36)):
             file.write_text(make().reveal())
-            vault = connect(vault_server.address, login)
+            vault = connect_to(vault_server.address, login)
             credentials.append(file.read_text())
             try:
                 credentials.append(vault._session.current().reveal())

@@ -15,9 +15,10 @@ from rotator.sandbox.vault import VaultServer
 from rotator.vault.client import Vault
 from rotator.vault.login import Token, TokenFile
 from tests.facts import PATH
-from tests.logins import POLICY_WITHOUT_X, Hours, Role, connect, new_kv
+from tests.logins import POLICY_WITHOUT_X, Hours, Role
 from tests.logs import captured
 from tests.proxy import Proxy
+from tests.vaults import connect_to, new_kv
 from tests.world import World, new_server
 
 LOGIN, RENEWAL, LOOKUP, LOGOUT = "login", "renew-self", "lookup-self", "revoke-self"
@@ -33,7 +34,7 @@ class Scene:
     asked: list[str] = field(default_factory=list)
 
     def connect(self, mount: str = "secret") -> Vault:
-        return connect(self.proxy.address, self.role.login(), self.hours, mount=mount)
+        return connect_to(self.proxy.address, self.role.login(), mount, clock=self.hours)
 
     def at(self, hours: float, vault: Vault) -> list[str]:
         """Read at this hour; return what was asked beside it."""
@@ -97,7 +98,7 @@ def test_an_expired_token_is_not_asked_to_be_renewed(scene: Scene) -> None:
 
 
 def test_a_token_without_end_is_never_renewed(scene: Scene) -> None:
-    vault = connect(scene.proxy.address, Token(scene.role.server.token), scene.hours)
+    vault = connect_to(scene.proxy.address, scene.role.server.token, clock=scene.hours)
     assert scene.at(0, vault) == scene.at(10**6, vault) == []
     assert vault.token_ttl() is None
     assert scene.asked == [LOOKUP]
@@ -219,7 +220,7 @@ def test_a_token_of_ours_is_revoked_in_the_end(scene: Scene) -> None:
     vault.close()
     assert scene.asked == [LOGOUT]
     with pytest.raises(Rejected):
-        connect(scene.proxy.address, Token(Secret(token))).token_ttl()
+        connect_to(scene.proxy.address, Secret(token)).token_ttl()
     scene.asked.clear()
     scene.at(0, vault)
     assert scene.asked == [LOGIN]
@@ -242,13 +243,13 @@ def test_a_token_that_cannot_be_revoked_is_left_to_expire(scene: Scene) -> None:
 
 def test_a_token_of_somebody_elses_is_not_revoked(scene: Scene) -> None:
     for login in (Token, lambda token: TokenFile(lambda: token)):
-        vault = connect(scene.proxy.address, login(scene.role.server.token), scene.hours)
+        vault = connect_to(scene.proxy.address, login(scene.role.server.token), clock=scene.hours)
         scene.at(0, vault)
         vault.close()
         assert scene.asked == []
 
 
 def test_a_token_that_nobody_can_replace_says_what_it_said(vault_server: VaultServer) -> None:
-    vault = connect(vault_server.address, Token(Secret("s.000000000000000000000000")))
+    vault = connect_to(vault_server.address, Secret("s.000000000000000000000000"))
     with pytest.raises(Rejected, match="has the token expired"):
         vault.read(PATH)

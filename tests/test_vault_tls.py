@@ -12,11 +12,11 @@ from rotator.result import Outcome
 from rotator.sandbox.faults import Fault, Phase, Reply
 from rotator.stopping import Stopping
 from rotator.vault.client import Vault
-from rotator.vault.login import Token
 from tests.certificates import Authority
-from tests.logins import Role, connect, new_kv
+from tests.logins import Role
 from tests.long import LONG
 from tests.raft import TlsVault
+from tests.vaults import connect_to, new_kv
 from tests.world import World, new_server
 
 
@@ -59,7 +59,7 @@ def ours(authority: Authority) -> tuple[str, str]:
 class TestTrust:
     def read(self, server: TlsVault, mount: str, trust: Trust, host: str = "127.0.0.1") -> None:
         address = server.address.replace("127.0.0.1", host)
-        connect(address, Token(server.token), mount=mount, trust=trust).read("x")
+        connect_to(address, server.token, mount, trust=trust).read("x")
 
     def test_an_own_ca_and_a_client_certificate(
         self, server: TlsVault, mount: str, authority: Authority, ours: tuple[str, str]
@@ -131,7 +131,7 @@ class TestBetweenCreateAndStore:
     @pytest.fixture
     def store(self, server: TlsVault, role: Role, authority: Authority, ours: tuple[str, str]) -> Vault:
         trust = Trust(str(authority.cert), client_cert=ours)
-        return connect(server.address, role.login(), mount=new_kv(server), trust=trust)
+        return connect_to(server.address, role.login(), new_kv(server), trust=trust)
 
     @pytest.mark.parametrize(
         "how",

@@ -10,9 +10,9 @@ from rotator.sandbox.faults import Cut, Fault, Phase
 from rotator.sandbox.vault import VaultServer
 from rotator.vault.client import Vault
 from rotator.vault.login import Wrapped
-from tests.logins import Role, connect, file_reader
+from tests.logins import Role, auth, file_reader, reads
 from tests.proxy import Proxy
-from tests.test_vault_login import auth, reads
+from tests.vaults import connect_to
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def file(role: Role, tmp_path: Path) -> Path:
 
 def client(role: Role, file: Path, address: str = "") -> Vault:
     login = role.login(Wrapped(file_reader(file), role.path + "/secret-id"))
-    return connect(address or role.server.address, login)
+    return connect_to(address or role.server.address, login)
 
 
 def test_it_is_unwrapped_once_and_kept(role: Role, file: Path) -> None:
@@ -81,4 +81,4 @@ def test_the_config_asks_for_the_path(role: Role, file: Path, tmp_path: Path) ->
         f"{{method: approle, mount: {role.mount}, secret_id: {{file: '{file}'}}, "
         f"secret_id_response_wrapping_path: {role.path}/secret-id}}"
     )
-    assert reads(connect(role.server.address, login_of(auth(tmp_path, text, environ), environ)))
+    assert reads(connect_to(role.server.address, login_of(auth(tmp_path, text, environ), environ)))

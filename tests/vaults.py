@@ -1,0 +1,52 @@
+"""Clients of a real Vault-API server, and what a test makes there for itself."""
+
+import time
+from datetime import timedelta
+from uuid import uuid4
+
+from rotator.exchange import Trust
+from rotator.redaction import Secret
+from rotator.sandbox.vault import VaultServer
+from rotator.vault.client import Connection, Vault
+from rotator.vault.login import Token
+from rotator.vault.session import Clock, Login
+from tests.world import QUICK
+
+LEAST = """
+path "secret/data/app/*" { capabilities = ["create", "read", "update"] }
+path "secret/data/rotator/installation" { capabilities = ["create", "read"] }
+"""
+
+
+def connect_to(
+    address: str,
+    login: Login | Secret,
+    mount: str = "secret",
+    *,
+    timeout: float = 5.0,
+    clock: Clock = time.monotonic,
+    trust: Trust | None = None,
+    namespace: str | None = None,
+) -> Vault:
+    """`login` may be a token."""
+    connection = Connection(address, namespace, trust or Trust(), timedelta(seconds=timeout))
+    login = Token(login) if isinstance(login, Secret) else login
+    return Vault(connection, mount, login, policy=QUICK, sleep=lambda _: None, clock=clock)
+
+
+def connect(server: VaultServer, token: Secret | None = None, mount: str = "secret") -> Vault:
+    return connect_to(server.address, server.token if token is None else token, mount)
+
+
+def new_kv(server: VaultServer) -> str:
+    """Return a KV mount of the test's own."""
+    mount = f"kv-{uuid4().hex[:8]}"
+    server.api("POST", f"sys/mounts/{mount}", {"type": "kv", "options": {"version": "2"}})
+    return mount
+
+
+def new_token(server: VaultServer, policy: str = LEAST, **options: object) -> Secret:
+    name = f"p{abs(hash((policy, str(options))))}"
+    server.api("PUT", f"sys/policies/acl/{name}", {"policy": policy})
+    made = server.api("POST", "auth/token/create", {"policies": [name], "no_parent": True, **options})
+    return Secret(made["auth"]["client_token"])
