@@ -7,10 +7,11 @@ import json
 import re
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import format_datetime
-from threading import Event, Thread
+from http.server import BaseHTTPRequestHandler
+from threading import Event
 from threading import enumerate as enumerate_threads
 from typing import Any
 
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from rotator.errors import RotatorError
 from tests.facts import DAY
+from tests.serving import serving
 
 SECRET = "sk-" + "5ec4e7" * 8
 PATIENCE = 30.0
@@ -37,47 +39,22 @@ class Said:
 class Hostile:
     """Answers every request with `said`, and closes. Counts what it could send of the last answer."""
 
-    url: str
+    url: str = ""
     said: Said = field(default_factory=lambda: Said(b""))
     sent: int = 0
     hung_up: Event = field(default_factory=Event)
     """Set when the client has ended the last connection, or the answer has ended."""
 
-
-@contextmanager
-def hostile() -> Iterator[Hostile]:
-    listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-    server, stop = Hostile(f"http://127.0.0.1:{listener.getsockname()[1]}"), Event()
-
-    def serve() -> None:
-        while not stop.is_set():
-            with suppress(OSError):
-                connection, _ = listener.accept()
-                Thread(target=_answer, args=(server, connection, stop), daemon=True).start()
-
-    thread = Thread(target=serve, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        stop.set()
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join(PATIENCE)
-        listener.close()
-
-
-def _answer(server: Hostile, connection: socket.socket, stop: Event) -> None:
-    with connection, suppress(OSError, ValueError):
+    def answer(self, handler: BaseHTTPRequestHandler) -> None:
+        connection, said = handler.connection, self.said
         connection.settimeout(PATIENCE)
-        _read_request(connection)
-        said = server.said
-        server.sent = 0
-        server.hung_up.clear()
+        self.sent = 0
+        self.hung_up.clear()
         try:
             piece = said.start
-            while piece and not stop.is_set():
+            while piece:
                 connection.sendall(piece)
-                server.sent += len(piece)
+                self.sent += len(piece)
                 piece = said.again
                 if said.pause and _gone(connection, said.pause):
                     break
@@ -85,7 +62,14 @@ def _answer(server: Hostile, connection: socket.socket, stop: Event) -> None:
             while connection.recv(65536):
                 pass
         finally:
-            server.hung_up.set()
+            self.hung_up.set()
+
+
+@contextmanager
+def hostile() -> Iterator[Hostile]:
+    server = Hostile()
+    with serving(server.answer) as server.url:
+        yield server
 
 
 def _gone(connection: socket.socket, seconds: float) -> bool:
@@ -97,17 +81,6 @@ def _gone(connection: socket.socket, seconds: float) -> bool:
         return False
     finally:
         connection.settimeout(PATIENCE)
-
-
-def _read_request(connection: socket.socket) -> None:
-    with connection.makefile("rb") as lines:
-        length = 0
-        for line in iter(lines.readline, b"\r\n"):
-            if not line:
-                raise ValueError("the client has gone")
-            name, _, value = line.partition(b":")
-            length = int(value) if name.lower() == b"content-length" else length
-        lines.read(length)
 
 
 def exchanges_end() -> bool:
