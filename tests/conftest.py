@@ -2,12 +2,17 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from rotator.sandbox.server import GatewayServer
 from rotator.sandbox.vault import VaultServer
 from tests.long import Figure, Tally
 from tests.memory_store import MemoryStore
+from tests.plain_client import Client
+from tests.program import Program, program
+from tests.vaults import new_kv
 from tests.world import World, new_server
 
 os.environ["TZ"] = "Asia/Kathmandu"  # what takes the local zone for UTC fails
@@ -24,6 +29,37 @@ def world() -> Iterator[World]:
 def vault_server() -> Iterator[VaultServer]:
     with VaultServer() as server:
         yield server
+
+
+@pytest.fixture
+def gateway() -> Iterator[GatewayServer]:
+    with GatewayServer() as server:
+        yield server
+
+
+@pytest.fixture
+def call(gateway: GatewayServer) -> Iterator[Client]:
+    client = Client(gateway)
+    yield client
+    client.connection.close()
+
+
+@pytest.fixture
+def mount(vault_server: VaultServer) -> str:
+    return new_kv(vault_server)
+
+
+@pytest.fixture
+def rotator(
+    tmp_path: Path, gateway: GatewayServer, vault_server: VaultServer, mount: str
+) -> Iterator[Program]:
+    """The program; what it printed is searched for secrets in the end."""
+    subject = program(tmp_path, gateway, vault_server, mount)
+    yield subject
+    for run in subject.runs:
+        for key in gateway.account.ledger:
+            assert key.plaintext[10:30] not in run.out + run.err
+        assert vault_server.token.reveal() not in run.out + run.err
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import socket
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
@@ -15,14 +14,12 @@ from rotator.errors import Rejected
 from rotator.metrics import Metrics, UnpublishedError
 from rotator.sandbox.faults import ALWAYS, Cut, Fault, Phase, Status
 from rotator.sandbox.server import GatewayServer
-from rotator.sandbox.vault import VaultServer
 from rotator.status import PassRecord, Snapshot
 from tests.facts import managed
 from tests.leaks import leaks
-from tests.program import Program, program
+from tests.program import Program
 from tests.serving import cut, reply, serving
 from tests.shown import of_each_state, passed
-from tests.vaults import new_kv
 from tests.world import World
 
 Samples = dict[tuple[str, ...], float]
@@ -243,14 +240,7 @@ class TestOnePass:
     """The program as a CronJob runs it, with a real Vault-API server."""
 
     @pytest.fixture
-    def gateway(self) -> Iterator[GatewayServer]:
-        with GatewayServer() as server:
-            yield server
-
-    @pytest.fixture
-    def rotator(self, tmp_path: Path, gateway: GatewayServer, vault_server: VaultServer) -> Program:
-        mount = new_kv(vault_server)
-        rotator = program(tmp_path, gateway, vault_server, mount)
+    def rotator(self, rotator: Program, tmp_path: Path) -> Program:
         rotator.config["metrics"] = {"textfile": str(tmp_path / "rotator.prom")}
         return rotator
 

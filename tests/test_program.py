@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from threading import Event
@@ -16,33 +15,10 @@ import pytest
 from rotator.sandbox.faults import ALWAYS, GARBAGE, Fault, Phase, Status
 from rotator.sandbox.server import GatewayServer
 from rotator.sandbox.vault import VaultServer
-from tests.program import Program, program
-from tests.vaults import new_kv, new_token
+from tests.program import Program
+from tests.vaults import new_token
 
 BACKEND, REPORTING = "apimall/production-backend", "apimall/reporting"
-
-
-@pytest.fixture
-def gateway() -> Iterator[GatewayServer]:
-    with GatewayServer() as server:
-        yield server
-
-
-@pytest.fixture
-def mount(vault_server: VaultServer) -> str:
-    return new_kv(vault_server)
-
-
-@pytest.fixture
-def rotator(
-    tmp_path: Path, gateway: GatewayServer, vault_server: VaultServer, mount: str
-) -> Iterator[Program]:
-    subject = program(tmp_path, gateway, vault_server, mount)
-    yield subject
-    for run in subject.runs:
-        for key in gateway.account.ledger:
-            assert key.plaintext[10:30] not in run.out + run.err
-        assert vault_server.token.reveal() not in run.out + run.err
 
 
 def secret(vault: VaultServer, mount: str, path: str) -> dict[str, Any]:

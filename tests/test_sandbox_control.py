@@ -1,7 +1,6 @@
 """The sandbox's control over HTTP, for people and other processes; it takes no key."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
@@ -24,18 +23,12 @@ from rotator.sandbox.faults import (
 from rotator.sandbox.server import GatewayServer
 
 
-@pytest.fixture
-def server() -> Iterator[GatewayServer]:
-    with GatewayServer() as running:
-        yield running
-
-
 def control(
-    server: GatewayServer, method: str, path: str, body: object = None, **headers: str
+    gateway: GatewayServer, method: str, path: str, body: object = None, **headers: str
 ) -> tuple[int, Any]:
     data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
     sent = {"Content-Type": "application/json", **headers}
-    request = Request(server.control_url + path, data, sent, method=method)
+    request = Request(gateway.control_url + path, data, sent, method=method)
     try:
         with build_opener(ProxyHandler({})).open(request, timeout=20) as answer:
             return answer.status, json.loads(answer.read())
@@ -44,47 +37,47 @@ def control(
             return refused.code, json.loads(refused.read())
 
 
-def test_control_lists_keys_without_plaintexts(server: GatewayServer) -> None:
-    server.account.revoke(1)
-    server.account.quirks = Quirks(lists_revoked=False)
-    status, answer = control(server, "GET", "/keys")
+def test_control_lists_keys_without_plaintexts(gateway: GatewayServer) -> None:
+    gateway.account.revoke(1)
+    gateway.account.quirks = Quirks(lists_revoked=False)
+    status, answer = control(gateway, "GET", "/keys")
     assert status == 200
     assert [(key["id"], key["title"], key["status"]) for key in answer["keys"]] == [
         (1, "bootstrap", "revoked")
     ]
-    assert server.account.bootstrap.plaintext not in json.dumps(answer)
+    assert gateway.account.bootstrap.plaintext not in json.dumps(answer)
 
 
-def test_control_is_neither_logged_nor_hit_by_faults(server: GatewayServer) -> None:
-    server.faults.add(Fault("* *", Status(503)))
-    assert control(server, "GET", "/keys")[0] == 200
-    assert server.requests == ()
-    assert len(server.faults.pending) == 1
+def test_control_is_neither_logged_nor_hit_by_faults(gateway: GatewayServer) -> None:
+    gateway.faults.add(Fault("* *", Status(503)))
+    assert control(gateway, "GET", "/keys")[0] == 200
+    assert gateway.requests == ()
+    assert len(gateway.faults.pending) == 1
 
 
-def test_control_is_for_loopback_only(server: GatewayServer) -> None:
+def test_control_is_for_loopback_only(gateway: GatewayServer) -> None:
     for host, status in (("localhost", 200), ("rebound.example", 403)):
-        assert control(server, "POST", "/clock", {"advance": "1s"}, Host=host)[0] == status
+        assert control(gateway, "POST", "/clock", {"advance": "1s"}, Host=host)[0] == status
 
 
-def test_control_takes_no_form_of_another_site(server: GatewayServer) -> None:
-    status, answer = control(server, "POST", "/clock", {"advance": "1s"}, **{"Content-Type": "text/plain"})
+def test_control_takes_no_form_of_another_site(gateway: GatewayServer) -> None:
+    status, answer = control(gateway, "POST", "/clock", {"advance": "1s"}, **{"Content-Type": "text/plain"})
     assert status == 400
     assert "application/json" in answer["error"]
 
 
-def test_control_moves_the_clock(server: GatewayServer) -> None:
-    before = server.account.clock.now()
-    status, answer = control(server, "POST", "/clock", {"advance": "30d"})
+def test_control_moves_the_clock(gateway: GatewayServer) -> None:
+    before = gateway.account.clock.now()
+    status, answer = control(gateway, "POST", "/clock", {"advance": "30d"})
     assert status == 200
-    assert (server.account.clock.now() - before).days == 30
+    assert (gateway.account.clock.now() - before).days == 30
     assert answer["now"].endswith("Z")
 
 
-def test_control_revokes_a_key_by_the_operator_s_hand(server: GatewayServer) -> None:
-    assert control(server, "POST", "/keys/1/revoke")[1]["status"] == "revoked"
-    assert server.account.ledger[0].revoked_by is None
-    assert control(server, "POST", "/keys/1/revoke") == (404, {"error": "no live key has that id"})
+def test_control_revokes_a_key_by_the_operator_s_hand(gateway: GatewayServer) -> None:
+    assert control(gateway, "POST", "/keys/1/revoke")[1]["status"] == "revoked"
+    assert gateway.account.ledger[0].revoked_by is None
+    assert control(gateway, "POST", "/keys/1/revoke") == (404, {"error": "no live key has that id"})
 
 
 @pytest.mark.parametrize(
@@ -98,12 +91,12 @@ def test_control_revokes_a_key_by_the_operator_s_hand(server: GatewayServer) -> 
         ({"do": {"garbage": "html"}}, Fault("* *", GARBAGE["html"])),
     ],
 )
-def test_control_switches_faults(server: GatewayServer, sent: dict[str, object], fault: Fault) -> None:
-    status, answer = control(server, "POST", "/faults", {"on": "* *", **sent})
+def test_control_switches_faults(gateway: GatewayServer, sent: dict[str, object], fault: Fault) -> None:
+    status, answer = control(gateway, "POST", "/faults", {"on": "* *", **sent})
     assert (status, answer) == (200, {"faults": [repr(fault)]})
-    assert list(server.faults.pending) == [fault]
-    assert control(server, "DELETE", "/faults") == (200, {"faults": []})
-    assert not server.faults.pending
+    assert list(gateway.faults.pending) == [fault]
+    assert control(gateway, "DELETE", "/faults") == (200, {"faults": []})
+    assert not gateway.faults.pending
 
 
 @pytest.mark.parametrize(
@@ -124,15 +117,15 @@ def test_control_switches_faults(server: GatewayServer, sent: dict[str, object],
         ("/faults", {"on": "* *", "do": {"status": 500, "delay": 1}}, "one of"),
     ],
 )
-def test_control_says_what_is_wrong(server: GatewayServer, path: str, body: object, cure: str) -> None:
-    status, answer = control(server, "POST", path, body)
+def test_control_says_what_is_wrong(gateway: GatewayServer, path: str, body: object, cure: str) -> None:
+    status, answer = control(gateway, "POST", path, body)
     assert status == 400
     assert cure in answer["error"]
-    assert server.faults.pending == ()
+    assert gateway.faults.pending == ()
 
 
-def test_control_says_what_there_is(server: GatewayServer) -> None:
+def test_control_says_what_there_is(gateway: GatewayServer) -> None:
     for method, path in (("GET", "/"), ("GET", "/clock"), ("POST", "/keys")):
-        status, answer = control(server, method, path)
+        status, answer = control(gateway, method, path)
         assert status == 404
         assert "POST /clock" in answer["error"]

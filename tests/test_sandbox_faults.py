@@ -2,7 +2,6 @@
 
 import json
 import threading
-from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPException, HTTPResponse, IncompleteRead, RemoteDisconnected
 from typing import Any
 
@@ -30,17 +29,11 @@ from rotator.sandbox.faults import (
 from rotator.sandbox.server import GatewayServer
 
 
-@pytest.fixture
-def server() -> Iterator[GatewayServer]:
-    with GatewayServer() as running:
-        yield running
-
-
-def send(server: GatewayServer, method: str, path: str, body: object = None) -> tuple[HTTPResponse, bytes]:
+def send(gateway: GatewayServer, method: str, path: str, body: object = None) -> tuple[HTTPResponse, bytes]:
     """Send one request on a connection of its own."""
-    connection = HTTPConnection("127.0.0.1", server.port, timeout=20)
+    connection = HTTPConnection("127.0.0.1", gateway.port, timeout=20)
     headers = {
-        "Authorization": f"Bearer {server.account.bootstrap.plaintext}",
+        "Authorization": f"Bearer {gateway.account.bootstrap.plaintext}",
         "Content-Type": "application/json",
     }
     raw = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
@@ -52,33 +45,33 @@ def send(server: GatewayServer, method: str, path: str, body: object = None) -> 
         connection.close()
 
 
-def create(server: GatewayServer) -> tuple[HTTPResponse, bytes]:
-    return send(server, "POST", "/api/v1/keys", {"title": "t"})
+def create(gateway: GatewayServer) -> tuple[HTTPResponse, bytes]:
+    return send(gateway, "POST", "/api/v1/keys", {"title": "t"})
 
 
-def created(server: GatewayServer) -> int:
-    return len(server.account.ledger) - 1
+def created(gateway: GatewayServer) -> int:
+    return len(gateway.account.ledger) - 1
 
 
 @pytest.mark.parametrize(("at", "made"), [(Phase.BEFORE, 0), (Phase.AFTER, 1)])
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500, 502, 503])
 def test_a_status_comes_before_or_after_the_effect(
-    server: GatewayServer, status: int, at: Phase, made: int
+    gateway: GatewayServer, status: int, at: Phase, made: int
 ) -> None:
-    server.faults.add(Fault("POST /keys", Status(status), at=at))
-    answer, body = create(server)
+    gateway.faults.add(Fault("POST /keys", Status(status), at=at))
+    answer, body = create(gateway)
     envelope = json.loads(body)
     assert answer.status == status
     assert envelope["success"] is False
-    assert envelope["request_id"] == server.requests[0].request_id
-    assert server.requests[0].status == status
-    assert created(server) == made
-    assert create(server)[0].status == 200
+    assert envelope["request_id"] == gateway.requests[0].request_id
+    assert gateway.requests[0].status == status
+    assert created(gateway) == made
+    assert create(gateway)[0].status == 200
 
 
-def test_a_status_can_say_when_to_come_again(server: GatewayServer) -> None:
-    server.faults.add(Fault("POST /keys", Status(429, retry_after="7")))
-    assert create(server)[0].headers["Retry-After"] == "7"
+def test_a_status_can_say_when_to_come_again(gateway: GatewayServer) -> None:
+    gateway.faults.add(Fault("POST /keys", Status(429, retry_after="7")))
+    assert create(gateway)[0].headers["Retry-After"] == "7"
 
 
 @pytest.mark.parametrize(("at", "made"), [(Phase.BEFORE, 0), (Phase.AFTER, 1)])
@@ -87,48 +80,48 @@ def test_a_status_can_say_when_to_come_again(server: GatewayServer) -> None:
     [(Breakage.RESET, ConnectionResetError), (Breakage.CLOSE, RemoteDisconnected)],
 )
 def test_a_connection_is_cut_before_or_after_the_effect(
-    server: GatewayServer, how: Breakage, seen: type[Exception], at: Phase, made: int
+    gateway: GatewayServer, how: Breakage, seen: type[Exception], at: Phase, made: int
 ) -> None:
-    server.faults.add(Fault("POST /keys", Cut(how), at=at))
+    gateway.faults.add(Fault("POST /keys", Cut(how), at=at))
     with pytest.raises(ConnectionResetError) as caught:
-        create(server)
+        create(gateway)
     assert caught.type is seen
-    assert server.requests[0].status is None
-    assert created(server) == made
+    assert gateway.requests[0].status is None
+    assert created(gateway) == made
 
 
-def test_a_body_is_truncated(server: GatewayServer) -> None:
-    server.faults.add(Fault("POST /keys", Truncate(10), at=Phase.AFTER))
+def test_a_body_is_truncated(gateway: GatewayServer) -> None:
+    gateway.faults.add(Fault("POST /keys", Truncate(10), at=Phase.AFTER))
     with pytest.raises(IncompleteRead) as caught:
-        create(server)
+        create(gateway)
     assert len(caught.value.partial) == 10
     assert caught.value.expected
-    assert created(server) == 1
+    assert created(gateway) == 1
 
 
-def test_a_delay_lets_the_request_go_on(server: GatewayServer) -> None:
+def test_a_delay_lets_the_request_go_on(gateway: GatewayServer) -> None:
     for at in Phase:
-        server.faults.add(Fault("POST /keys", Delay(0.001), at=at))
-    assert create(server)[0].status == 200
-    assert server.faults.pending == ()
+        gateway.faults.add(Fault("POST /keys", Delay(0.001), at=at))
+    assert create(gateway)[0].status == 200
+    assert gateway.faults.pending == ()
 
 
 @pytest.mark.parametrize(("at", "made"), [(Phase.BEFORE, 0), (Phase.AFTER, 1)])
-def test_a_delay_ends_when_the_server_stops(server: GatewayServer, at: Phase, made: int) -> None:
-    server.stop()
+def test_a_delay_ends_when_the_server_stops(gateway: GatewayServer, at: Phase, made: int) -> None:
+    gateway.stop()
     before = set(threading.enumerate())
-    server.start()
+    gateway.start()
     waiting = threading.Event()
-    server.faults.add(Fault("POST /keys", (_tell(waiting), Delay(3600)), at=at))
+    gateway.faults.add(Fault("POST /keys", (_tell(waiting), Delay(3600)), at=at))
     failures: list[Exception] = []
-    client = threading.Thread(target=_collect, args=(server, failures))
+    client = threading.Thread(target=_collect, args=(gateway, failures))
     client.start()
     assert waiting.wait(20)
-    server.stop()
+    gateway.stop()
     client.join()
     assert set(threading.enumerate()) == before
     assert [type(failure) for failure in failures] == [RemoteDisconnected]
-    assert created(server) == made
+    assert created(gateway) == made
 
 
 def _tell(event: threading.Event) -> Action:
@@ -138,46 +131,46 @@ def _tell(event: threading.Event) -> Action:
     return action
 
 
-def _collect(server: GatewayServer, failures: list[Exception]) -> None:
+def _collect(gateway: GatewayServer, failures: list[Exception]) -> None:
     try:
-        create(server)
+        create(gateway)
     except (HTTPException, OSError) as failure:
         failures.append(failure)
 
 
-def test_a_body_drips(server: GatewayServer) -> None:
-    server.faults.add(Fault("GET /keys", Drip(0.00001), at=Phase.AFTER))
-    assert json.loads(send(server, "GET", "/api/v1/keys")[1])["success"] is True
+def test_a_body_drips(gateway: GatewayServer) -> None:
+    gateway.faults.add(Fault("GET /keys", Drip(0.00001), at=Phase.AFTER))
+    assert json.loads(send(gateway, "GET", "/api/v1/keys")[1])["success"] is True
 
 
-def test_a_drip_is_byte_by_byte_and_ends_when_the_server_stops(server: GatewayServer) -> None:
-    server.faults.add(Fault("GET /keys", Drip(0.2), at=Phase.AFTER))  # half a minute for the whole body
-    connection = HTTPConnection("127.0.0.1", server.port, timeout=20)
-    bearer = f"Bearer {server.account.bootstrap.plaintext}"
+def test_a_drip_is_byte_by_byte_and_ends_when_the_server_stops(gateway: GatewayServer) -> None:
+    gateway.faults.add(Fault("GET /keys", Drip(0.2), at=Phase.AFTER))  # half a minute for the whole body
+    connection = HTTPConnection("127.0.0.1", gateway.port, timeout=20)
+    bearer = f"Bearer {gateway.account.bootstrap.plaintext}"
     connection.request("GET", "/api/v1/keys", headers={"Authorization": bearer})
     answer = connection.getresponse()
     assert answer.read(1) == b"{"
-    server.stop()
+    gateway.stop()
     with pytest.raises(IncompleteRead):
         answer.read()
     connection.close()
 
 
-def test_actions_follow_each_other(server: GatewayServer) -> None:
+def test_actions_follow_each_other(gateway: GatewayServer) -> None:
     actions = (Delay(0.001), data_with(id="x"), data_without("title"), Truncate(500))
-    server.faults.add(Fault("POST /keys", actions, at=Phase.AFTER))
-    data = json.loads(create(server)[1])["data"]
+    gateway.faults.add(Fault("POST /keys", actions, at=Phase.AFTER))
+    data = json.loads(create(gateway)[1])["data"]
     assert (data["id"], "title" in data) == ("x", False)
 
 
 @pytest.mark.parametrize("name", GARBAGE)
-def test_garbage_breaks_the_contract_of_a_create(server: GatewayServer, name: str) -> None:
-    server.faults.add(Fault("POST /keys", GARBAGE[name], at=Phase.AFTER))
-    answer, body = create(server)
+def test_garbage_breaks_the_contract_of_a_create(gateway: GatewayServer, name: str) -> None:
+    gateway.faults.add(Fault("POST /keys", GARBAGE[name], at=Phase.AFTER))
+    answer, body = create(gateway)
     assert answer.status == 200
     assert not _keeps_the_contract(answer, body)
-    assert created(server) == 1
-    assert _keeps_the_contract(*create(server))
+    assert created(gateway) == 1
+    assert _keeps_the_contract(*create(gateway))
 
 
 def _keeps_the_contract(answer: HTTPResponse, body: bytes) -> bool:
@@ -198,34 +191,34 @@ def _keeps_the_contract(answer: HTTPResponse, body: bytes) -> bool:
 
 
 @pytest.mark.parametrize("page_size", [None, 10])
-def test_each_item_of_a_list_is_changed(server: GatewayServer, page_size: int | None) -> None:
-    server.account.create("second")
-    server.account.quirks = Quirks(page_size=page_size)
-    server.faults.add(Fault("GET /keys", data_with(status="active"), at=Phase.AFTER))
-    data = json.loads(send(server, "GET", "/api/v1/keys")[1])["data"]
+def test_each_item_of_a_list_is_changed(gateway: GatewayServer, page_size: int | None) -> None:
+    gateway.account.create("second")
+    gateway.account.quirks = Quirks(page_size=page_size)
+    gateway.faults.add(Fault("GET /keys", data_with(status="active"), at=Phase.AFTER))
+    data = json.loads(send(gateway, "GET", "/api/v1/keys")[1])["data"]
     items = data if page_size is None else data["items"]
     assert [(item["id"], item["status"]) for item in items] == [(1, "active"), (2, "active")]
 
 
-def test_an_error_has_no_data_to_change(server: GatewayServer) -> None:
-    server.faults.add(Fault("GET /nowhere", data_with(id=1), at=Phase.AFTER))
-    assert "data" not in json.loads(send(server, "GET", "/api/v1/nowhere")[1])
+def test_an_error_has_no_data_to_change(gateway: GatewayServer) -> None:
+    gateway.faults.add(Fault("GET /nowhere", data_with(id=1), at=Phase.AFTER))
+    assert "data" not in json.loads(send(gateway, "GET", "/api/v1/nowhere")[1])
 
 
-def test_a_body_can_be_huge(server: GatewayServer) -> None:
-    server.faults.add(Fault("* *", huge_body(3_000_000)))
-    assert len(json.loads(send(server, "GET", "/api/v1/keys")[1])["data"]) == 3_000_000
+def test_a_body_can_be_huge(gateway: GatewayServer) -> None:
+    gateway.faults.add(Fault("* *", huge_body(3_000_000)))
+    assert len(json.loads(send(gateway, "GET", "/api/v1/keys")[1])["data"]) == 3_000_000
 
 
-def test_a_body_comes_with_its_status_and_headers(server: GatewayServer) -> None:
-    server.faults.add(Fault("* *", Body(b"<h1>Bad gateway</h1>", 502, {"Content-Type": "text/html"})))
-    answer, body = send(server, "GET", "/api/v1/keys")
+def test_a_body_comes_with_its_status_and_headers(gateway: GatewayServer) -> None:
+    gateway.faults.add(Fault("* *", Body(b"<h1>Bad gateway</h1>", 502, {"Content-Type": "text/html"})))
+    answer, body = send(gateway, "GET", "/api/v1/keys")
     assert (answer.status, answer.headers["Content-Type"], body) == (
         502,
         "text/html",
         b"<h1>Bad gateway</h1>",
     )
-    assert server.requests[0].request_id is None
+    assert gateway.requests[0].request_id is None
 
 
 @pytest.mark.parametrize(

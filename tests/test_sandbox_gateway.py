@@ -2,62 +2,24 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from http.client import HTTPConnection
-from typing import Any
 
 import pytest
 
 from rotator.sandbox.account import Account, Clock, Lag, Quirks, RateLimit, RetryAfter
 from rotator.sandbox.server import MAX_BODY, GatewayServer
+from tests.plain_client import Answer, Client
 
 START = datetime(2026, 11, 21, 9, 50, tzinfo=UTC)
 REQUEST_ID = r"req_[0-9A-HJKMNP-TV-Z]{26}"
 
 
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    json: Any
-    headers: Mapping[str, str]
-
-    @property
-    def data(self) -> Any:
-        return self.json["data"]
-
-
-class Client:
-    """One kept-alive connection with the bootstrap key as the bearer."""
-
-    def __init__(self, server: GatewayServer) -> None:
-        self.connection = HTTPConnection("127.0.0.1", server.port, timeout=20)
-        self.headers = {
-            "Authorization": f"Bearer {server.account.bootstrap.plaintext}",
-            "Content-Type": "application/json",
-        }
-
-    def __call__(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
-        sent = {**self.headers, **{name.replace("_", "-"): value for name, value in headers.items()}}
-        raw = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        self.connection.request(method, f"/api/v1{path}", raw, sent)
-        answer = self.connection.getresponse()
-        return Answer(answer.status, json.loads(answer.read()), answer.headers)  # type: ignore[arg-type]
-
-
 @pytest.fixture
-def server() -> Iterator[GatewayServer]:
+def gateway() -> Iterator[GatewayServer]:
     with GatewayServer(Account(Clock(START, frozen=True))) as running:
         yield running
-
-
-@pytest.fixture
-def call(server: GatewayServer) -> Iterator[Client]:
-    client = Client(server)
-    yield client
-    client.connection.close()
 
 
 def refusal(answer: Answer) -> tuple[int, str, str]:
@@ -66,9 +28,9 @@ def refusal(answer: Answer) -> tuple[int, str, str]:
     return answer.status, answer.json["error"]["code"], answer.json["error"]["message"]
 
 
-def test_create_answers_the_plaintext_and_it_works(server: GatewayServer, call: Client) -> None:
+def test_create_answers_the_plaintext_and_it_works(gateway: GatewayServer, call: Client) -> None:
     answer = call("POST", "/keys", {"title": "Production backend"})
-    key = server.account.ledger[1]
+    key = gateway.account.ledger[1]
     assert answer.status == 200
     assert answer.json == {
         "success": True,
@@ -86,9 +48,9 @@ def test_create_answers_the_plaintext_and_it_works(server: GatewayServer, call: 
     assert call("GET", "/account/balances", Authorization=f"bearer {key.plaintext}").status == 200
 
 
-def test_the_list_masks_and_shows_revoked_keys(server: GatewayServer, call: Client) -> None:
-    key = server.account.create("Reporting")
-    server.account.revoke(key.id)
+def test_the_list_masks_and_shows_revoked_keys(gateway: GatewayServer, call: Client) -> None:
+    key = gateway.account.create("Reporting")
+    gateway.account.revoke(key.id)
     answer = call("GET", "/keys?page=7")
     assert answer.data[1] == {
         "id": 2,
@@ -98,7 +60,7 @@ def test_the_list_masks_and_shows_revoked_keys(server: GatewayServer, call: Clie
         "key_preview": f"{key.plaintext[:7]}...{key.plaintext[-4:]}",
     }
     assert key.plaintext not in json.dumps(answer.json)
-    server.account.quirks = Quirks(lists_revoked=False)
+    gateway.account.quirks = Quirks(lists_revoked=False)
     assert [listed["id"] for listed in call("GET", "/keys").data] == [1]
 
 
@@ -106,40 +68,40 @@ def test_balances_are_small(call: Client) -> None:
     assert set(call("GET", "/account/balances").data) == {"credits", "api_credits"}
 
 
-def test_revoke_ends_a_key_once(server: GatewayServer, call: Client) -> None:
-    key = server.account.create("Reporting")
+def test_revoke_ends_a_key_once(gateway: GatewayServer, call: Client) -> None:
+    key = gateway.account.create("Reporting")
     assert call("DELETE", "/keys/2").data == {"id": 2, "status": "revoked"}
-    assert server.account.ledger[1].revoked_by == 1
+    assert gateway.account.ledger[1].revoked_by == 1
     assert refusal(call("DELETE", "/keys/2"))[:2] == (404, "not_found")
     refused = call("GET", "/keys", Authorization=f"Bearer {key.plaintext}")
     assert refusal(refused) == (401, "unauthorized", "Unauthorized")
 
 
-def test_the_bearer_cannot_revoke_itself(server: GatewayServer, call: Client) -> None:
+def test_the_bearer_cannot_revoke_itself(gateway: GatewayServer, call: Client) -> None:
     status, code, message = refusal(call("DELETE", "/keys/1"))
     assert (status, code) == (400, "invalid_request")
     assert message == "you cannot revoke the currently used key from the same request context"
-    assert server.account.ledger[0].live
+    assert gateway.account.ledger[0].live
 
 
 @pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer sk-unknown", "Basic abc", "sk-unknown"])
-def test_a_bearer_is_required(server: GatewayServer, call: Client, authorization: str) -> None:
+def test_a_bearer_is_required(gateway: GatewayServer, call: Client, authorization: str) -> None:
     for method, path in (("POST", "/keys"), ("GET", "/keys"), ("DELETE", "/keys/1"), ("GET", "/nowhere")):
         answer = call(method, path, {"title": "t"}, Authorization=authorization)
         assert refusal(answer) == (401, "unauthorized", "Unauthorized")
-    assert [key.live for key in server.account.ledger] == [True]
+    assert [key.live for key in gateway.account.ledger] == [True]
 
 
-def test_only_the_bearer_scheme_is_taken(server: GatewayServer, call: Client) -> None:
+def test_only_the_bearer_scheme_is_taken(gateway: GatewayServer, call: Client) -> None:
     for scheme, status in (("Basic", 401), ("BEARER", 200)):
-        authorization = f"{scheme} {server.account.bootstrap.plaintext}"
+        authorization = f"{scheme} {gateway.account.bootstrap.plaintext}"
         assert call("GET", "/keys", Authorization=authorization).status == status
 
 
 @pytest.mark.parametrize("body", [{}, {"title": None}, {"title": 5}, {"title": ""}, {"title": "t" * 256}])
-def test_a_title_is_a_string_of_1_to_255(server: GatewayServer, call: Client, body: object) -> None:
+def test_a_title_is_a_string_of_1_to_255(gateway: GatewayServer, call: Client, body: object) -> None:
     assert refusal(call("POST", "/keys", body)) == (400, "invalid_request", "Invalid title")
-    assert len(server.account.ledger) == 1
+    assert len(gateway.account.ledger) == 1
 
 
 def test_the_longest_title_is_taken(call: Client) -> None:
@@ -163,12 +125,12 @@ def test_unknown_paths_are_not_found(call: Client, path: str) -> None:
     assert refusal(call("GET", path))[:2] == (404, "not_found")
 
 
-def test_nothing_is_served_beside_the_base_url(server: GatewayServer, call: Client) -> None:
+def test_nothing_is_served_beside_the_base_url(gateway: GatewayServer, call: Client) -> None:
     for path in ("/keys", "/api/v1", "/api/v2/keys", "/"):
         call.connection.request("GET", path, headers=call.headers)
         answer = call.connection.getresponse()
         assert json.loads(answer.read())["error"]["code"] == "not_found"
-    assert server.requests == ()
+    assert gateway.requests == ()
 
 
 @pytest.mark.parametrize(
@@ -187,7 +149,7 @@ def test_a_wrong_method_is_told_the_right_ones(call: Client, method: str, path: 
     assert answer.headers["Allow"] == allowed
 
 
-def test_another_host_is_forbidden(server: GatewayServer, call: Client) -> None:
+def test_another_host_is_forbidden(gateway: GatewayServer, call: Client) -> None:
     for host, status in (
         ("gateway.example", 403),
         ("127.0.0.1.example", 403),
@@ -197,8 +159,8 @@ def test_another_host_is_forbidden(server: GatewayServer, call: Client) -> None:
         assert call("GET", "/keys", Host=host).status == status
 
 
-def test_every_answer_carries_the_account_s_time(server: GatewayServer, call: Client) -> None:
-    server.account.clock.advance(timedelta(days=30))
+def test_every_answer_carries_the_account_s_time(gateway: GatewayServer, call: Client) -> None:
+    gateway.account.clock.advance(timedelta(days=30))
     expected = format_datetime(START + timedelta(days=30), usegmt=True)
     assert call("GET", "/keys").headers["Date"] == expected
     assert call("GET", "/keys", Authorization="").headers["Date"] == expected
@@ -223,10 +185,10 @@ def test_a_body_of_unknown_or_great_length_is_refused(call: Client, headers: dic
     assert json.loads(answer.read())["error"]["code"] == "invalid_request"
 
 
-def test_pages_are_cut_to_size(server: GatewayServer, call: Client) -> None:
+def test_pages_are_cut_to_size(gateway: GatewayServer, call: Client) -> None:
     for number in range(4):
-        server.account.create(str(number))
-    server.account.quirks = Quirks(page_size=2)
+        gateway.account.create(str(number))
+    gateway.account.quirks = Quirks(page_size=2)
 
     def page(query: str) -> tuple[list[int], int, int]:
         data = call("GET", f"/keys{query}").data
@@ -240,8 +202,8 @@ def test_pages_are_cut_to_size(server: GatewayServer, call: Client) -> None:
         assert refusal(call("GET", f"/keys{query}"))[:2] == (400, "invalid_request")
 
 
-def test_a_new_key_may_be_refused_and_unlisted_for_a_while(server: GatewayServer, call: Client) -> None:
-    server.account.quirks = Quirks(propagation=Lag(requests=1), list_lag=Lag(requests=1))
+def test_a_new_key_may_be_refused_and_unlisted_for_a_while(gateway: GatewayServer, call: Client) -> None:
+    gateway.account.quirks = Quirks(propagation=Lag(requests=1), list_lag=Lag(requests=1))
     created = call("POST", "/keys", {"title": "t"}).data
     bearer = f"Bearer {created['api_key']}"
     statuses = [call("GET", "/account/balances", Authorization=bearer).status for _ in range(2)]
@@ -254,14 +216,14 @@ def test_a_new_key_may_be_refused_and_unlisted_for_a_while(server: GatewayServer
     [(None, None), (RetryAfter.SECONDS, "45"), (RetryAfter.DATE, "Sat, 21 Nov 2026 09:51:00 GMT")],
 )
 def test_the_rate_is_limited(
-    server: GatewayServer, call: Client, how: RetryAfter | None, expected: str | None
+    gateway: GatewayServer, call: Client, how: RetryAfter | None, expected: str | None
 ) -> None:
-    server.account.quirks = Quirks(rate_limit=RateLimit(1, timedelta(minutes=1), how))
+    gateway.account.quirks = Quirks(rate_limit=RateLimit(1, timedelta(minutes=1), how))
     assert call("GET", "/keys").status == 200
-    server.account.clock.advance(timedelta(seconds=15.4))
+    gateway.account.clock.advance(timedelta(seconds=15.4))
     limited = call("POST", "/keys", {"title": "t"})
     assert refusal(limited) == (429, "rate_limited", "Rate limit exceeded")
     assert limited.headers.get("Retry-After") == expected
-    assert len(server.account.ledger) == 1
-    server.account.clock.advance(timedelta(seconds=45))
+    assert len(gateway.account.ledger) == 1
+    gateway.account.clock.advance(timedelta(seconds=45))
     assert call("GET", "/keys").status == 200
