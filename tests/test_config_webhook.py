@@ -5,8 +5,7 @@ from typing import get_args
 
 import pytest
 
-from rotator.config import load, signing_secrets
-from rotator.config.webhook import Webhook
+from rotator.config import Webhook, load, signing_secrets
 from rotator.errors import ConfigError
 from rotator.model import NoticeType
 from rotator.redaction import Secret
@@ -75,7 +74,7 @@ def test_a_secret_comes_from_a_variable_or_a_file(tmp_path: Path) -> None:
         ("webhook: {secret: {env: WEBHOOK_SECRET}}", "webhook.url", "is missing"),
         ("webhook: {url: 'https://h'}", "webhook.secret", "is missing"),
         ("webhook: {}", "webhook.url", "is missing"),
-        ("webhook: {url: 'https://h', secret: {}}", "webhook.secret", "write one of env, file"),
+        ("webhook: {url: 'https://h', secret: {}}", "webhook.secret", "write one of file, env"),
         ("webhook: {url: 'https://h', secret: {env: A, file: b}}", "webhook.secret", "write one of"),
         (f"webhook: {{url: 'https://h', secret: {SECRET}}}", "webhook.secret", "must be a block"),
         (f"webhook: {{url: 'https://h', secret: {{env: '{SECRET}='}}}}", "webhook.secret.env", "never the"),

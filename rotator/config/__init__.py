@@ -6,13 +6,13 @@ from rotator.config.auth import (
     Auth,
     JwtAuth,
     KubernetesAuth,
-    Sources,
     TokenAuth,
     TokenFileAuth,
 )
+from rotator.config.block import Sources
+from rotator.config.file import BearerSources, Gateway, Vault
 from rotator.config.load import load
-from rotator.config.model import BearerSources, Gateway, Vault
-from rotator.config.webhook import Webhook, signing_secrets
+from rotator.config.monitoring import Webhook, signing_secrets
 
 __all__ = [
     "AppRoleAuth",

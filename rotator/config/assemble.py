@@ -7,11 +7,10 @@ from datetime import timedelta
 from typing import Final
 
 from rotator.config import durations
-from rotator.config.model import Clocks, Defaults, Entry, File, Gateway, Passes, Vault
-from rotator.config.monitoring import Http, Metrics
+from rotator.config.file import Clocks, Defaults, Entry, File, Gateway, Passes, Vault
+from rotator.config.monitoring import Http, Metrics, Webhook
 from rotator.config.paths import dotted
 from rotator.config.validate import Fault, Sound
-from rotator.config.webhook import Webhook
 from rotator.model import Cadence, ManagedKey, Period, Timing
 from rotator.schedule import CronSchedule, Every, PassSchedule
 from rotator.titles import TitleTemplate

@@ -1,13 +1,13 @@
 """How to log in to Vault, as it is written: a block for each method."""
 
 import re
-from typing import Annotated, Any, Final, Literal, Self, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 
 from rotator.config import texts
-from rotator.config.block import Block, FileName, SecretPath, VariableName
+from rotator.config.block import Block, FileName, SecretPath, Sources
 from rotator.redaction import Secret
 
 METHOD: Final = "token"
@@ -33,23 +33,6 @@ RoleName: TypeAlias = Annotated[str, AfterValidator(texts.role_name)]
 RoleIdValue: TypeAlias = Annotated[
     Secret, BeforeValidator(_role_id), WithJsonSchema({"type": "string", "minLength": 1})
 ]
-
-
-class Sources(Block):
-    """Where a credential is read from, at each login: a file or an environment variable."""
-
-    file: FileName | None = Field(default=None, description="A file that holds it and nothing else.")
-    env: VariableName | None = Field(
-        default=None, description="The name of an environment variable, never the credential itself."
-    )
-
-    @model_validator(mode="after")
-    def _has_one_source(self) -> Self:
-        if sum(getattr(self, name) is not None for name in type(self).model_fields) != 1:
-            raise ValueError(
-                f"names no source, or several; write one of {', '.join(type(self).model_fields)}"
-            )
-        return self
 
 
 class RoleIdSources(Sources):

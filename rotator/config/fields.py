@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from rotator.config.auth import Auth
-from rotator.config.model import File
+from rotator.config.file import File
 from rotator.config.paths import Path
 
 AUTH: Final[Path] = ("vault", "auth")

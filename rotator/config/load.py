@@ -3,20 +3,37 @@
 import re
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from rotator.config import assemble, environment, paths, validate, yaml_nodes
 from rotator.config.assemble import Config
 from rotator.config.auth import ROLE_ID, SECRET_ID
-from rotator.config.model import File
-from rotator.config.places import Places
-from rotator.config.webhook import Webhook, signing_secrets
+from rotator.config.file import File
+from rotator.config.monitoring import Webhook, signing_secrets
 from rotator.config.yaml_nodes import Document, Fault, Node
 from rotator.errors import ConfigError
 
 USUAL_PLACES: Final = (Path("config/rotator.yaml"), Path("/etc/rotator/rotator.yaml"))
 MAX_BYTES: Final = 1 << 20
+
+
+@dataclass(frozen=True)
+class Places:
+    """The origin of every value: a line of the file or a variable."""
+
+    file: str
+    root: Node
+    variables: Mapping[paths.Path, str]
+
+    def of(self, path: paths.Path) -> str:
+        """Return the place of the value at `path`, or, where none is, of the block that lacks it."""
+        for end in range(len(path), 0, -1):
+            if variable := self.variables.get(path[:end]):
+                return f"environment {variable}" + (f" {paths.dotted(path)}" if end < len(path) else "")
+        node = self.root.nearest(path)
+        return f"{self.file}:{node.line}:{node.column} {paths.dotted(path)}"
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Config:
@@ -52,17 +69,15 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
 
 def _absent_variables(values: Mapping[str, Any], environ: Mapping[str, str]) -> Iterator[str]:
     """A credential that can only come from the environment must be there."""
-    bearer = _inner(values, "gateway", "api_key")
+    bearer = validate.value_at(values, ("gateway", "api_key"))
     yield from _absent(bearer, "APIMALL_API_KEY", environ, "an API key of the account, the bearer")
-    login = _inner(values, "vault", "auth")
+    login = validate.value_at(values, ("vault", "auth"))
     method = login.get("method") if isinstance(login, dict) else None
     if method == "approle":
-        yield from _absent(_inner(login, "role_id"), ROLE_ID, environ, "the role id for the login to Vault")
-        yield from _absent(
-            _inner(login, "secret_id"), SECRET_ID, environ, "the secret id for the login to Vault"
-        )
+        yield from _absent(login.get("role_id"), ROLE_ID, environ, "the role id for the login to Vault")
+        yield from _absent(login.get("secret_id"), SECRET_ID, environ, "the secret id for the login to Vault")
     if method == "jwt":
-        yield from _absent(_inner(login, "jwt"), None, environ, "the JWT for the login to Vault")
+        yield from _absent(login.get("jwt"), None, environ, "the JWT for the login to Vault")
 
 
 def _absent(sources: object, usual: str | None, environ: Mapping[str, str], what: str) -> Iterator[str]:
@@ -72,12 +87,6 @@ def _absent(sources: object, usual: str | None, environ: Mapping[str, str], what
     variable = sources.get("env")
     if isinstance(variable, str) and variable.isidentifier() and not environ.get(variable):
         yield f"environment {variable}: is missing; set it to {what}"
-
-
-def _inner(values: Any, *path: str) -> Any:
-    for name in path:
-        values = values.get(name) if isinstance(values, dict) else None
-    return values
 
 
 def _value_faults(values: Mapping[str, Any], environ: Mapping[str, str]) -> list[validate.Fault]:

@@ -1,11 +1,19 @@
-"""The config's blocks for what people and monitoring see."""
+"""The config's blocks for what people and monitoring are shown and told."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final, get_args
 
 from pydantic import AfterValidator, Field
 
+from rotator import signing
 from rotator.config import texts
-from rotator.config.block import Block
+from rotator.config.block import Block, Sources
+from rotator.errors import ConfigError
+from rotator.model import NoticeType
+from rotator.redaction import Secret
+
+_ALL: Final[list[NoticeType]] = list(get_args(NoticeType))
 
 
 class Http(Block):
@@ -36,3 +44,30 @@ class Metrics(Block):
     @property
     def wanted(self) -> bool:
         return bool(self.textfile or self.pushgateway)
+
+
+class Webhook(Block):
+    """A receiver of notices: CloudEvents, signed as the Standard Webhooks specification has it."""
+
+    url: Annotated[str, AfterValidator(texts.endpoint)] = Field(
+        description="Where notices are posted. http:// only for this machine."
+    )
+    secret: Sources = Field(
+        description="The source of what signs them: whsec_ and base64; several while it is replaced."
+    )
+    events: list[NoticeType] = Field(default=_ALL, min_length=1, description="Which are sent; all.")
+
+
+def signing_secrets(webhook: Webhook, environ: Mapping[str, str]) -> tuple[Secret, ...]:
+    """Read the secrets. Raises ConfigError, without what was read, when there are none or they are not sound."""
+    if webhook.secret.env:
+        text = environ.get(webhook.secret.env, "")
+    else:
+        try:
+            text = Path(webhook.secret.file or "").read_text("utf-8")
+        except (OSError, UnicodeDecodeError):
+            raise ConfigError("webhook.secret names a file that cannot be read; make it readable") from None
+    try:
+        return signing.parse_secrets(text)
+    except ValueError as error:
+        raise ConfigError(f"webhook.secret names a source without a sound secret; {error}") from None

@@ -61,9 +61,7 @@ def secret_field(text: str) -> str:
     """Check the name of the field that holds the plaintext; `rotation` is the bookkeeping's."""
     if text == bookkeeping.FIELD:
         raise ValueError(f"`{bookkeeping.FIELD}` holds the bookkeeping; write another name, such as api_key")
-    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,128}", text):
-        raise ValueError("is no field's name; write 1 to 128 letters, digits, or any of _ . -")
-    return text
+    return _plain(text, "field", 128)
 
 
 def variable(text: str) -> str:
@@ -75,9 +73,7 @@ def variable(text: str) -> str:
 
 
 def role_name(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,128}", text):
-        raise ValueError("is no role's name; write 1 to 128 letters, digits, or any of _ . -")
-    return text
+    return _plain(text, "role", 128)
 
 
 def file_name(text: str) -> str:
@@ -116,6 +112,13 @@ def timezone(text: str) -> str:
     return text
 
 
+def spread(text: str) -> str:
+    """Check a share of a period."""
+    if not re.fullmatch(r"([1-9]|[1-4][0-9]|50)%", text):
+        raise ValueError("is no share of a period; write a percentage from 1% to 50%, such as 10%")
+    return text
+
+
 def listen(text: str) -> str:
     """Check the address of our own HTTP server."""
     host_and_port(text)
@@ -139,14 +142,18 @@ def metrics_file(text: str) -> str:
 
 
 def job(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", text):
-        raise ValueError("is no job's name; write 1 to 64 letters, digits, or any of _ . -")
-    return text
+    return _plain(text, "job", 64)
 
 
 def metrics_url(text: str) -> str:
     """Check a Pushgateway's URL. It gets no secret, so it may be spoken to in the clear."""
     return url(text, allow_http=True)
+
+
+def _plain(text: str, what: str, longest: int) -> str:
+    if not re.fullmatch(rf"[A-Za-z0-9_.-]{{1,{longest}}}", text):
+        raise ValueError(f"is no {what}'s name; write 1 to {longest} letters, digits, or any of _ . -")
+    return text
 
 
 def _url_parts(text: str) -> tuple[str, str, bool]:
@@ -172,10 +179,3 @@ def _is_loopback_v4(host: str) -> bool:
         return IPv4Address(host).is_loopback
     except ValueError:
         return False
-
-
-def spread(text: str) -> str:
-    """Check a share of a period."""
-    if not re.fullmatch(r"([1-9]|[1-4][0-9]|50)%", text):
-        raise ValueError("is no share of a period; write a percentage from 1% to 50%, such as 10%")
-    return text

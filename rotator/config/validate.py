@@ -8,7 +8,7 @@ from pydantic_core import ErrorDetails
 
 from rotator.config.block import Block
 from rotator.config.fields import AUTH, closest, names_at
-from rotator.config.model import File
+from rotator.config.file import File
 from rotator.config.paths import Path
 
 B = TypeVar("B", bound=Block)
@@ -53,7 +53,7 @@ class Sound:
         self._faulty = {path[:end] for path in self._faults for end in range(1, len(path) + 1)}
 
     def text(self, *path: str | int) -> str | None:
-        value = None if path in self._faulty else _at(self._values, path)
+        value = None if path in self._faulty else value_at(self._values, path)
         return value if isinstance(value, str) else None
 
     def block(self, kind: type[B], *path: str | int) -> B | None:
@@ -63,7 +63,7 @@ class Sound:
         """
         if path in self._faulty or any(path[:end] in self._faults for end in range(len(path))):
             return None
-        return kind.model_validate(_at(self._values, path) or {})
+        return kind.model_validate(value_at(self._values, path) or {})
 
     def fields(self, kind: type[B]) -> B | None:
         """Return the top level's fields that `kind` has; None where one of them is faulty."""
@@ -78,7 +78,8 @@ class Sound:
         return range(len(keys)) if isinstance(keys, list) else range(0)
 
 
-def _at(values: Any, path: Path) -> Any:
+def value_at(values: Any, path: Path) -> Any:
+    """Return the value at `path`, or None where there is none, whatever the values are."""
     for segment in path:
         if isinstance(values, dict):
             values = values.get(segment)

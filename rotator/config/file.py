@@ -19,8 +19,7 @@ from pydantic import (
 from rotator.config import durations, texts
 from rotator.config.auth import Auth
 from rotator.config.block import Block, FileName, SecretPath, VariableName
-from rotator.config.monitoring import Http, Metrics
-from rotator.config.webhook import Webhook
+from rotator.config.monitoring import Http, Metrics, Webhook
 from rotator.titles import DEFAULT_TEMPLATE
 
 MAX_KEYS: Final = 10_000
