@@ -112,7 +112,7 @@ class Daemon:
             failure = unexpected(error)
         finally:
             self._running = False
-        record = PassRecord(result.run_id if result else "", began, _now(), result, failure)
+        record = PassRecord(began, _now(), result, failure)
         self._passes.appendleft(record)
         self._told(record)
 

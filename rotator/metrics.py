@@ -27,7 +27,6 @@ from rotator.result import Action, KeyResult, Outcome, PassResult
 from rotator.status import PassRecord, Snapshot
 
 PUSH_TIMEOUT: Final = 10.0
-CONTENT_TYPE: Final = prometheus_client.CONTENT_TYPE_LATEST
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _CONVERGED: Final = "rotator_last_converged_timestamp_seconds"
 _ROTATION_OUTCOMES: Final = (Outcome.DONE, Outcome.YIELDED, Outcome.STOPPED, Outcome.FAILED)
@@ -178,8 +177,7 @@ def one_pass(*, textfile: str | None, pushgateway: str | None, job: str) -> Iter
         error = failed
         raise
     finally:
-        run_id = one.result.run_id if one.result else ""
-        record = PassRecord(run_id, began, datetime.now(UTC), one.result, error)
+        record = PassRecord(began, datetime.now(UTC), one.result, error)
         snapshot = Snapshot(
             started=began,
             now=record.ended,

@@ -17,13 +17,16 @@ LATE: Final = timedelta(minutes=1)
 class PassRecord:
     """One pass that has ended, by the local clock."""
 
-    run_id: str
-    """Empty when it ended before it could observe."""
     began: datetime
     ended: datetime
     result: PassResult | None
     error: RotatorError | None
     """What kept it from observing."""
+
+    @property
+    def run_id(self) -> str:
+        """Empty when it ended before it could observe."""
+        return self.result.run_id if self.result else ""
 
     @property
     def converged(self) -> bool:
