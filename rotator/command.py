@@ -48,15 +48,11 @@ def run_pass(
             result = _make_pass(config, environ, stopping, only=only, forced=forced, dry_run=dry_run)
             tell(result)
             _print(result, as_json=as_json)
-    except Stopped as error:
-        _complain(error, as_json=as_json, plain=plain_errors)
-        return CONVERGED
-    except ConfigError as error:
-        _complain(error, as_json=as_json, plain=plain_errors)
-        return MISCONFIGURED
     except RotatorError as error:
         _complain(error, as_json=as_json, plain=plain_errors)
-        return UNREACHABLE
+        if isinstance(error, Stopped):
+            return CONVERGED
+        return MISCONFIGURED if isinstance(error, ConfigError) else UNREACHABLE
     if result.refused and not result.changed:
         return UNREACHABLE
     return FAILED if result.failed else CONVERGED
