@@ -1,4 +1,4 @@
-"""How each managed key stands after the last passes: for the page, the metrics and `rotator status`.
+"""How each managed key stands after the last passes: for the page, its JSON and the metrics.
 
 Pure. Times of keys are the gateway's clock; times of passes are this machine's.
 """
@@ -9,11 +9,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from rotator.bookkeeping import format_time
-from rotator.decide import Hold
+from rotator.decide import Hold, Victim
 from rotator.errors import RotatorError
 from rotator.model import Key
-from rotator.result import Action, KeyResult, Outcome, error_to_json
+from rotator.result import Action, KeyResult, Outcome, error_to_json, time_to_json
 from rotator.status import PassRecord, Snapshot
 
 
@@ -41,6 +40,7 @@ _HELD: Final = {
 class OtherKey:
     """A live key of a managed key that is not the current one."""
 
+    kind: Victim
     id: int
     since: datetime
     """When it was superseded; when it was created, for an orphan."""
@@ -70,9 +70,13 @@ class KeyStatus:
     errors: tuple[RotatorError, ...]
 
     @property
+    def others(self) -> tuple[OtherKey, ...]:
+        return *self.orphans, *self.superseded
+
+    @property
     def overdue(self) -> int:
         """Revocations that are overdue."""
-        return sum(other.overdue for other in (*self.superseded, *self.orphans))
+        return sum(other.overdue for other in self.others)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -81,9 +85,9 @@ class KeyStatus:
             "state": self.state,
             "why": self.why,
             "key_id": self.key_id,
-            "rotated_at": _time(self.rotated_at),
+            "rotated_at": time_to_json(self.rotated_at),
             "age_seconds": int(self.age.total_seconds()) if self.age is not None else None,
-            "due_at": _time(self.due_at),
+            "due_at": time_to_json(self.due_at),
             "superseded": [_other_to_json(other) for other in self.superseded],
             "orphans": [_other_to_json(other) for other in self.orphans],
             "warnings": list(self.warnings),
@@ -110,14 +114,14 @@ def to_json(snapshot: Snapshot) -> dict[str, Any]:
     """The snapshot for programs. Titles are left out: what a person wrote there is not known to be fit to show."""
     refused = snapshot.passes[0].refused if snapshot.passes else None
     return {
-        "now": _time(snapshot.now),
-        "gateway_now": _time(snapshot.gateway_now),
-        "started": _time(snapshot.started),
+        "now": time_to_json(snapshot.now),
+        "gateway_now": time_to_json(snapshot.gateway_now),
+        "started": time_to_json(snapshot.started),
         "alive": snapshot.alive,
         "overdue": snapshot.overdue,
         "ready": snapshot.ready,
         "why_not_ready": snapshot.why_not_ready,
-        "next_pass": _time(snapshot.next_pass),
+        "next_pass": time_to_json(snapshot.next_pass),
         "error": error_to_json(refused) if refused else None,
         "keys": [status.to_json() for status in key_statuses(snapshot)],
         "foreign": [key.id for key in foreign_keys(snapshot)],
@@ -134,6 +138,11 @@ def short(duration: timedelta) -> str:
         if whole:
             return f"{whole}{unit} {part}{below}" if part else f"{whole}{unit}"
     return f"{seconds // 60}m" if seconds >= 60 else f"{seconds}s"
+
+
+def until(at: datetime, now: datetime) -> str:
+    """Say when it is `at`: `in 3d 4h`, or `now`."""
+    return f"in {short(at - now)}" if at > now else "now"
 
 
 def _status(latest: KeyResult, seen: KeyResult, seen_at: datetime, now: datetime) -> KeyStatus:
@@ -198,21 +207,27 @@ def _others(seen: KeyResult, seen_at: datetime) -> tuple[tuple[OtherKey, ...], t
     # What a dry run would revoke is alive.
     gone = set() if seen.outcome is Outcome.PLANNED else {done.key_id for done in seen.revoked}
 
-    def other(id_: int, since: datetime, lives: timedelta, *, ours: bool) -> OtherKey:
+    def other(kind: Victim, id_: int, since: datetime, lives: timedelta, *, ours: bool) -> OtherKey:
         goes_at = since + lives if ours else None
-        return OtherKey(id_, since, goes_at, overdue=goes_at is not None and goes_at <= seen_at)
+        return OtherKey(kind, id_, since, goes_at, overdue=goes_at is not None and goes_at <= seen_at)
 
     since: Mapping[int, datetime] = (
         seen.rotation.superseded if seen.rotation else seen.plan.superseded if seen.plan else {}
     )
     return (
         tuple(
-            other(id_, at, seen.key.grace_period, ours=facts.may_revoke(id_))
+            other(Victim.SUPERSEDED, id_, at, seen.key.grace_period, ours=facts.may_revoke(id_))
             for id_, at in sorted(since.items())
             if id_ not in gone
         ),
         tuple(
-            other(key.id, key.created_at, facts.timing.orphan_after, ours=key.id not in facts.protected)
+            other(
+                Victim.ORPHAN,
+                key.id,
+                key.created_at,
+                facts.timing.orphan_after,
+                ours=key.id not in facts.protected,
+            )
             for key in facts.orphans
             if key.id not in gone
         ),
@@ -223,8 +238,8 @@ def _pass_to_json(record: PassRecord) -> dict[str, Any]:
     result, refused = record.result, record.refused
     return {
         "run_id": record.run_id,
-        "began": _time(record.began),
-        "ended": _time(record.ended),
+        "began": time_to_json(record.began),
+        "ended": time_to_json(record.ended),
         "converged": record.converged,
         "rotated": result.rotated if result else 0,
         "revoked": result.revoked if result else 0,
@@ -236,11 +251,7 @@ def _pass_to_json(record: PassRecord) -> dict[str, Any]:
 def _other_to_json(other: OtherKey) -> dict[str, Any]:
     return {
         "key_id": other.id,
-        "since": _time(other.since),
-        "revoke_at": _time(other.goes_at),
+        "since": time_to_json(other.since),
+        "revoke_at": time_to_json(other.goes_at),
         "overdue": other.overdue,
     }
-
-
-def _time(at: datetime | None) -> str | None:
-    return format_time(at) if at else None

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rotator.errors import RotatorError
-from rotator.key_status import short
+from rotator.key_status import short, until
 from rotator.redaction import redact
 from rotator.result import Action, KeyResult, Outcome, PassResult
 
@@ -115,9 +115,7 @@ def _each_other(key: KeyResult, now: datetime) -> Iterator[str]:
 
 
 def _in(at: datetime | None, now: datetime) -> str:
-    if at is None:
-        return "-"
-    return f"in {short(at - now)}" if at > now else "now"
+    return until(at, now) if at else "-"
 
 
 def _attention(result: PassResult) -> Iterator[Text]:

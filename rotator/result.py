@@ -133,9 +133,11 @@ class KeyResult:
             "hold": plan.hold if plan else None,
             "outcome": self.outcome,
             "key_id": self.key_id,
-            "rotated_at": _time(self.rotated_at),
-            "due_at": _time(self.due_at),
-            "superseded": [{"key_id": id_, "revoke_at": _time(at)} for id_, at in self.superseded.items()],
+            "rotated_at": time_to_json(self.rotated_at),
+            "due_at": time_to_json(self.due_at),
+            "superseded": [
+                {"key_id": id_, "revoke_at": time_to_json(at)} for id_, at in self.superseded.items()
+            ],
             "orphans": list(self.orphans),
             "revoked": [{"key_id": done.key_id, "reason": done.victim} for done in self.revoked],
             "warnings": list(self.warnings),
@@ -190,7 +192,7 @@ class PassResult:
             "revoked": self.revoked,
             "failed": self.failed,
             "installation": self.installation,
-            "now": _time(self.now),
+            "now": time_to_json(self.now),
             "keys": [result.to_json() for result in self.keys],
             "foreign": [{"key_id": key.id, "title": key.title} for key in self.foreign],
             "error": error_to_json(self.refused) if self.refused else None,
@@ -201,5 +203,5 @@ def error_to_json(error: RotatorError) -> dict[str, Any]:
     return {"message": error.message, "request_id": error.request_id, "cure": error.cure}
 
 
-def _time(at: datetime | None) -> str | None:
+def time_to_json(at: datetime | None) -> str | None:
     return format_time(at) if at else None

@@ -3,14 +3,14 @@
 import base64
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib import resources
 from typing import Any, Final
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-from rotator.key_status import KeyStatus, OtherKey, State, foreign_keys, key_statuses, short
+from rotator.key_status import KeyStatus, OtherKey, State, foreign_keys, key_statuses, short, until
 from rotator.redaction import redact
 from rotator.result import Action, KeyResult, Outcome
 from rotator.status import PassRecord, Snapshot
@@ -79,7 +79,7 @@ class PassRow:
     ago: str
     took: str
     outcome: str
-    deeds: tuple[str, ...] = field(default=())
+    deeds: tuple[str, ...]
 
 
 class Page:
@@ -111,7 +111,7 @@ class Page:
             script=self._script,
             snapshot=snapshot,
             refused=snapshot.passes[0].refused if snapshot.passes else None,
-            next_pass=_in(snapshot.next_pass, snapshot.now) if snapshot.next_pass else None,
+            next_pass=until(snapshot.next_pass, snapshot.now) if snapshot.next_pass else None,
             up=short(snapshot.now - snapshot.started),
             counts=[(state, count) for state in _WORST_FIRST if (count := _count(keys, state))],
             total=len(keys),
@@ -146,30 +146,26 @@ def _row(key: KeyStatus, now: datetime) -> Row:
         key=key,
         age=short(key.age) + period if key.age is not None else "not known",
         share=None if key.period_share is None else round(100 * key.period_share),
-        next=_in(key.due_at, now) if key.due_at else "not known",
-        others=(
-            *(_other("orphan", other, now) for other in key.orphans),
-            *(_other("superseded", other, now) for other in key.superseded),
-        ),
+        next=until(key.due_at, now) if key.due_at else "not known",
+        others=tuple(_other(other, now) for other in key.others),
         lanes=lanes,
         now_at=now_at,
     )
 
 
-def _other(kind: str, other: OtherKey, now: datetime) -> Other:
-    what = f"{kind} {other.id}"
+def _other(other: OtherKey, now: datetime) -> Other:
+    what = f"{other.kind} {other.id}"
     if other.goes_at is None:
         return Other(what, "stays: not ours to revoke", None, overdue=False)
     if other.overdue:
         return Other(what, f"overdue for {short(now - other.goes_at)}", _moment(other.goes_at), overdue=True)
-    when = f"goes {_in(other.goes_at, now)}" if other.goes_at > now else "goes with the next pass"
+    when = f"goes {until(other.goes_at, now)}" if other.goes_at > now else "goes with the next pass"
     return Other(what, when, _moment(other.goes_at), overdue=False)
 
 
 def _time_line(key: KeyStatus, now: datetime) -> tuple[tuple[Line, ...], float]:
     """From the first of the other keys to when the last one goes, and where in between now is."""
-    kinds = {other.id: kind for kind, others in _kinds(key) for other in others}
-    others = [other for _, some in _kinds(key) for other in some if other.goes_at][:_LANES]
+    others = [other for other in key.others if other.goes_at][:_LANES]
     if not others:
         return (), 0.0
     begin = min(other.since for other in others)
@@ -184,15 +180,11 @@ def _time_line(key: KeyStatus, now: datetime) -> tuple[tuple[Line, ...], float]:
             6 * number,
             x(other.since),
             max(2.0, round(x(other.goes_at or end) - x(other.since), 1)),
-            "overdue" if other.overdue else kinds[other.id],
+            "overdue" if other.overdue else other.kind,
         )
         for number, other in enumerate(others)
     )
     return lanes, x(now)
-
-
-def _kinds(key: KeyStatus) -> tuple[tuple[str, tuple[OtherKey, ...]], ...]:
-    return ("orphan", key.orphans), ("superseded", key.superseded)
 
 
 def _pass_row(record: PassRecord, now: datetime) -> PassRow:
@@ -232,10 +224,6 @@ def _done(key: KeyResult) -> Iterator[str]:
 def _redacted(value: object) -> object:
     """Every text that the template shows; what it marks as safe is its own."""
     return redact(value, short=True) if type(value) is str else value
-
-
-def _in(at: datetime, now: datetime) -> str:
-    return f"in {short(at - now)}" if at > now else "now"
 
 
 def _took(duration: timedelta) -> str:
