@@ -7,7 +7,7 @@ time. So the program needs no more than a pass to do it.
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from http import HTTPStatus
 from math import inf
 from typing import Any, Final
@@ -119,10 +119,8 @@ class Session:
             return False
         return True
 
-    @contextmanager
-    def _as(self, token: Secret) -> Iterator[None]:
-        with speaking_as(self._client, token):
-            yield
+    def _as(self, token: Secret) -> AbstractContextManager[None]:
+        return speaking_as(self._client, token)
 
 
 @contextmanager
