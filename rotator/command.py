@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,8 +87,7 @@ def _make_pass(
             result = reconcile(account, only=only, forced=forced, dry_run=dry_run, progress=progress)
             if one:
                 one.result = result
-                with suppress(RotatorError):  # to know when it expires is no condition of a pass
-                    one.metrics.token_expires(account.store.token_ttl())
+                one.metrics.token_expires(account.store.token_ttl)
         return result
 
     metrics = config.metrics

@@ -3,7 +3,7 @@
 import signal
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event, Lock
@@ -37,8 +37,8 @@ class Daemon:
         config: Config,
         reload: Callable[[], Config],
         environ: Mapping[str, str],
-        told: Callable[[PassRecord], None] = lambda _record: None,
-        watch: Callable[[str], Watch] | None = None,
+        told: Callable[[PassRecord], None],
+        watch: Callable[[str], Watch],
     ) -> None:
         self._config, self._reload, self._environ = config, reload, environ
         self._told, self._watch = told, watch
@@ -139,8 +139,7 @@ def run(config_path: Path | None, environ: Mapping[str, str]) -> None:
     def told(record: PassRecord) -> None:
         metrics.count(record)
         if record.result:
-            with suppress(RotatorError):  # to know when it expires is no condition of a pass
-                metrics.token_expires(daemon.token_ttl())
+            metrics.token_expires(daemon.token_ttl)
         if seen := record.result or record.error:
             tell(seen)
 

@@ -5,7 +5,7 @@ The only importer of prometheus_client. Labels hold names of managed keys and wo
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -104,9 +104,11 @@ class Metrics:
         if record.converged:
             self._gauges.converged_at = record.ended.timestamp()
 
-    def token_expires(self, ttl: timedelta | None) -> None:
-        """Note how long the Vault token lives from now on; None for one that does not expire."""
-        self._gauges.token_expires_at = None if ttl is None else time.time() + ttl.total_seconds()
+    def token_expires(self, ask: Callable[[], timedelta | None]) -> None:
+        """Ask how long the Vault token lives from now on; None for one that does not expire."""
+        with suppress(RotatorError):  # to know it is no condition of a pass
+            ttl = ask()
+            self._gauges.token_expires_at = None if ttl is None else time.time() + ttl.total_seconds()
 
     def exposition(self) -> bytes:
         return prometheus_client.generate_latest(self.registry)

@@ -136,16 +136,22 @@ def test_the_last_converged_pass_and_the_tokens_end(scraped: Scraped) -> None:
     scraped.metrics.count(passed(None, datetime.now(UTC), Rejected("Vault is sealed")))
     assert scraped.samples()["last_converged_timestamp_seconds",] == converged
     assert ("vault_token_expiry_timestamp_seconds",) not in scraped.samples()
-    scraped.metrics.token_expires(timedelta(hours=1))
+    scraped.metrics.token_expires(lambda: timedelta(hours=1))
     ends = scraped.samples()["vault_token_expiry_timestamp_seconds",]
     assert ends == pytest.approx(datetime.now(UTC).timestamp() + 3600, abs=60)
-    scraped.metrics.token_expires(None)
+    scraped.metrics.token_expires(_refused)
+    assert scraped.samples()["vault_token_expiry_timestamp_seconds",] == ends, "as far as is known"
+    scraped.metrics.token_expires(lambda: None)
     assert ("vault_token_expiry_timestamp_seconds",) not in scraped.samples()
+
+
+def _refused() -> timedelta | None:
+    raise Rejected("GET /v1/auth/token/lookup-self: 403")
 
 
 def test_names_and_units_are_as_prometheus_wants_them_and_no_run_sees_another(scraped: Scraped) -> None:
     scraped.make_pass()
-    scraped.metrics.token_expires(timedelta(hours=1))
+    scraped.metrics.token_expires(lambda: timedelta(hours=1))
     text = scraped.metrics.exposition().decode()
     for family in text_string_to_metric_families(text):
         assert family.name.startswith("rotator_")
