@@ -10,11 +10,11 @@ from dataclasses import replace
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Event, Lock
+from threading import Event
 from typing import Any, get_args
 
 import pytest
-from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+from standardwebhooks.webhooks import WebhookVerificationError
 
 from rotator.errors import Rejected, RotatorError
 from rotator.model import NoticeType
@@ -27,53 +27,20 @@ from rotator.webhook import MAX_ANSWER_BYTES, MAX_WAITING, Notifier
 from tests.facts import PATH, at, managed
 from tests.leaks import leaks
 from tests.logs import captured
-from tests.serving import Answering, cut, reply, serving, truncated
+from tests.receiver import SECRET, Receiver, receiving
+from tests.serving import Answering, cut, reply, truncated
 from tests.stage import Stage, staged
 from tests.traffic import BOUND
 from tests.world import QUICK, STATE, World
 
-OLD, NEW, OTHER = (f"whsec_{8 * letters}" for letters in ("b2xk", "bmV3", "b3Ro"))
+OLD, OTHER = (f"whsec_{8 * letters}" for letters in ("b2xk", "b3Ro"))
 TOKEN_IN_THE_PATH = "/hooks/T0123456789/wJalrXUtnFEMIbPxRfiCY"
 ALL = get_args(NoticeType)
 ERROR = Rejected("POST /keys: 400 (too many)", request_id="req_1", cure="ask the gateway's support")
 
 
-class Receiver:
-    """Answers as it is told to, and then that all is well. Keeps what it receives."""
-
-    def __init__(self, *answers: Answering) -> None:
-        self._answers, self._lock = list(answers), Lock()
-        self.url = ""
-        self.received: list[tuple[str, dict[str, str], bytes]] = []
-
-    def answer(self, handler: BaseHTTPRequestHandler) -> None:
-        headers = {name.lower(): value for name, value in handler.headers.items()}
-        with self._lock:
-            self.received.append((handler.path, headers, handler.rfile.read()))
-            how = self._answers.pop(0) if self._answers else reply(200, raw=b"")
-        how(handler)
-
-    def ids(self) -> list[str]:
-        return [headers["webhook-id"] for _, headers, _ in self.received]
-
-    def events(self, secret: str = NEW) -> list[dict[str, Any]]:
-        """Verify all that was received, and return it."""
-        return [Webhook(secret).verify(body, headers) for _, headers, body in self.received]
-
-    def types(self) -> list[str]:
-        return [event["type"].removeprefix("com.apimall.rotator.") for event in self.events()]
-
-
 @contextmanager
-def receiving(*answers: Answering) -> Iterator[Receiver]:
-    receiver = Receiver(*answers)
-    with serving(receiver.answer) as url:
-        receiver.url = url
-        yield receiver
-
-
-@contextmanager
-def notifying(url: str, *, timeout: float = 5, secrets: str = NEW, types: Any = ALL) -> Iterator[Notifier]:
+def notifying(url: str, *, timeout: float = 5, secrets: str = SECRET, types: Any = ALL) -> Iterator[Notifier]:
     notifier = Notifier(url, parse_secrets(secrets), types, policy=QUICK, timeout=timedelta(seconds=timeout))
     try:
         yield notifier
@@ -116,9 +83,9 @@ class TestDelivery:
         assert event["data"]["errors"][0]["message"] == ERROR.message
 
     def test_each_of_several_secrets_verifies_and_no_other(self) -> None:
-        with receiving() as receiver, notifying(receiver.url, secrets=f"{OLD}\n{NEW}") as notifier:
+        with receiving() as receiver, notifying(receiver.url, secrets=f"{OLD}\n{SECRET}") as notifier:
             notifier.tell(failing())
-        assert receiver.events(OLD) == receiver.events(NEW) != []
+        assert receiver.events(OLD) == receiver.events(SECRET) != []
         with pytest.raises(WebhookVerificationError):
             receiver.events(OTHER)
 
@@ -255,7 +222,7 @@ class TestNeverInTheWay:
 
     def test_what_is_left_at_the_end_is_given_up(self) -> None:
         with captured() as out, self.held() as (receiver, released, story):
-            notifier = Notifier(receiver.url, parse_secrets(NEW), ALL, policy=QUICK)
+            notifier = Notifier(receiver.url, parse_secrets(SECRET), ALL, policy=QUICK)
             notifier.tell(failing("One", "Two"))
             notifier.close(within=0.01)
             assert story == []
@@ -275,7 +242,7 @@ class TestNeverInTheWay:
             asked.set()
 
         with receiving(*[later] * 9) as receiver:
-            notifier = Notifier(receiver.url, parse_secrets(NEW), ALL)
+            notifier = Notifier(receiver.url, parse_secrets(SECRET), ALL)
             notifier.tell(failing())
             assert asked.wait(BOUND)
             notifier.close(within=0)
@@ -285,7 +252,7 @@ class TestNeverInTheWay:
 
     def test_more_than_can_wait_are_given_up(self) -> None:
         with captured() as out, self.held() as (receiver, _, _):
-            notifier = Notifier(receiver.url, parse_secrets(NEW), ALL)
+            notifier = Notifier(receiver.url, parse_secrets(SECRET), ALL)
             notifier.tell(failing(*(f"Key {number}" for number in range(MAX_WAITING + 2))))
             dropped = lines(out, "notice.failed")
             assert [line["key"] for line in dropped] == [f"Key {MAX_WAITING}", f"Key {MAX_WAITING + 1}"]
@@ -296,7 +263,7 @@ class TestNeverInTheWay:
 def test_no_secret_is_sent_or_logged(world: World) -> None:
     """Of passes that rotate, fail and revoke, with an error that repeats a plaintext."""
     with captured(level="debug") as out, receiving(reply(500), reply(404)) as receiver:
-        with notifying(receiver.url + TOKEN_IN_THE_PATH, secrets=f"{OLD} {NEW}") as notifier:
+        with notifying(receiver.url + TOKEN_IN_THE_PATH, secrets=f"{OLD} {SECRET}") as notifier:
             notifier.tell(world.make_pass())
             said = {"success": False, "error": {"code": "odd", "message": world.live[0].plaintext}}
             world.server.faults.add(Fault("POST /keys", Body(json.dumps(said).encode(), 400)))
@@ -309,7 +276,7 @@ def test_no_secret_is_sent_or_logged(world: World) -> None:
             notifier.tell(Rejected(f"GET /x: {world.server.account.bootstrap.plaintext}"))
     assert set(receiver.types()) == set(ALL)
     plaintexts = [key.plaintext for key in world.server.account.ledger]
-    secrets = [*plaintexts, OLD, NEW, TOKEN_IN_THE_PATH[-21:]]
+    secrets = [*plaintexts, OLD, SECRET, TOKEN_IN_THE_PATH[-21:]]
     for _, headers, body in receiver.received:
         assert leaks(body + repr(headers).encode(), secrets) == []
         assert PATH not in body.decode()
@@ -325,7 +292,7 @@ class TestTheProgram:
 
     def configure(self, stage: Stage, receiver: Receiver) -> None:
         webhook = {"url": receiver.url, "secret": {"env": "WEBHOOK_SECRET"}}
-        stage.environ["WEBHOOK_SECRET"] = NEW
+        stage.environ["WEBHOOK_SECRET"] = SECRET
         stage.configure(schedule={"every": "1s", "jitter": "0s"}, webhook=webhook)
 
     def test_a_pass_is_told_before_the_program_ends(self, stage: Stage) -> None:
