@@ -15,9 +15,10 @@ from rotator.sandbox.vault import VaultServer
 from tests.world import loopback_only_environment
 
 ROOT = Path(__file__).parent.parent
+BACKEND, REPORTING = "apimall/production-backend", "apimall/reporting"
 KEYS = [
-    {"name": "Production backend", "path": "apimall/production-backend", "rotation_period": "7d"},
-    {"name": "Reporting", "path": "apimall/reporting", "field": "APIMALL_API_KEY"},
+    {"name": "Production backend", "path": BACKEND, "rotation_period": "7d"},
+    {"name": "Reporting", "path": REPORTING, "field": "APIMALL_API_KEY"},
 ]
 
 
@@ -93,3 +94,7 @@ def program(directory: Path, gateway: GatewayServer, vault: VaultServer, mount: 
             "VAULT_TOKEN": vault.token.reveal(),
         },
     )
+
+
+def secret(vault: VaultServer, mount: str, path: str) -> dict[str, Any]:
+    return dict(vault.api("GET", f"{mount}/data/{path}")["data"]["data"])
