@@ -18,9 +18,7 @@ Hand = Callable[[str, int], None]
 class Subject:
     """A store under test, a fresh path in it, and a person's hand."""
 
-    def __init__(
-        self, store: Store, delete: Callable[[str, int], None], trim_to: Callable[[str, int], None]
-    ) -> None:
+    def __init__(self, store: Store, delete: Hand, trim_to: Hand) -> None:
         self.store, self.path = store, f"contract/{uuid4().hex}"
         self._delete, self._trim_to = delete, trim_to
 

@@ -6,16 +6,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
-from http.client import HTTPConnection, HTTPResponse
+from http.client import HTTPConnection
 from threading import Thread
 
 import pytest
 
 from rotator.errors import ConfigError
-from rotator.metrics import Metrics
 from rotator.redaction import Secret
 from rotator.result import Outcome
 from rotator.sandbox.faults import Fault, Phase, Rewrite
@@ -25,35 +23,11 @@ from tests.facts import at
 from tests.leaks import leaks
 from tests.promises import Promises
 from tests.scenes import ALL_SCENES, Scene
+from tests.served import Served
 from tests.shown import REFUSED, of_each_state, one, passed, snapshot, together
 from tests.world import World
 
 PATHS = ["/", "/status.json", "/metrics", "/healthz", "/readyz"]
-
-
-class Served:
-    """A server, and the snapshot that it shows next."""
-
-    def __init__(self) -> None:
-        self.now: Snapshot = of_each_state(8)
-        metrics = Metrics()
-        metrics.follow(lambda: self.now)
-        self.web = Web(("127.0.0.1", 0), lambda: self.now, metrics.exposition)
-
-    def ask(self, path: str, method: str = "GET", **headers: str) -> tuple[HTTPResponse, str]:
-        connection = HTTPConnection("127.0.0.1", self.web.port, timeout=10)
-        connection.request(method, path, headers=headers)
-        answer = connection.getresponse()
-        text = answer.read().decode()
-        connection.close()
-        return answer, text
-
-    def raw(self, sent: bytes) -> bytes:
-        with socket.create_connection(("127.0.0.1", self.web.port), timeout=10) as connection:
-            connection.sendall(sent)
-            with suppress(ConnectionResetError):  # it closes before it has read all of what is too big
-                return b"".join(iter(lambda: connection.recv(65_536), b""))
-            return b""
 
 
 @pytest.fixture
