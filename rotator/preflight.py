@@ -19,7 +19,8 @@ class Preflight:
 
     def __init__(self, store: Store, timing: Timing) -> None:
         self._store = store
-        self._needs = (timing.verify_deadline + timing.store_deadline).total_seconds()
+        self._rotation = timing.verify_deadline + timing.store_deadline
+        self._needs = self._rotation.total_seconds()
         self._lock = threading.Lock()
         self._expires_at: float | None = None
         """On the monotonic clock; infinite for a token that does not expire."""
@@ -51,7 +52,7 @@ class Preflight:
         return 0.0 if self._expires_at is None else max(0.0, self._expires_at - time.monotonic())
 
     def _ask(self) -> None:
-        ttl = self._store.token_ttl()
+        ttl = self._store.token_ttl(at_least=self._rotation)
         self._expires_at = math.inf if ttl is None else time.monotonic() + ttl.total_seconds()
 
 

@@ -31,6 +31,9 @@ class Store(Protocol):
         """Return what the token lacks of the capabilities `needed` by path; a path that lacks none is left out."""
         ...
 
-    def token_ttl(self) -> timedelta | None:
-        """Return how long the token lives on; None when it does not expire."""
+    def token_ttl(self, *, at_least: timedelta = timedelta()) -> timedelta | None:
+        """Return how long the token lives on; None when it does not expire.
+
+        One that lives for less than `at_least` is renewed first, or another one is got, where that can be done.
+        """
         ...

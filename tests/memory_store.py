@@ -47,7 +47,7 @@ class MemoryStore:
         self.calls.append("capabilities")
         return {path: self.missing[path] for path in needed if path in self.missing}
 
-    def token_ttl(self) -> timedelta | None:
+    def token_ttl(self, *, at_least: timedelta = timedelta()) -> timedelta | None:
         self.calls.append("token_ttl")
         return self.ttl
 

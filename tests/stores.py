@@ -32,8 +32,8 @@ class StoreWrapper:
     def missing_capabilities(self, needed: Mapping[str, Iterable[str]]) -> Mapping[str, str]:
         return self._store.missing_capabilities(needed)
 
-    def token_ttl(self) -> timedelta | None:
-        return self._store.token_ttl()
+    def token_ttl(self, *, at_least: timedelta = timedelta()) -> timedelta | None:
+        return self._store.token_ttl(at_least=at_least)
 
 
 class Faulty(StoreWrapper):

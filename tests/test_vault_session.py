@@ -3,18 +3,20 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import pytest
 
 from rotator.errors import Rejected, Transient
 from rotator.model import Version
+from rotator.preflight import Preflight
 from rotator.redaction import Secret
 from rotator.result import Outcome
 from rotator.sandbox.faults import ALWAYS, Cut, Fault, Phase, Reply
 from rotator.sandbox.vault import VaultServer
 from rotator.vault.client import Vault
 from rotator.vault.login import Token, TokenFile
-from tests.facts import PATH
+from tests.facts import PATH, TIMING
 from tests.logins import POLICY_WITHOUT_X, Hours, Role
 from tests.logs import captured
 from tests.proxy import Proxy
@@ -169,13 +171,35 @@ def test_another_refusal_says_nothing_of_the_token(scene: Scene) -> None:
     assert scene.asked == [LOGIN]
 
 
-def test_the_ttl_is_that_of_a_renewed_token(scene: Scene) -> None:
+def test_to_ask_for_the_ttl_changes_nothing(scene: Scene) -> None:
     vault = scene.connect()
     scene.at(0.5, vault)
     scene.asked.clear()
     assert (ttl := vault.token_ttl()) is not None
+    assert 3590 < ttl.total_seconds() <= 3600
+    assert scene.asked == [LOOKUP]
+
+
+def test_a_token_that_lives_too_short_is_renewed(scene: Scene) -> None:
+    vault = scene.connect()
+    scene.at(0, vault)
+    scene.asked.clear()
+    assert (ttl := vault.token_ttl(at_least=timedelta(hours=2))) is not None
     assert ttl.total_seconds() > 3590
-    assert scene.asked == [RENEWAL, LOOKUP]
+    assert scene.asked == [LOOKUP, RENEWAL, LOOKUP]
+
+
+def test_a_token_that_lives_long_enough_is_not_replaced(scene: Scene) -> None:
+    """Even one that can no longer be renewed for what it was given: each login leaves a token behind."""
+    scene.role.set(token_ttl="2h", token_max_ttl="2h")
+    vault = scene.connect()
+    scene.at(0, vault)
+    scene.role.set(token_ttl="1h", token_max_ttl="1h")
+    for _ in range(3):
+        Preflight(vault, TIMING).check_token()
+        vault.token_ttl()
+    assert set(scene.asked) == {LOGIN, LOOKUP}
+    assert scene.role.tokens() == 1
 
 
 def test_a_token_that_is_revoked_between_create_and_store(scene: Scene) -> None:

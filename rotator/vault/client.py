@@ -99,16 +99,22 @@ class Vault:
                     missing[path] = f"{', '.join(sorted(lacks))} on {full}"
         return missing
 
-    def token_ttl(self) -> timedelta | None:
+    def token_ttl(self, *, at_least: timedelta = timedelta()) -> timedelta | None:
+        ttl = self._token_ttl()
+        if ttl is None or ttl >= at_least:
+            return ttl
         self._patiently(self._session.prolong)
-        answer = self._patiently(lambda: self._client.auth.token.lookup_self())
-        ttl = answer.integer("data", "ttl")
-        expires = answer.data.get("expire_time") is not None or ttl > 0
-        return timedelta(seconds=ttl) if expires else None
+        return self._token_ttl()
 
     def close(self) -> None:
         """Revoke the token, if a login of ours made it. That it fails is logged and no more: it expires."""
         self._session.close()
+
+    def _token_ttl(self) -> timedelta | None:
+        answer = self._patiently(lambda: self._client.auth.token.lookup_self())
+        ttl = answer.integer("data", "ttl")
+        expires = answer.data.get("expire_time") is not None or ttl > 0
+        return timedelta(seconds=ttl) if expires else None
 
     def _patiently(self, attempt: Callable[[], T]) -> T:
         return retry.call(attempt, self._policy, event="vault.retry", sleep=self._sleep)
