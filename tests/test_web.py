@@ -114,6 +114,14 @@ def test_connections_that_say_nothing_do_not_hold_up_the_others(served: Served) 
         connection.close()
 
 
+def test_one_answer_for_each_connection(served: Served) -> None:
+    """A client that asks on and on and does not read would hold the threads that answer."""
+    for version in ("1.0\r\nConnection: keep-alive", "1.1", "1.1\r\nConnection: keep-alive"):
+        answers = served.raw(f"GET /healthz HTTP/{version}\r\n\r\n".encode() * 3)
+        assert answers.count(b"alive\n") == 1
+        assert b"Connection: close" in answers
+
+
 def test_readers_at_the_same_time(served: Served) -> None:
     statuses: list[int] = []
     readers = [Thread(target=lambda: statuses.append(served.ask("/")[0].status)) for _ in range(12)]

@@ -6,6 +6,8 @@ from threading import Thread
 from typing import Any, Final, Self
 
 from waitress import create_server, wasyncore
+from waitress.channel import HTTPChannel
+from waitress.task import WSGITask
 
 from rotator.errors import ConfigError
 from rotator.exchange import cause
@@ -22,6 +24,21 @@ _LIMITS: Final = {
     "max_request_body_size": 1_024,
     "ident": None,
 }
+
+
+class _Task(WSGITask):  # type: ignore[misc]
+    """Ends the connection with its answer.
+
+    Of many requests in one connection each would hold a thread until the client reads what was answered before.
+    """
+
+    def execute(self) -> None:
+        self.request.headers["CONNECTION"] = "close"
+        super().execute()
+
+
+class _Channel(HTTPChannel):  # type: ignore[misc]
+    task_class = _Task
 
 
 class Web:
@@ -51,6 +68,7 @@ class Web:
             fault = f"http.listen: {why}; write another address, or null for no HTTP"
             raise ConfigError("the address of the HTTP server cannot be had", (fault,)) from None
         self._server = create_server(self._app, map=self._sockets, sockets=[listening], **_LIMITS)
+        self._server.channel_class = _Channel
         self._thread = Thread(target=self._server.run, name="web", daemon=True)
         self._thread.start()
         return self
