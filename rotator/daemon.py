@@ -46,7 +46,7 @@ class Daemon:
         self._scheduler = Scheduler(config.schedule, self._pass)
         self._started = _now()
         self._passes: deque[PassRecord] = deque(maxlen=KEPT)
-        self._running = False
+        self._running_since: datetime | None = None
         self._opened: tuple[Config, Account] | None = None
         """The account, and the config that it was opened by."""
         self._resources = ExitStack()
@@ -87,7 +87,7 @@ class Daemon:
             started=self._started,
             now=_now(),
             alive=self._scheduler.alive,
-            running=self._running,
+            running_since=self._running_since,
             passes=tuple(self._passes),
             next_pass=self._scheduler.next_at,
         )
@@ -97,8 +97,14 @@ class Daemon:
         return self._opened[1].store.token_ttl() if self._opened else None
 
     def _pass(self) -> None:
-        """Make one pass. Nothing that it raises may end the schedule."""
-        began, self._running = _now(), True
+        """Make one pass and tell of it. Nothing that it raises may end the schedule."""
+        began = self._running_since = _now()
+        try:
+            self._make_pass(began)
+        finally:
+            self._running_since = None
+
+    def _make_pass(self, began: datetime) -> None:
         result, failure = None, None
         try:
             result = reconcile(self._account())
@@ -110,8 +116,6 @@ class Daemon:
         except Exception as error:
             log.error("unexpected", exc_info=True)
             failure = unexpected(error)
-        finally:
-            self._running = False
         record = PassRecord(began, _now(), result, failure)
         self._passes.appendleft(record)
         self._told(record)

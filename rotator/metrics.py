@@ -184,7 +184,7 @@ def one_pass(*, textfile: str | None, pushgateway: str | None, job: str) -> Iter
             started=began,
             now=record.ended,
             alive=True,
-            running=False,
+            running_since=None,
             passes=(record,),
             next_pass=None,
         )

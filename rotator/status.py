@@ -11,6 +11,8 @@ KEPT: Final = 20
 """So many passes are remembered."""
 LATE: Final = timedelta(minutes=1)
 """A pass that has not begun so long after its time is overdue."""
+HUNG: Final = timedelta(hours=1)
+"""A pass that goes on for so long may never end: each of its requests is bounded, but not all that it needs is."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,8 @@ class Snapshot:
     now: datetime
     alive: bool
     """Whether further passes will come."""
-    running: bool
-    """Whether a pass is being made."""
+    running_since: datetime | None
+    """When the pass began that is being made; None between passes."""
     passes: tuple[PassRecord, ...]
     """The newest first."""
     next_pass: datetime | None
@@ -55,13 +57,22 @@ class Snapshot:
     @property
     def overdue(self) -> bool:
         """Whether the next pass should have begun by now."""
-        return not self.running and self.next_pass is not None and self.now > self.next_pass + LATE
+        if self.running_since or self.next_pass is None:
+            return False
+        return self.now > self.next_pass + LATE
+
+    @property
+    def hung(self) -> bool:
+        """Whether the pass that is being made should have ended by now."""
+        return self.running_since is not None and self.now > self.running_since + HUNG
 
     @property
     def why_not_ready(self) -> str | None:
         """None when it is ready: further passes come in time, and the last one could observe."""
         if not self.alive:
             return "the schedule does not go on"
+        if self.hung:
+            return "the pass that is being made does not end"
         if not self.passes:
             return "no pass has ended yet"
         if self.overdue:

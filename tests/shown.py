@@ -28,7 +28,7 @@ def snapshot(*passes: PassRecord, now: datetime | None = None, **others: object)
         started=now - timedelta(days=12),
         now=now,
         alive=True,
-        running=False,
+        running_since=None,
         passes=passes,
         next_pass=now + timedelta(minutes=9),
     )

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from rotator.config import load
+from rotator.daemon import Daemon
 from rotator.sandbox.faults import ALWAYS, Cut, Fault, Status
 from rotator.sandbox.vault import VaultServer
+from rotator.status import PassRecord, Snapshot
 from tests.facts import PATH, managed
 from tests.processes import Process
 from tests.stage import BEARER, Stage, settle, staged
@@ -47,6 +50,20 @@ def test_pass_after_pass(stage: Stage) -> None:
     assert stage.logged("daemon.started") == stage.logged("daemon.stopped") == 1
     stage.promises.hold()
     settle(stage.world, stage.promises)
+
+
+def test_a_pass_is_being_made_until_all_have_heard_of_it(stage: Stage) -> None:
+    seen: list[Snapshot] = []
+
+    def told(_record: PassRecord) -> None:
+        seen.append(daemon.snapshot())
+        daemon.stop()
+
+    config = load(stage.configure(), stage.environ)
+    daemon = Daemon(config, lambda: config, stage.environ, told, lambda _server: lambda *_: None)
+    daemon.run()
+    assert [snapshot.running_since for snapshot in seen] == [seen[0].passes[0].began]
+    assert daemon.snapshot().running_since is None
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -47,7 +47,7 @@ class Scraped:
 
     def snapshot(self) -> Snapshot:
         now = self.world.server.account.clock.now()
-        return Snapshot(now, now, True, False, tuple(reversed(self.records)), None)
+        return Snapshot(now, now, True, None, tuple(reversed(self.records)), None)
 
     def make_pass(self, **options: object) -> None:
         began = self.world.server.account.clock.now()

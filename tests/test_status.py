@@ -206,7 +206,7 @@ def test_of_a_worlds_passes(world: World) -> None:
     def seen() -> KeyStatus:
         now = world.server.account.clock.now()
         records = [passed(result, result.now) for result in reversed(world.log)]
-        (found,) = key_statuses(Snapshot(now, now, True, False, tuple(records), None))
+        (found,) = key_statuses(Snapshot(now, now, True, None, tuple(records), None))
         return found
 
     world.one()

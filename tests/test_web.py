@@ -187,8 +187,11 @@ class TestHealth:
         served.now = replace(well, next_pass=well.now - timedelta(seconds=61))
         answer, text = served.ask("/readyz")
         assert (answer.status, text) == (503, "not ready: the next pass is overdue\n")
-        served.now = replace(served.now, running=True)
+        served.now = replace(served.now, running_since=well.now)
         assert served.ask("/readyz")[1] == "ready\n"
+        served.now = replace(served.now, running_since=well.now - timedelta(minutes=61))
+        answer, text = served.ask("/readyz")
+        assert (answer.status, text) == (503, "not ready: the pass that is being made does not end\n")
         served.now = well
         assert served.ask("/readyz")[1] == "ready\n"
 
