@@ -17,7 +17,7 @@ from uuid import uuid4
 import structlog
 
 from rotator import retry
-from rotator.errors import Rejected, RotatorError, Transient
+from rotator.errors import Rejected, RotatorError, Transient, unexpected
 from rotator.exchange import Request, Response, Server
 from rotator.model import NoticeType
 from rotator.notices import Event, Told, after_error, after_pass
@@ -54,9 +54,8 @@ class Notifier:
         timeout: timedelta = TIMEOUT,
     ) -> None:
         parts = urlsplit(url)
-        self._path = parts.path or "/"
-        if len(self._path) >= _LONG_PATH:
-            Secret(self._path)
+        path = parts.path or "/"
+        self._path = Secret(path) if len(path) >= _LONG_PATH else path
         cure = "check webhook.url, and the network between here and there"
         origin = f"{parts.scheme}://{parts.netloc}"
         self._server = Server(origin, timeout=timeout, limit=MAX_ANSWER_BYTES, cure=cure)
@@ -109,6 +108,9 @@ class Notifier:
                 return
             except RotatorError as error:
                 self._give_up([event], error)
+            except Exception as error:
+                log.error("unexpected", exc_info=True)
+                self._give_up([event], unexpected(error))  # the next one must still be sent
             with self._changed:
                 if self._waiting:  # else `close` has given up meanwhile
                     self._waiting.popleft()
@@ -151,7 +153,8 @@ class Notifier:
             "webhook-timestamp": str(timestamp),
             "webhook-signature": signature(self._secrets, id_, timestamp, body),
         }
-        _raise_for_refusal(self._server.exchange(Request("POST", self._path, body=body), headers))
+        path = self._path.reveal() if isinstance(self._path, Secret) else self._path
+        _raise_for_refusal(self._server.exchange(Request("POST", path, body=body), headers))
 
 
 def _named(event: Event) -> dict[str, str | None]:

@@ -16,6 +16,7 @@ from typing import Any, get_args
 import pytest
 from standardwebhooks.webhooks import WebhookVerificationError
 
+from rotator import redaction
 from rotator.errors import Rejected, RotatorError
 from rotator.model import NoticeType
 from rotator.result import KeyResult, Outcome, PassResult
@@ -189,6 +190,15 @@ class TestTrouble:
             notifier.tell(failing("One"))
         assert len(receiver.received) == QUICK.attempts + 1
 
+    def test_what_cannot_be_sent_at_all_does_not_keep_the_next_one(self) -> None:
+        odd = RotatorError("odd", cure=object())  # type: ignore[arg-type]
+        with captured() as out, receiving() as receiver, notifying(receiver.url) as notifier:
+            notifier.tell(failing("One", error=odd))
+            notifier.tell(failing("Two"))
+        assert [event["subject"] for event in receiver.events()] == ["Two"]
+        (line,) = lines(out, "notice.failed")
+        assert (line["key"], line["error"]) == ("One", "unexpected TypeError")
+
 
 class TestNeverInTheWay:
     @contextmanager
@@ -282,6 +292,17 @@ def test_no_secret_is_sent_or_logged(world: World) -> None:
         assert PATH not in body.decode()
         assert not any(key.plaintext[-4:] in body.decode() for key in world.server.account.ledger)
     assert leaks(out.getvalue(), secrets) == []
+
+
+def test_a_token_in_the_path_is_kept_out_of_the_log_for_as_long_as_the_process_lives() -> None:
+    """Longer than the days after which a secret that nobody used is forgotten."""
+    with captured() as out, receiving(*[cut] * QUICK.attempts) as receiver:
+        with notifying(receiver.url + TOKEN_IN_THE_PATH) as notifier:
+            redaction.forget()
+            notifier.tell(failing())
+    (line,) = lines(out, "notice.failed")
+    assert line["error"].startswith("POST [redacted]")
+    assert leaks(out.getvalue(), [TOKEN_IN_THE_PATH[-21:]]) == []
 
 
 class TestTheProgram:
