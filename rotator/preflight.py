@@ -40,10 +40,11 @@ class Preflight:
         with self._lock:
             if self._remaining() < self._needs:
                 self._ask()
-            if (remaining := self._remaining()) < self._needs:
+            if self._remaining() < self._needs:
+                # In the same words each time, for a failure that changes is told again.
                 raise Rejected(
-                    f"the Vault token expires in {remaining:.0f} s, before a rotation can be sure to end "
-                    f"({self._needs:.0f} s); nothing was created",
+                    f"the Vault token expires before a rotation can be sure to end ({self._needs:.0f} s); "
+                    "nothing was created",
                     cure="renew it, log in again, or raise the token_ttl of its role",
                 )
 

@@ -71,10 +71,10 @@ class Answer:
         return value
 
     def broken(self, fault: str) -> BrokenContract:
-        told = f" (vault_request_id {self.request_id})" if self.request_id else ""
         return BrokenContract(
-            f"{self.what}: not Vault's answer: {self._fault or fault}{told}",
+            f"{self.what}: not Vault's answer: {self._fault or fault}",
             status=self.status,
+            request_id=self.request_id,
             cure="is vault.address a Vault server, and vault.mount a KV version 2 mount?",
         )
 
