@@ -6,8 +6,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from threading import Event, Semaphore
 
+import pytest
+
 from rotator.schedule import CronSchedule, Every, PassSchedule
-from rotator.schedule.scheduler import Scheduler
+from rotator.schedule.scheduler import Scheduler, _Trigger
 
 BOUND = 30.0
 HOURLY = Every(timedelta(hours=1), timedelta(0))
@@ -96,6 +98,14 @@ def test_another_schedule_from_now_on() -> None:
             assert called.acquire(timeout=BOUND)
         scheduler.reschedule(HOURLY)
         assert _next_at(scheduler) > datetime.now(UTC) + timedelta(minutes=50)
+
+
+@pytest.mark.parametrize("schedule", [HOURLY, AT_ONCE, CronSchedule("0 3 * * *")])
+def test_a_clock_that_is_set_forward_by_years_skips_them_in_one_step(schedule: PassSchedule) -> None:
+    now = datetime.now(UTC)
+    next_at = _Trigger(schedule).get_next_fire_time(now - timedelta(days=3650), now)
+    assert next_at is not None
+    assert now < next_at <= now + timedelta(days=1)
 
 
 def test_stopped_it_waits_for_the_call_and_is_not_alive() -> None:

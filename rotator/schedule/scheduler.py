@@ -80,10 +80,12 @@ class _Trigger(BaseTrigger):  # type: ignore[misc]
         self.next_at: datetime | None = None
 
     def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime | None:
+        # From now on, not from the last: APScheduler would count every call that a clock set forward has skipped.
+        last = max(previous, now) if previous else None
         if self._inner:
-            self.next_at = self._inner.get_next_fire_time(previous, now)
+            self.next_at = self._inner.get_next_fire_time(last, now)
         elif isinstance(self._schedule, CronSchedule):
-            self.next_at = self._schedule.due_at(max(previous, now) if previous else now)
+            self.next_at = self._schedule.due_at(last or now)
         return self.next_at
 
     def latest(self) -> datetime:
