@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 from urllib.error import HTTPError
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import prometheus_client
 import structlog
@@ -131,7 +132,9 @@ class Metrics:
             within(
                 "metrics.pushgateway",
                 timeout,
-                lambda: prometheus_client.pushadd_to_gateway(url, job, self.registry, timeout=timeout),
+                lambda: prometheus_client.pushadd_to_gateway(
+                    url, job, self.registry, timeout=timeout, handler=_post
+                ),
                 cure="",
             )
         except RotatorError as error:
@@ -244,6 +247,20 @@ def _of_keys(keys: tuple[KeyStatus, ...], now: datetime) -> Iterator[GaugeMetric
         "Keys that the last pass had to revoke and that still live.",
         lambda key: key.overdue,
     )
+
+
+class _NoRedirect(HTTPRedirectHandler):
+    """A redirect is an error: followed, it becomes a GET, whose success would say nothing of what was pushed."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+def _post(
+    url: str, method: str, timeout: float | None, headers: list[tuple[str, str]], data: bytes
+) -> Callable[[], None]:
+    request = Request(url, data, dict(headers), method=method)  # noqa: S310 - the config checks its scheme
+    return lambda: build_opener(_NoRedirect).open(request, timeout=timeout).close()
 
 
 def _unpushed(message: str) -> UnpublishedError:

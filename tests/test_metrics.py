@@ -229,6 +229,18 @@ class TestPush:
             Metrics().push(url, "rotator")
         assert raised.value.cure
 
+    def test_a_redirect_is_a_failure_though_the_page_behind_it_answers(self) -> None:
+        """Such as that of a login: what was pushed never got there."""
+
+        def gateway(handler: BaseHTTPRequestHandler) -> None:
+            handler.send_response(302 if handler.command == "POST" else 200)
+            handler.send_header("Location", "/login")
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
+
+        with serving(gateway) as url, pytest.raises(UnpublishedError, match="it answered 302"):
+            Metrics().push(url, "rotator")
+
     def test_it_is_bounded_in_time(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as silent:
             url = f"http://127.0.0.1:{silent.getsockname()[1]}"
