@@ -58,6 +58,8 @@ class KeyStatus:
     path: str
     state: State
     why: str | None
+    known: bool
+    """Whether a pass could read its secret."""
     key_id: int | None
     rotated_at: datetime | None
     age: timedelta | None
@@ -155,6 +157,7 @@ def _status(latest: KeyResult, seen: KeyResult, seen_at: datetime, now: datetime
         path=latest.key.path,
         state=state,
         why=_why(latest, state),
+        known=seen.facts is not None,
         key_id=seen.key_id,
         rotated_at=rotated_at,
         age=age,

@@ -15,11 +15,11 @@ import pytest
 
 from rotator.errors import ConfigError
 from rotator.redaction import Secret
-from rotator.result import Outcome
+from rotator.result import KeyResult, Outcome
 from rotator.sandbox.faults import Fault, Phase, Rewrite
 from rotator.status import Snapshot
 from rotator.web import Web
-from tests.facts import at
+from tests.facts import at, managed
 from tests.leaks import leaks
 from tests.promises import Promises
 from tests.scenes import ALL_SCENES, Scene
@@ -262,6 +262,26 @@ class TestPage:
         assert "no pass yet" in text
         assert "Nothing is known before the first pass ends" in text
         assert "<strong>Not ready:</strong> no pass has ended yet" in text
+
+    def test_while_a_pass_is_made_it_says_so(self, served: Served) -> None:
+        assert ", next in 9m</p>" in served.ask("/")[1]
+        served.now = replace(served.now, running=True)
+        assert ", one is being made</p>" in served.ask("/")[1]
+
+    def test_why_it_is_not_ready_is_said_once(self, served: Served) -> None:
+        served.now = snapshot(passed(None, at(30), REFUSED))
+        _, text = served.ask("/")
+        assert "not ready</span>" in text
+        assert text.count('class="banner"') == 1
+        served.now = replace(served.now, alive=False)  # which is something else
+        assert served.ask("/")[1].count('class="banner"') == 2
+
+    def test_of_a_key_that_no_pass_could_read_nothing_is_claimed(self, served: Served) -> None:
+        unread = KeyResult(replace(managed(), name="Unread"), Outcome.FAILED, errors=(REFUSED,))
+        served.now = snapshot(passed(together(unread), at(30)))
+        _, text = served.ask("/")
+        assert text.count("not known") == 3
+        assert ">none<" not in text
 
     def test_more_keys_than_are_shown_are_found_by_searching(self, served: Served) -> None:
         served.now = of_each_state(510)
