@@ -45,7 +45,7 @@ def test_one_that_was_used_may_have_been_stolen(role: Role, file: Path) -> None:
     role.server.api("POST", "sys/wrapping/unwrap", token=file.read_text())
     with pytest.raises(Rejected, match="somebody else may hold the secret id") as raised:
         client(role, file).read("app/x")
-    assert "is not valid: it was used before, or it has expired" in str(raised.value)
+    assert "is not valid: it was used before, has expired, or never was one;" in str(raised.value)
     assert f"`vault write {role.path}/secret-id-accessor/destroy" in str(raised.value)
 
 
@@ -62,7 +62,7 @@ def test_a_new_one_is_taken_when_it_is_there(role: Role, file: Path) -> None:
 def test_what_was_wrapped_elsewhere_is_not_unwrapped(role: Role, file: Path) -> None:
     other = Role(role.server)
     file.write_text(other.wrapped().reveal())
-    with pytest.raises(Rejected, match=r"was not made at vault\.auth\.secret_id_response_wrapping_path"):
+    with pytest.raises(Rejected, match=r"was not made at .*_wrapping_path \(is that right"):
         client(role, file).read("app/x")
     assert reads(client(other, file))  # it was left as it is
 

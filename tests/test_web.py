@@ -141,7 +141,9 @@ def test_started_again_after_a_stop(served: Served) -> None:
 
 def test_an_address_that_is_taken_is_a_fault_of_the_config(served: Served) -> None:
     taken = Web(("127.0.0.1", served.web.port), lambda: served.now, lambda: b"")
-    with pytest.raises(ConfigError, match=r"http\.listen: Address already in use; write another address"):
+    with pytest.raises(
+        ConfigError, match=r"http\.listen: 127\.0\.0\.1 port \d+: Address already in use; write"
+    ):
         taken.start()
     taken.stop()
 

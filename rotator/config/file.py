@@ -48,7 +48,7 @@ Name: TypeAlias = Annotated[str, AfterValidator(texts.key_name)]
 SecretField: TypeAlias = Annotated[str, AfterValidator(texts.secret_field)]
 ExistingFile: TypeAlias = Annotated[str, AfterValidator(texts.existing_file)]
 Cron: TypeAlias = Annotated[str, AfterValidator(texts.cron)]
-Spread: TypeAlias = Annotated[str, AfterValidator(texts.spread)]
+Spread: TypeAlias = Annotated[str, BeforeValidator(texts.as_text), AfterValidator(texts.spread)]
 TimeZone: TypeAlias = Annotated[str, AfterValidator(texts.timezone)]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, get_args
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from rotator import signing
 from rotator.config import texts
@@ -19,7 +19,7 @@ _ALL: Final[list[NoticeType]] = list(get_args(NoticeType))
 class Http(Block):
     """What the long-running mode shows: a page, and what monitoring asks for. It shows no secret."""
 
-    listen: Annotated[str, AfterValidator(texts.listen)] | None = Field(
+    listen: Annotated[str, BeforeValidator(texts.as_text), AfterValidator(texts.listen)] | None = Field(
         default="127.0.0.1:9464", description="Host and port; null for no HTTP. Who reaches it may read it."
     )
 
@@ -70,4 +70,5 @@ def signing_secrets(webhook: Webhook, environ: Mapping[str, str]) -> tuple[Secre
     try:
         return signing.parse_secrets(text)
     except ValueError as error:
-        raise ConfigError(f"webhook.secret names a source without a sound secret; {error}") from None
+        what = "a source without a sound secret" if text.strip() else "a source that is empty or not set"
+        raise ConfigError(f"webhook.secret names {what}; {error}") from None

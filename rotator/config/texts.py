@@ -23,7 +23,7 @@ def url(text: str, *, allow_http: bool = False) -> str:
     """
     scheme, host, extras = _url_parts(text)
     if not host or scheme not in ("http", "https"):
-        raise ValueError("is no URL; write https:// and a host, such as https://vault.example.com:8200")
+        raise ValueError("is no URL; write https:// and a host, such as https://host.example.com:8443")
     if extras:
         raise ValueError("has a user, a query or a fragment; write only scheme, host, port and path")
     if scheme == "http" and not (allow_http or _is_loopback(host)):
@@ -100,6 +100,11 @@ def title_template(text: str) -> str:
     if len(longest) > titles.MAX_TITLE:
         raise ValueError(f"makes titles of over {titles.MAX_TITLE} characters; shorten it")
     return text
+
+
+def as_text(value: object) -> object:
+    """Leave a bare number to the field's own check: to quote it would not make it right."""
+    return str(value) if isinstance(value, int | float) else value
 
 
 def cron(text: str) -> str:

@@ -68,7 +68,8 @@ class AppRole:
             raise _refused(
                 error,
                 "check vault.auth.mount and role_id; if they are right, the secret id has expired or is used up: "
-                f"issue one with `vault write -f auth/{self.mount}/role/ROLE/secret-id`",
+                f"issue one with `vault write -f auth/{self.mount}/role/ROLE/secret-id`; one that is "
+                "response-wrapped needs vault.auth.secret_id_response_wrapping_path",
             ) from None
 
 
@@ -98,7 +99,9 @@ class Wrapped:
         except Rejected as error:
             raise self._gone(error, token) from None
         if seen.data.get("creation_path") != self.path:
-            raise self._suspect("was not made at vault.auth.secret_id_response_wrapping_path")
+            raise self._suspect(
+                "was not made at vault.auth.secret_id_response_wrapping_path (is that right?)"
+            )
         with speaking_as(client, token):
             try:
                 answer: Answer = client.sys.unwrap()
@@ -116,7 +119,7 @@ class Wrapped:
                 status=error.status,
                 cure=f"issue a new wrapped one at {self.path}",
             )
-        return self._suspect("is not valid: it was used before, or it has expired", error.status)
+        return self._suspect("is not valid: it was used before, has expired, or never was one", error.status)
 
     def _suspect(self, wrong: str, status: int | None = None) -> Rejected:
         return Rejected(

@@ -65,7 +65,7 @@ class Web:
             listening = socket.create_server((host, port), family=family)
         except OSError as error:
             why, _, _ = cause(error).partition(" (while")  # which repeats the address
-            fault = f"http.listen: {why}; write another address, or null for no HTTP"
+            fault = f"http.listen: {host} port {port}: {why}; write another address, or null for no HTTP"
             raise ConfigError("the address of the HTTP server cannot be had", (fault,)) from None
         self._server = create_server(self._app, map=self._sockets, sockets=[listening], **_LIMITS)
         self._server.channel_class = _Channel
