@@ -10,6 +10,7 @@ import pytest
 
 from rotator.schedule import CronSchedule, Every, PassSchedule
 from rotator.schedule.scheduler import Scheduler, _Trigger
+from tests.logs import captured
 
 BOUND = 30.0
 HOURLY = Every(timedelta(hours=1), timedelta(0))
@@ -64,7 +65,7 @@ def test_one_at_a_time() -> None:
         go_on.wait(BOUND)
         ended.release()
 
-    with scheduled(AT_ONCE, work) as scheduler:
+    with captured() as logged, scheduled(AT_ONCE, work) as scheduler:
         assert begun.acquire(timeout=BOUND)
         first = _next_at(scheduler)
         _until(lambda: _next_at(scheduler) > first + timedelta(milliseconds=50))
@@ -74,6 +75,7 @@ def test_one_at_a_time() -> None:
         go_on.set()
         for _ in range(5):
             assert ended.acquire(timeout=BOUND)
+    assert 'job \\"pass (trigger: schedule, ' in logged.getvalue()
 
 
 def test_what_raises_does_not_stop_the_schedule() -> None:

@@ -32,6 +32,7 @@ class Scheduler:
             work,
             self._trigger,
             id=_JOB,
+            name=_JOB,
             next_run_time=datetime.now(UTC),
             coalesce=True,
             max_instances=1,
@@ -78,6 +79,10 @@ class _Trigger(BaseTrigger):  # type: ignore[misc]
         self._schedule = schedule
         self._inner = None if isinstance(schedule, CronSchedule) else _interval(schedule)
         self.next_at: datetime | None = None
+
+    def __str__(self) -> str:
+        """What APScheduler's own log lines call it."""
+        return "schedule"
 
     def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime | None:
         # From now on, not from the last: APScheduler would count every call that a clock set forward has skipped.
