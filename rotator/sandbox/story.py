@@ -136,6 +136,7 @@ class _Story:
             '    -d \'{"advance": "30d"}\'\n'
             f"  curl {control}/keys\n"
             "  rotator --once\n"
+            "  ROTATOR_SCHEDULE__EVERY=30s rotator    # and look at http://127.0.0.1:9464/\n"
         )
         Event().wait()
 
