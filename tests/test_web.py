@@ -267,7 +267,7 @@ class TestPage:
 
     def test_while_a_pass_is_made_it_says_so(self, served: Served) -> None:
         assert ", next in 9m</p>" in served.ask("/")[1]
-        served.now = replace(served.now, running=True)
+        served.now = replace(served.now, running_since=at(30))
         assert ", one is being made</p>" in served.ask("/")[1]
 
     def test_why_it_is_not_ready_is_said_once(self, served: Served) -> None:
