@@ -1,0 +1,133 @@
+"""deploy/vault/policy.hcl: enough for a whole life of the real program, and no line of it can go."""
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rotator.errors import RotatorError
+from rotator.sandbox.faults import Fault, Phase, Status
+from rotator.sandbox.server import GatewayServer
+from rotator.sandbox.vault import VaultServer
+from tests.deployed import DEPLOY, run
+from tests.leaks import leaks
+from tests.logins import Role
+from tests.program import Program, program
+from tests.test_vault_client import token
+
+POLICY = (DEPLOY / "vault/policy.hcl").read_text()
+STATE, KEYS = "secret/data/rotator/installation", "secret/data/apimall/*"
+BACKEND, REPORTING = "apimall/production-backend", "apimall/reporting"
+
+
+@pytest.fixture
+def gateway() -> Iterator[GatewayServer]:
+    with GatewayServer() as server:
+        yield server
+
+
+@pytest.fixture
+def rotator(tmp_path: Path, gateway: GatewayServer, vault_server: VaultServer) -> Iterator[Program]:
+    """With the mount and the paths of the default config: the policy is used as it stands in the file."""
+    for path in (BACKEND, REPORTING, "rotator/installation"):
+        vault_server.api("DELETE", f"secret/metadata/{path}")
+    subject = program(tmp_path, gateway, vault_server, "secret")
+    yield subject
+    shown = "".join(done.out + done.err for done in subject.runs)
+    assert leaks(shown, [key.plaintext for key in gateway.account.ledger]) == []
+
+
+def capabilities() -> list[tuple[str, str]]:
+    """Each path of the policy with each of its capabilities."""
+    lines = re.findall(r'^path "([^"]+)" +\{ capabilities = \[([^]]+)\] \}$', POLICY, re.MULTILINE)
+    return [(path, name) for path, names in lines for name in re.findall(r'"(\w+)"', names)]
+
+
+def without(path: str, name: str) -> str:
+    kept = ", ".join(f'"{other}"' for at, other in capabilities() if at == path and other != name)
+    return re.sub(
+        rf'^(path "{re.escape(path)}" +\{{ capabilities = )\[.*\]',
+        rf"\1[{kept}]",
+        POLICY,
+        flags=re.MULTILINE,
+    )
+
+
+def test_a_whole_life(rotator: Program, gateway: GatewayServer, vault_server: VaultServer) -> None:
+    """By a login, so that the token's own calls are made too: look up, renew, revoke."""
+    role = Role(vault_server, POLICY)
+    rotator.environ |= {"VAULT_ROLE_ID": role.role_id.reveal(), "VAULT_SECRET_ID": role.secret_id().reveal()}
+    del rotator.environ["VAULT_TOKEN"]
+    rotator.config["vault"]["auth"] = {"method": "approle", "mount": role.mount}
+
+    def make_pass(*options: str, after: timedelta = timedelta()) -> Any:
+        gateway.account.clock.advance(after)
+        done = run(rotator, "--json", *(options or ["--once"]))
+        assert (done.code, role.tokens()) == (0, 0), done.err
+        assert '"status": 403' not in done.err
+        return done.json["keys"]
+
+    by_hand = gateway.account.create("made by hand")
+    vault_server.api("POST", f"secret/data/{REPORTING}", {"data": {"APIMALL_API_KEY": by_hand.plaintext}})
+    first = make_pass()
+    assert [(key["action"], key["reason"]) for key in first] == [("rotate", "missing"), ("adopt", None)]
+    assert [key["reason"] for key in make_pass(after=timedelta(days=7))] == ["due", None]
+    revoked = make_pass(after=timedelta(days=1))[0]["revoked"]
+    assert revoked == [{"key_id": first[0]["key_id"], "reason": "superseded"}]
+
+    gateway.faults.add(Fault("POST /keys", Status(500), at=Phase.AFTER))
+    (forced,) = make_pass("--rotate-now", "--key", "Production backend")
+    assert len(forced["orphans"]) <= 1, "made, and its answer lost"
+    swept = make_pass(after=timedelta(minutes=16))[0]["revoked"]
+    assert [victim["reason"] for victim in swept] == ["orphan"]
+
+    vault_server.api("DELETE", f"secret/data/{BACKEND}")
+    assert make_pass()[0]["reason"] == "missing"
+
+
+@pytest.mark.parametrize(("path", "name"), capabilities())
+def test_each_capability_is_needed_and_named(
+    rotator: Program, gateway: GatewayServer, vault_server: VaultServer, path: str, name: str
+) -> None:
+    rotator.environ["VAULT_TOKEN"] = token(vault_server, without(path, name)).reveal()
+    dry, done = (run(rotator, mode, "--log-format", "console") for mode in ("--dry-run", "--once"))
+    full = path.replace("apimall/*", BACKEND)
+    said = f"GET /v1/{full}: 403" if name == "read" else f"the Vault token lacks {name} on {full}"
+    for shown in (dry,) if path == STATE and name == "create" else (dry, done):
+        assert said in shown.out + shown.err.splitlines()[-1]
+        assert "policy" in shown.out + shown.err.splitlines()[-1]
+    assert (dry.code, done.code) == ((3, 3) if path == STATE else (1, 1))
+    assert f"/v1/{full}: 403" in done.err or said in done.out
+    assert len(gateway.account.ledger) == 1, "nothing was created that could not be stored"
+
+
+def test_each_capability_was_found() -> None:
+    assert len(capabilities()) == 5
+    assert len(re.findall(r"^path", POLICY, re.MULTILINE)) == len({path for path, _ in capabilities()})
+
+
+def test_it_cannot_list_delete_or_read_other_secrets(vault_server: VaultServer) -> None:
+    mine = token(vault_server, POLICY)
+    vault_server.api("POST", "secret/data/other", {"data": {"x": "1"}})
+    vault_server.api("POST", f"secret/data/{BACKEND}", {"data": {"x": "1"}})
+    for method, path in (
+        ("GET", "secret/data/other"),
+        ("LIST", "secret/metadata/apimall"),
+        ("DELETE", f"secret/data/{BACKEND}"),
+        ("DELETE", f"secret/metadata/{BACKEND}"),
+        ("POST", "auth/token/create"),
+        ("GET", "sys/mounts"),
+    ):
+        with pytest.raises(RotatorError) as raised:
+            vault_server.api(method, path, token=mine)
+        assert raised.value.status == 403
+
+
+def test_without_the_default_policy_the_path_is_named(rotator: Program, vault_server: VaultServer) -> None:
+    rotator.environ["VAULT_TOKEN"] = token(vault_server, POLICY, no_default_policy=True).reveal()
+    done = run(rotator, "--once", "--log-format", "console")
+    assert done.code == 3
+    assert "auth/token/lookup-self: 403" in done.err.splitlines()[-1]
