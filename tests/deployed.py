@@ -2,12 +2,15 @@
 
 import os
 import shutil
+import time
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
 
-from tests.processes import Process
+from rotator.sandbox.vault import VaultServer
+from tests.processes import BOUND, Process
 from tests.program import ROOT, Finished, Program
 
 DEPLOY = ROOT / "deploy"
@@ -29,3 +32,17 @@ def debian_tool(name: str, package: str) -> str:
         pytest.skip(f"there is no {name}: apt-get install {package}")
     assert found, f"there is no {name}"
     return found
+
+
+def forget(vault: VaultServer) -> None:
+    """Let the mount and the paths of the example config be as if the program had never run."""
+    for path in ("apimall/production-backend", "apimall/reporting", "rotator/installation"):
+        vault.api("DELETE", f"secret/metadata/{path}")
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that another process does."""
+    deadline = time.monotonic() + BOUND
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {BOUND} s"
+        time.sleep(0.01)

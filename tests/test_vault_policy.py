@@ -12,7 +12,7 @@ from rotator.errors import RotatorError
 from rotator.sandbox.faults import Fault, Phase, Status
 from rotator.sandbox.server import GatewayServer
 from rotator.sandbox.vault import VaultServer
-from tests.deployed import DEPLOY, run
+from tests.deployed import DEPLOY, forget, run
 from tests.leaks import leaks
 from tests.logins import Role
 from tests.program import Program, program
@@ -32,8 +32,7 @@ def gateway() -> Iterator[GatewayServer]:
 @pytest.fixture
 def rotator(tmp_path: Path, gateway: GatewayServer, vault_server: VaultServer) -> Iterator[Program]:
     """With the mount and the paths of the default config: the policy is used as it stands in the file."""
-    for path in (BACKEND, REPORTING, "rotator/installation"):
-        vault_server.api("DELETE", f"secret/metadata/{path}")
+    forget(vault_server)
     subject = program(tmp_path, gateway, vault_server, "secret")
     yield subject
     shown = "".join(done.out + done.err for done in subject.runs)
