@@ -1,0 +1,56 @@
+"""Queries of deploy/ against the metrics that the program exposes."""
+
+import re
+import subprocess
+from datetime import timedelta
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from rotator.metrics import Metrics
+from tests.deployed import debian_tool
+from tests.facts import at
+from tests.shown import of_each_state, passed, together
+
+ANYBODYS = {"up", "ALERTS"}
+"""Metrics that Prometheus makes itself."""
+THEIRS = {"job", "instance"}
+"""Labels that the scrape adds."""
+
+
+def exposed() -> dict[str, set[str]]:
+    """The names of all metrics, each with its labels: of a program that has done a bit of everything."""
+    metrics = Metrics()
+    metrics.watch("gateway")("GET", 200, 0.1)
+    metrics.token_expires(timedelta(hours=1))
+    metrics.count(passed(together(), at(30)))
+    metrics.follow(lambda: of_each_state(8))
+    found: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(metrics.exposition().decode()):
+        for sample in family.samples:
+            found.setdefault(sample.name, set()).update(sample.labels)
+    return found
+
+
+def unknown(query: str) -> set[str]:
+    """Return what the query names that is not there: metrics, and labels of any of its metrics."""
+    known = exposed()
+    bare = re.sub(r'"[^"]*"', '""', query)
+    names = set(re.findall(r"\b(?:rotator_\w+|up|ALERTS)\b", bare))
+    assert names, f"no metric in {query}"
+    selected = {
+        label for block in re.findall(r"\{([^}]*)\}", bare) for label in re.findall(r"(\w+) *[=!]", block)
+    }
+    grouped = {
+        word.strip() for block in re.findall(r"\b(?:by|on) *\(([^)]*)\)", bare) for word in block.split(",")
+    }
+    labels = set().union(THEIRS, *(known.get(name, set()) for name in names))
+    return (names - known.keys() - ANYBODYS) | ((selected | grouped) - labels)
+
+
+def promtool(*arguments: str | Path) -> str:
+    """Run it, and return what it says; fail when it finds a fault."""
+    tool = debian_tool("promtool", "prometheus")
+    done = subprocess.run([tool, *map(str, arguments)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
