@@ -11,7 +11,7 @@ import pytest
 
 from rotator.sandbox.vault import VaultServer
 from tests.processes import BOUND, Process
-from tests.program import ROOT, Finished, Program
+from tests.program import BACKEND, REPORTING, ROOT, Finished, Program
 
 DEPLOY = ROOT / "deploy"
 
@@ -36,7 +36,7 @@ def debian_tool(name: str, package: str) -> str:
 
 def forget(vault: VaultServer) -> None:
     """Let the mount and the paths of the example config be as if the program had never run."""
-    for path in ("apimall/production-backend", "apimall/reporting", "rotator/installation"):
+    for path in (BACKEND, REPORTING, "rotator/installation"):
         vault.api("DELETE", f"secret/metadata/{path}")
 
 

@@ -22,7 +22,7 @@ def exposed() -> dict[str, set[str]]:
     """The names of all metrics, each with its labels: of a program that has done a bit of everything."""
     metrics = Metrics()
     metrics.watch("gateway")("GET", 200, 0.1)
-    metrics.token_expires(timedelta(hours=1))
+    metrics.token_expires(lambda: timedelta(hours=1))
     metrics.count(passed(together(), at(30)))
     metrics.follow(lambda: of_each_state(8))
     found: dict[str, set[str]] = {}

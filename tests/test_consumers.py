@@ -20,12 +20,11 @@ from tests.deployed import DEPLOY, forget, until
 from tests.facts import managed
 from tests.leaks import leaks
 from tests.logins import Role
-from tests.program import ROOT
-from tests.test_store import connect_to
+from tests.program import BACKEND, ROOT
+from tests.vaults import connect
 from tests.world import World, new_server
 
 CONSUMERS = DEPLOY / "consumers"
-PATH = "apimall/production-backend"
 
 
 class Consumer:
@@ -67,8 +66,8 @@ class Consumer:
 def world(vault_server: VaultServer) -> Iterator[World]:
     forget(vault_server)
     with new_server() as gateway:
-        store = connect_to(vault_server.address, vault_server.token, "secret")
-        yield World(gateway, store, (replace(managed(), name="Production backend", path=PATH),))
+        store = connect(vault_server)
+        yield World(gateway, store, (replace(managed(), name="Production backend", path=BACKEND),))
 
 
 @contextmanager
@@ -109,7 +108,7 @@ def agent(directory: Path, vault: VaultServer) -> Iterator[Path]:
 def test_an_agent_s_program_sees_no_401(world: World, vault_server: VaultServer, tmp_path: Path) -> None:
     """Three rotations and revocations, while it goes on calling."""
     world.make_pass()
-    used = [world.secret(PATH)["api_key"]]
+    used = [world.secret(BACKEND)["api_key"]]
     with agent(tmp_path, vault_server) as file:
         until(file.exists)
         assert file.stat().st_mode & 0o777 == 0o600
@@ -117,7 +116,7 @@ def test_an_agent_s_program_sees_no_401(world: World, vault_server: VaultServer,
             for _ in range(3):
                 world.advance(7)
                 assert world.one().rotation
-                used.append(world.secret(PATH)["api_key"])
+                used.append(world.secret(BACKEND)["api_key"])
                 until(lambda: file.read_text() == used[-1])
                 world.advance(1)
                 assert len(world.one().revoked) == 1
@@ -130,7 +129,7 @@ def test_an_agent_s_program_sees_no_401(world: World, vault_server: VaultServer,
 def test_the_consumer_s_policy_reads_this_one_key(vault_server: VaultServer) -> None:
     policy = (CONSUMERS / "policy.hcl").read_text()
     (rule,) = re.findall(r"^path .*", policy, re.MULTILINE)
-    assert rule == f'path "secret/data/{PATH}" {{ capabilities = ["read"] }}'
+    assert rule == f'path "secret/data/{BACKEND}" {{ capabilities = ["read"] }}'
 
 
 def manifests(name: str) -> dict[str, dict[str, Any]]:
@@ -151,7 +150,7 @@ class TestTheOperators:
         assert (vault["path"], vault["version"]) == ("secret", "v2")
         assert vault["auth"]["kubernetes"]["serviceAccountRef"]["audiences"] == ["vault"]
         assert secret["secretStoreRef"] == {"kind": "SecretStore", "name": store["metadata"]["name"]}
-        assert [entry["remoteRef"] for entry in secret["data"]] == [{"key": PATH, "property": "api_key"}]
+        assert [entry["remoteRef"] for entry in secret["data"]] == [{"key": BACKEND, "property": "api_key"}]
 
     def test_vault_secrets_operator(self) -> None:
         found = manifests("vault-secrets-operator.yaml")
@@ -160,7 +159,7 @@ class TestTheOperators:
         assert auth["spec"]["vaultConnectionRef"] == found["VaultConnection"]["metadata"]["name"]
         assert auth["spec"]["kubernetes"]["audiences"] == ["vault"]
         assert secret["vaultAuthRef"] == auth["metadata"]["name"]
-        assert (secret["mount"], secret["type"], secret["path"]) == ("secret", "kv-v2", PATH)
+        assert (secret["mount"], secret["type"], secret["path"]) == ("secret", "kv-v2", BACKEND)
         assert secret["rolloutRestartTargets"] == [{"kind": "Deployment", "name": "production-backend"}]
         fields = secret["destination"]["transformation"]
         kept = [
@@ -174,7 +173,7 @@ class TestTheOperators:
         config = load(
             ROOT / "config/rotator.yaml", {"APIMALL_API_KEY": "sk-of-nobody-at-all", "VAULT_TOKEN": "t"}
         )
-        (key,) = [key for key in config.managed if key.path == PATH]
+        (key,) = [key for key in config.managed if key.path == BACKEND]
         assert (key.field, config.vault.mount) == ("api_key", "secret")
         intervals = [
             manifests("external-secrets.yaml")["ExternalSecret"]["spec"]["refreshInterval"],

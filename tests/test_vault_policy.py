@@ -1,9 +1,7 @@
 """deploy/vault/policy.hcl: enough for a whole life of the real program, and no line of it can go."""
 
 import re
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,30 +11,19 @@ from rotator.sandbox.faults import Fault, Phase, Status
 from rotator.sandbox.server import GatewayServer
 from rotator.sandbox.vault import VaultServer
 from tests.deployed import DEPLOY, forget, run
-from tests.leaks import leaks
 from tests.logins import Role
-from tests.program import Program, program
-from tests.test_vault_client import token
+from tests.program import BACKEND, REPORTING, Program
+from tests.vaults import new_token
 
 POLICY = (DEPLOY / "vault/policy.hcl").read_text()
 STATE, KEYS = "secret/data/rotator/installation", "secret/data/apimall/*"
-BACKEND, REPORTING = "apimall/production-backend", "apimall/reporting"
 
 
 @pytest.fixture
-def gateway() -> Iterator[GatewayServer]:
-    with GatewayServer() as server:
-        yield server
-
-
-@pytest.fixture
-def rotator(tmp_path: Path, gateway: GatewayServer, vault_server: VaultServer) -> Iterator[Program]:
-    """With the mount and the paths of the default config: the policy is used as it stands in the file."""
+def mount(vault_server: VaultServer) -> str:
+    """That of the example config, as its paths: the policy is used as it stands in the file."""
     forget(vault_server)
-    subject = program(tmp_path, gateway, vault_server, "secret")
-    yield subject
-    shown = "".join(done.out + done.err for done in subject.runs)
-    assert leaks(shown, [key.plaintext for key in gateway.account.ledger]) == []
+    return "secret"
 
 
 def capabilities() -> list[tuple[str, str]]:
@@ -91,7 +78,7 @@ def test_a_whole_life(rotator: Program, gateway: GatewayServer, vault_server: Va
 def test_each_capability_is_needed_and_named(
     rotator: Program, gateway: GatewayServer, vault_server: VaultServer, path: str, name: str
 ) -> None:
-    rotator.environ["VAULT_TOKEN"] = token(vault_server, without(path, name)).reveal()
+    rotator.environ["VAULT_TOKEN"] = new_token(vault_server, without(path, name)).reveal()
     dry, done = (run(rotator, mode, "--log-format", "console") for mode in ("--dry-run", "--once"))
     full = path.replace("apimall/*", BACKEND)
     said = f"GET /v1/{full}: 403" if name == "read" else f"the Vault token lacks {name} on {full}"
@@ -109,7 +96,7 @@ def test_each_capability_was_found() -> None:
 
 
 def test_it_cannot_list_delete_or_read_other_secrets(vault_server: VaultServer) -> None:
-    mine = token(vault_server, POLICY)
+    mine = new_token(vault_server, POLICY)
     vault_server.api("POST", "secret/data/other", {"data": {"x": "1"}})
     vault_server.api("POST", f"secret/data/{BACKEND}", {"data": {"x": "1"}})
     for method, path in (
@@ -126,7 +113,7 @@ def test_it_cannot_list_delete_or_read_other_secrets(vault_server: VaultServer) 
 
 
 def test_without_the_default_policy_the_path_is_named(rotator: Program, vault_server: VaultServer) -> None:
-    rotator.environ["VAULT_TOKEN"] = token(vault_server, POLICY, no_default_policy=True).reveal()
+    rotator.environ["VAULT_TOKEN"] = new_token(vault_server, POLICY, no_default_policy=True).reveal()
     done = run(rotator, "--once", "--log-format", "console")
     assert done.code == 3
     assert "auth/token/lookup-self: 403" in done.err.splitlines()[-1]

@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
-from rotator.sandbox.server import GatewayServer
 from rotator.sandbox.vault import VaultServer, find_binary
 from tests.certificates import LOOPBACK, Authority, Signer
 from tests.deployed import DEPLOY, run
-from tests.program import Program, program
+from tests.program import Program
 from tests.token_review import NAMESPACE, claims, reviewing
 
 SCRIPT = DEPLOY / "vault/setup.sh"
@@ -53,23 +52,21 @@ class Administrator:
 
 
 @pytest.fixture(scope="module")
-def empty_server() -> Iterator[VaultServer]:
+def vault_server() -> Iterator[VaultServer]:
+    """One that has nothing yet."""
     with VaultServer() as server:
         server.api("DELETE", "sys/mounts/secret")
         yield server
 
 
 @pytest.fixture
-def administrator(empty_server: VaultServer, tmp_path: Path) -> Administrator:
-    return Administrator(empty_server, tmp_path)
+def administrator(vault_server: VaultServer, tmp_path: Path) -> Administrator:
+    return Administrator(vault_server, tmp_path)
 
 
 @pytest.fixture
-def rotator(empty_server: VaultServer, tmp_path: Path) -> Iterator[Program]:
-    with GatewayServer() as gateway:
-        subject = program(tmp_path, gateway, empty_server, "secret")
-        del subject.environ["VAULT_TOKEN"]
-        yield subject
+def mount() -> str:
+    return "secret"
 
 
 def test_an_app_role(administrator: Administrator, rotator: Program) -> None:
@@ -83,6 +80,7 @@ def test_an_app_role(administrator: Administrator, rotator: Program) -> None:
 
     role_id = next(line for line in first.stdout.splitlines() if line.startswith("role_id: "))[9:]
     made = administrator.server.api("POST", "auth/approle/role/rotator/secret-id", {})["data"]["secret_id"]
+    del rotator.environ["VAULT_TOKEN"]
     rotator.environ |= {"VAULT_ROLE_ID": role_id, "VAULT_SECRET_ID": made}
     rotator.config["vault"]["auth"] = {"method": "approle"}
     assert run(rotator, "--once").code == 0
@@ -109,6 +107,7 @@ def test_a_role_for_kubernetes(administrator: Administrator, rotator: Program, t
             done = administrator.set_up("kubernetes")
             assert done.returncode == 0, done.stderr
         assert administrator.read("auth/kubernetes/role/rotator")["token_policies"] == ["rotator"]
+        del rotator.environ["VAULT_TOKEN"]
         rotator.config["vault"]["auth"] = {"method": "kubernetes", "role": "rotator", "file": str(ours)}
         done_once = run(rotator, "--once")
         assert done_once.code == 0, done_once.err
