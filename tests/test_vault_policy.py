@@ -16,7 +16,7 @@ from tests.program import BACKEND, REPORTING, Program
 from tests.vaults import new_token
 
 POLICY = (DEPLOY / "vault/policy.hcl").read_text()
-STATE, KEYS = "secret/data/rotator/installation", "secret/data/apimall/*"
+STATE = "secret/data/rotator/installation"
 
 
 @pytest.fixture
@@ -65,8 +65,7 @@ def test_a_whole_life(rotator: Program, gateway: GatewayServer, vault_server: Va
     assert revoked == [{"key_id": first[0]["key_id"], "reason": "superseded"}]
 
     gateway.faults.add(Fault("POST /keys", Status(500), at=Phase.AFTER))
-    (forced,) = make_pass("--rotate-now", "--key", "Production backend")
-    assert len(forced["orphans"]) <= 1, "made, and its answer lost"
+    make_pass("--rotate-now", "--key", "Production backend")  # the first key's plaintext is lost
     swept = make_pass(after=timedelta(minutes=16))[0]["revoked"]
     assert [victim["reason"] for victim in swept] == ["orphan"]
 
