@@ -42,6 +42,7 @@ class Administrator:
                 "VAULT_TOKEN": self.server.token.reveal(),
                 **self.exports,
             },
+            cwd=self.directory,
             capture_output=True,
             text=True,
             check=False,
@@ -99,8 +100,8 @@ def test_a_role_for_kubernetes(administrator: Administrator, rotator: Program, t
     with reviewing({ours.read_text()}, *authority.issue("api-server", LOOPBACK)) as address:
         administrator.exports = {
             "KUBERNETES_HOST": address,
-            "KUBERNETES_CA_CERT": str(authority.cert),
-            "KUBERNETES_REVIEWER_JWT": str(reviewer),
+            "KUBERNETES_CA_CERT": authority.cert.name,
+            "KUBERNETES_REVIEWER_JWT": reviewer.name,  # files may be named from where one stands
             "NAMESPACE": NAMESPACE,
         }
         done = administrator.set_up("kubernetes")

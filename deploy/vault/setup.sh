@@ -10,7 +10,6 @@
 # Of `kubernetes`: NAMESPACE is the rotator's. A Vault outside the cluster needs KUBERNETES_HOST, KUBERNETES_CA_CERT (a
 # file) and KUBERNETES_REVIEWER_JWT (a file: the token of a service account that has system:auth-delegator).
 set -eu
-cd "$(dirname "$0")"
 vault=$(command -v vault || command -v bao) || { echo "setup.sh: there is no vault and no bao" >&2; exit 1; }
 mount=secret # as in policy.hcl
 
@@ -39,5 +38,5 @@ for method in "$@"; do
   case $method in kubernetes | approle) ;; *) echo "setup.sh: there is no method $method" >&2; exit 2 ;; esac
 done
 enabled "sys/mounts/$mount" || "$vault" secrets enable -path="$mount" -version=2 kv
-"$vault" policy write rotator policy.hcl
+"$vault" policy write rotator "$(dirname "$0")/policy.hcl"
 for method in "$@"; do "$method"; done
