@@ -1,0 +1,277 @@
+"""What `kubectl kustomize` makes of deploy/kubernetes: valid, locked down, and fit for the program as it is."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from datetime import timedelta
+from functools import cache
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import kubernetes_validate
+import pytest
+import yaml
+from kubernetes_validate.utils import all_versions
+
+from rotator.config import Config, load
+from rotator.config.auth import KubernetesAuth
+from tests.test_dockerfile import final
+
+Resource: TypeAlias = dict[str, Any]
+ROOT = Path(__file__).parent.parent
+DEPLOY = ROOT / "deploy/kubernetes"
+KUBECTL = Path(sys.executable).parent / "kubectl"
+OVERLAYS = ("cronjob", "daemon", "sharded")
+VERSIONS = all_versions()[-3:]
+OURS = {"app.kubernetes.io/name": "rotator"}
+
+
+def render(directory: Path) -> list[Resource]:
+    done = subprocess.run(
+        [KUBECTL, "kustomize", directory], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return list(yaml.safe_load_all(done.stdout))
+
+
+@cache
+def rendered(overlay: str) -> tuple[Resource, ...]:
+    return tuple(render(DEPLOY / "overlays" / overlay))
+
+
+def each(overlay: str, kind: str) -> list[Resource]:
+    return [resource for resource in rendered(overlay) if resource["kind"] == kind]
+
+
+def job(overlay: str) -> Resource:
+    [cron_job] = each(overlay, "CronJob")
+    return dict(cron_job["spec"]["jobTemplate"]["spec"])
+
+
+def template(overlay: str) -> Resource:
+    [owner] = each(overlay, "Deployment") if overlay == "daemon" else [{"spec": job(overlay)}]
+    return dict(owner["spec"]["template"])
+
+
+def container(overlay: str) -> Resource:
+    [only] = template(overlay)["spec"]["containers"]
+    return dict(only)
+
+
+def variables(overlay: str) -> dict[str, str]:
+    return {variable["name"]: variable["value"] for variable in container(overlay).get("env", [])}
+
+
+def config(directory: Path, resources: tuple[Resource, ...], **environ: str) -> Config:
+    [config_map] = [resource for resource in resources if resource["kind"] == "ConfigMap"]
+    (directory / "rotator.yaml").write_text(config_map["data"]["rotator.yaml"])
+    return load(directory / "rotator.yaml", environ)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+class TestEveryOverlay:
+    @pytest.mark.parametrize("version", VERSIONS)
+    def test_it_is_valid(self, overlay: str, version: str) -> None:
+        for resource in rendered(overlay):
+            kubernetes_validate.validate(resource, version, strict=True)
+
+    def test_its_namespace_takes_restricted_pods_only(self, overlay: str) -> None:
+        [namespace] = each(overlay, "Namespace")
+        assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+        assert {r["metadata"]["namespace"] for r in rendered(overlay) if r is not namespace} == {
+            namespace["metadata"]["name"]
+        }
+
+    def test_its_pod_is_restricted(self, overlay: str) -> None:
+        pod, only = template(overlay)["spec"], container(overlay)
+        image_user = [int(part) for part in final()["USER"][0].split(":")]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert [pod["securityContext"][name] for name in ("runAsUser", "runAsGroup")] == image_user
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert only["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
+        assert {kind for volume in pod["volumes"] for kind in volume} <= {
+            "name",
+            "configMap",
+            "projected",
+            "secret",
+        }
+        assert all(mount["readOnly"] for mount in only["volumeMounts"])
+        assert only["resources"]["limits"]["memory"]
+
+    def test_it_has_no_token_for_kubernetes_but_one_for_vault(self, overlay: str, tmp_path: Path) -> None:
+        [account] = each(overlay, "ServiceAccount")
+        pod = template(overlay)["spec"]
+        assert pod["serviceAccountName"] == account["metadata"]["name"]
+        assert account["automountServiceAccountToken"] is pod["automountServiceAccountToken"] is False
+        assert not {"Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"} & {
+            resource["kind"] for resource in rendered(overlay)
+        }
+        [volume] = [volume for volume in pod["volumes"] if "projected" in volume]
+        [source] = volume["projected"]["sources"]
+        token = source["serviceAccountToken"]
+        assert token["audience"] == "vault"
+        [place] = [m["mountPath"] for m in container(overlay)["volumeMounts"] if m["name"] == volume["name"]]
+        auth = config(tmp_path, rendered(overlay)).vault.auth
+        assert isinstance(auth, KubernetesAuth)
+        assert auth.file == f"{place}/{token['path']}"
+
+    def test_its_config_is_where_the_program_looks(self, overlay: str, tmp_path: Path) -> None:
+        sources = config(tmp_path, rendered(overlay)).gateway.api_key
+        mounts = {mount["name"]: mount["mountPath"] for mount in container(overlay)["volumeMounts"]}
+        volumes = {volume["name"]: volume for volume in template(overlay)["spec"]["volumes"]}
+        [config_map] = each(overlay, "ConfigMap")
+        assert mounts["config"] == "/etc/rotator"
+        assert volumes["config"]["configMap"]["name"] == config_map["metadata"]["name"]
+        assert (sources.vault, sources.file) == ("apimall/rotator", f"{mounts['bearer']}/api-key")
+        assert volumes["bearer"]["secret"]["optional"] is True
+
+    def test_its_variables_are_fields_of_the_config(self, overlay: str, tmp_path: Path) -> None:
+        fields = {name: text for name, text in variables(overlay).items() if name != "ROTATOR_SHARDS"}
+        config(tmp_path, rendered(overlay), **fields)
+        assert template(overlay)["spec"]["enableServiceLinks"] is False
+
+    def test_it_may_finish_a_rotation_when_it_is_stopped(self, overlay: str, tmp_path: Path) -> None:
+        timing = config(tmp_path, rendered(overlay)).timing
+        notices = timedelta(seconds=10)
+        needed = timing.verify_deadline + timing.store_deadline + notices
+        assert timedelta(seconds=template(overlay)["spec"]["terminationGracePeriodSeconds"]) > needed
+
+    def test_its_image_is_of_this_version(self, overlay: str) -> None:
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+        assert container(overlay)["image"].partition(":")[2] == project["version"]
+
+    def test_the_network_lets_it_reach_dns_vault_and_the_gateway_alone(self, overlay: str) -> None:
+        policy = each(overlay, "NetworkPolicy")[0]["spec"]
+        assert policy["podSelector"]["matchLabels"] == OURS == template(overlay)["metadata"]["labels"]
+        assert policy["policyTypes"] == ["Ingress", "Egress"]
+        assert "ingress" not in policy
+        dns, vault, gateway = policy["egress"]
+        assert [peer["podSelector"]["matchLabels"] for peer in dns["to"]] == [{"k8s-app": "kube-dns"}]
+        assert [(port["protocol"], port["port"]) for port in dns["ports"]] == [("UDP", 53), ("TCP", 53)]
+        assert [peer["podSelector"]["matchLabels"] for peer in vault["to"]] == [
+            {"app.kubernetes.io/name": "vault"}
+        ]
+        assert vault["ports"] == [{"protocol": "TCP", "port": 8200}]
+        assert gateway["ports"] == [{"protocol": "TCP", "port": 443}]
+        blocks = [peer["ipBlock"] for peer in gateway["to"]]
+        for address in ("10.0.0.1", "169.254.169.254", "172.31.0.1", "192.168.1.1", "fd00:ec2::254"):
+            assert not any(allows(block, address) for block in blocks), address
+        assert all(
+            any(allows(block, address) for block in blocks) for address in ("203.0.113.7", "2001:db8::7")
+        )
+
+
+def allows(block: Resource, address: str) -> bool:
+    within = [ip_address(address) in ip_network(cidr) for cidr in (block["cidr"], *block["except"])]
+    return within[0] and not any(within[1:])
+
+
+@pytest.mark.parametrize("overlay", ["cronjob", "sharded"])
+class TestCronJob:
+    def test_one_pass_at_a_time_and_not_for_ever(self, overlay: str) -> None:
+        [cron_job] = each(overlay, "CronJob")
+        assert cron_job["spec"]["concurrencyPolicy"] == "Forbid"
+        assert (
+            job(overlay)["activeDeadlineSeconds"] > template(overlay)["spec"]["terminationGracePeriodSeconds"]
+        )
+        assert template(overlay)["spec"]["restartPolicy"] == "Never"
+        assert "--once" in container(overlay)["args"]
+
+
+class TestSharded:
+    def test_as_many_shards_as_pods_and_all_at_once(self) -> None:
+        indexed = job("sharded")
+        assert indexed["completionMode"] == "Indexed"
+        assert indexed["completions"] == indexed["parallelism"] == int(variables("sharded")["ROTATOR_SHARDS"])
+
+    def test_a_pod_that_fails_ends_no_other(self) -> None:
+        """With `backoffLimit` the first exit code 1 would stop the passes over all other keys."""
+        indexed = job("sharded")
+        assert indexed["backoffLimitPerIndex"] == 0
+        assert not {"backoffLimit", "maxFailedIndexes"} & indexed.keys()
+
+
+class TestDaemon:
+    def test_probes_ask_where_it_listens(self) -> None:
+        only = container("daemon")
+        [port] = only["ports"]
+        assert variables("daemon")["ROTATOR_HTTP__LISTEN"] == f"0.0.0.0:{port['containerPort']}"
+        probes = {name: only[name]["httpGet"] for name in ("livenessProbe", "readinessProbe")}
+        assert {name: probe["path"] for name, probe in probes.items()} == {
+            "livenessProbe": "/healthz",
+            "readinessProbe": "/readyz",
+        }
+        assert {probe["port"] for probe in probes.values()} == {port["name"]}
+
+    def test_what_selects_its_pods_selects_all_of_them(self) -> None:
+        for kind in ("Deployment", "PodDisruptionBudget"):
+            [resource] = each("daemon", kind)
+            assert resource["spec"]["selector"]["matchLabels"] == OURS
+        assert [service["spec"]["selector"] for service in each("daemon", "Service")] == [OURS]
+
+    def test_one_pod_remains_while_a_node_is_drained(self) -> None:
+        [deployment], [budget] = each("daemon", "Deployment"), each("daemon", "PodDisruptionBudget")
+        assert 0 < budget["spec"]["minAvailable"] < deployment["spec"]["replicas"]
+
+    def test_nobody_but_the_scraper_comes_in(self) -> None:
+        [_, scraper] = each("daemon", "NetworkPolicy")
+        assert scraper["spec"]["podSelector"]["matchLabels"] == OURS
+        assert scraper["spec"]["policyTypes"] == ["Ingress"]
+        [rule] = scraper["spec"]["ingress"]
+        assert [peer["podSelector"]["matchLabels"] for peer in rule["from"]] == [
+            {"app.kubernetes.io/name": "prometheus"}
+        ]
+        assert [port["port"] for port in rule["ports"]] == [container("daemon")["ports"][0]["containerPort"]]
+
+    def test_its_pod_is_the_cronjobs_but_for_the_mode(self) -> None:
+        def common(overlay: str) -> tuple[Resource, Resource]:
+            pod, only = template(overlay)["spec"], container(overlay)
+            modes = {"args", "env", "ports", "livenessProbe", "readinessProbe"}
+            places = {"containers", "restartPolicy", "topologySpreadConstraints"}
+            return {k: pod[k] for k in pod.keys() - places}, {k: only[k] for k in only.keys() - modes}
+
+        assert common("daemon") == common("cronjob")
+
+
+class TestOwnOverlay:
+    """An overlay as README shows it: another image, another config, the service monitor."""
+
+    @pytest.fixture
+    def resources(self, tmp_path: Path) -> tuple[Resource, ...]:
+        blocks = (ROOT / "README.md").read_text().split("```")
+        [text] = [block.removeprefix("yaml\n") for block in blocks if "configMapGenerator:" in block]
+        own = tmp_path / "own"
+        own.mkdir()
+        checkout = os.path.relpath(DEPLOY, own)
+        (own / "kustomization.yaml").write_text(text.replace("rotator/deploy/kubernetes", checkout))
+        (own / "rotator.yaml").write_text(
+            "vault: {address: 'https://v.example', auth: {method: kubernetes, role: r}}\n"
+            "gateway: {api_key: {vault: a/b}}\nkeys: [{name: Mine, path: a/mine}]\n"
+        )
+        return tuple(render(own))
+
+    def test_it_brings_its_config_and_its_image(
+        self, resources: tuple[Resource, ...], tmp_path: Path
+    ) -> None:
+        assert [managed.name for managed in config(tmp_path, resources).managed] == ["Mine"]
+        [config_map] = [resource for resource in resources if resource["kind"] == "ConfigMap"]
+        [deployment] = [resource for resource in resources if resource["kind"] == "Deployment"]
+        pod = deployment["spec"]["template"]["spec"]
+        assert pod["volumes"][0]["configMap"]["name"] == config_map["metadata"]["name"]
+        assert pod["containers"][0]["image"] == "registry.acme.example/rotator:0.1.0"
+
+    def test_the_monitor_finds_the_service(self, resources: tuple[Resource, ...]) -> None:
+        [monitor] = [resource for resource in resources if resource["kind"] == "ServiceMonitor"]
+        [service] = [resource for resource in resources if resource["kind"] == "Service"]
+        assert monitor["metadata"]["namespace"] == service["metadata"]["namespace"]
+        assert service["metadata"]["labels"].items() >= monitor["spec"]["selector"]["matchLabels"].items()
+        [endpoint] = monitor["spec"]["endpoints"]
+        assert endpoint["port"] in [port["name"] for port in service["spec"]["ports"]]
+        assert endpoint["path"] == "/metrics"
