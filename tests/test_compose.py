@@ -1,0 +1,47 @@
+"""The compose file: its service is locked down, and what it sets fits the program and the image."""
+
+import tomllib
+from datetime import timedelta
+from pathlib import Path
+
+import yaml
+
+from rotator.config import AppRoleAuth, durations, load
+from tests.test_dockerfile import final
+
+ROOT = Path(__file__).parent.parent
+FILE = yaml.safe_load((ROOT / "deploy/compose/compose.yaml").read_text())
+[(NAME, SERVICE)] = FILE["services"].items()
+
+
+def test_its_container_is_locked_down() -> None:
+    assert SERVICE["read_only"] is True
+    assert SERVICE["cap_drop"] == ["ALL"]
+    assert SERVICE["security_opt"] == ["no-new-privileges:true"]
+    assert SERVICE["user"] == final()["USER"][0]
+
+
+def test_its_image_is_of_this_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert SERVICE["image"].partition(":")[2] == project["version"]
+
+
+def test_only_this_machine_reaches_its_port() -> None:
+    [port] = final()["EXPOSE"]
+    assert SERVICE["ports"] == [f"127.0.0.1:{port}:{port}"]
+
+
+def test_what_it_sets_fits_the_program(tmp_path: Path) -> None:
+    path = tmp_path / "rotator.yaml"
+    path.write_text(
+        "vault: {address: 'https://v.example', auth: {method: approle, role_id: {value: r}}}\n"
+        "keys: [{name: Mine, path: a/mine}]\n"
+    )
+    config = load(path, SERVICE["environment"])
+    assert SERVICE["volumes"] == ["./rotator.yaml:/etc/rotator/rotator.yaml:ro"]
+    assert SERVICE["secrets"] == list(FILE["secrets"])
+    assert isinstance(config.vault.auth, AppRoleAuth)
+    files = {config.gateway.api_key.file, config.vault.auth.secret_id.file}
+    assert files == {f"/run/secrets/{name}" for name in SERVICE["secrets"]}
+    needed = config.timing.verify_deadline + config.timing.store_deadline + timedelta(seconds=10)
+    assert durations.parse(SERVICE["stop_grace_period"]) > needed
