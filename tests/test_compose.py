@@ -45,3 +45,4 @@ def test_what_it_sets_fits_the_program(tmp_path: Path) -> None:
     assert files == {f"/run/secrets/{name}" for name in SERVICE["secrets"]}
     needed = config.timing.verify_deadline + config.timing.store_deadline + timedelta(seconds=10)
     assert durations.parse(SERVICE["stop_grace_period"]) > needed
+    assert SERVICE["init"] is True

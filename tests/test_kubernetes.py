@@ -142,6 +142,7 @@ class TestEveryOverlay:
         notices = timedelta(seconds=10)
         needed = timing.verify_deadline + timing.store_deadline + notices
         assert timedelta(seconds=template(overlay)["spec"]["terminationGracePeriodSeconds"]) > needed
+        assert template(overlay)["spec"]["shareProcessNamespace"] is True
 
     def test_its_image_is_of_this_version(self, overlay: str) -> None:
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
