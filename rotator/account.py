@@ -6,6 +6,7 @@ from rotator.gateway.bearer import Bearer
 from rotator.gateway.client import Gateway
 from rotator.model import ManagedKey, Timing
 from rotator.retry import Policy
+from rotator.shard import Shard
 from rotator.stopping import Stopping
 from rotator.store import Store
 from rotator.titles import TitleTemplate
@@ -21,6 +22,8 @@ class Account:
     bearer_path: str | None
     """The path of the secret that the bearer is read from, if it is in Vault."""
     keys: tuple[ManagedKey, ...]
+    shard: Shard
+    """Which of `keys` are acted on; all are observed."""
     titles: TitleTemplate
     timing: Timing
     state_path: str

@@ -22,6 +22,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 @click.option("--rotate-now", is_flag=True, help="One pass in which every managed key is due now.")
 @click.option("--dry-run", is_flag=True, help="Print what a pass would do; change nothing.")
 @click.option("--key", "names", metavar="NAME", multiple=True, help="Only this managed key; repeatable.")
+@click.option("--shard", "shard", metavar="I/N", help="Only share I of N, counted from 0; see README.")
 @click.option(
     "--config",
     "config_path",
@@ -44,6 +45,7 @@ def cli(
     rotate_now: bool,
     dry_run: bool,
     names: tuple[str, ...],
+    shard: str | None,
     config_path: Path | None,
     as_json: bool,
     log_format: Literal["json", "console"] | None,
@@ -75,12 +77,13 @@ def cli(
     from rotator.command import run_daemon, run_pass
 
     log.configure(log_format, log_level)
+    environ = dict(os.environ) | _shard(shard)
     if daemon:
-        context.exit(run_daemon(config_path, os.environ, plain_errors=log_format == "console"))
+        context.exit(run_daemon(config_path, environ, plain_errors=log_format == "console"))
     context.exit(
         run_pass(
             config_path,
-            os.environ,
+            environ,
             only=frozenset(names),
             forced=rotate_now,
             dry_run=dry_run,
@@ -97,6 +100,19 @@ def sandbox(*, keep: bool) -> None:
     from rotator.sandbox.story import run
 
     sys.exit(run(keep=keep))
+
+
+def _shard(text: str | None) -> dict[str, str]:
+    """What an Indexed Job's environment would say for `--shard`."""
+    if text is None:
+        return {}
+    from rotator.shard import COUNT, INDEX, parse_shard
+
+    try:
+        shard = parse_shard(text)
+    except ValueError as error:
+        raise click.UsageError(f"--shard {error}") from None
+    return {INDEX: str(shard.index), COUNT: str(shard.count)}
 
 
 def _forbid_core_dumps() -> None:

@@ -95,7 +95,9 @@ def _make_pass(
         return go(None)
     from rotator.metrics import one_pass
 
-    with one_pass(textfile=metrics.textfile, pushgateway=metrics.pushgateway, job=metrics.job) as one:
+    with one_pass(
+        textfile=metrics.textfile, pushgateway=metrics.pushgateway, job=metrics.job, shard=config.shard
+    ) as one:
         return go(one)
 
 

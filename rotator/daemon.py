@@ -10,13 +10,14 @@ from threading import Event, Lock
 
 import structlog
 
+from rotator import SIGNALS
 from rotator.account import Account
 from rotator.act import log_failure
 from rotator.config import Config, load
 from rotator.errors import ConfigError, RotatorError, unexpected
 from rotator.exchange import Watch
 from rotator.metrics import Metrics
-from rotator.reconcile import reconcile
+from rotator.reconcile import new_run_id, reconcile
 from rotator.schedule.scheduler import Scheduler
 from rotator.signals import on_signals
 from rotator.status import KEPT, PassRecord, Snapshot
@@ -47,6 +48,7 @@ class Daemon:
         self._started = _now()
         self._passes: deque[PassRecord] = deque(maxlen=KEPT)
         self._running_since: datetime | None = None
+        self._reload_failed = False
         self._opened: tuple[Config, Account] | None = None
         """The account, and the config that it was opened by."""
         self._resources = ExitStack()
@@ -73,7 +75,9 @@ class Daemon:
             config = self._reload()
         except ConfigError as error:
             log.error("daemon.reload_failed", error=error.message, faults=list(error.faults))
+            self._reload_failed = True
             return
+        self._reload_failed = False
         with self._lock:
             changed = config.schedule != self._config.schedule
             self._config = config
@@ -90,6 +94,7 @@ class Daemon:
             running_since=self._running_since,
             passes=tuple(self._passes),
             next_pass=self._scheduler.next_at,
+            reload_failed=self._reload_failed,
         )
 
     def token_ttl(self) -> timedelta | None:
@@ -98,16 +103,18 @@ class Daemon:
 
     def _pass(self) -> None:
         """Make one pass and tell of it. Nothing that it raises may end the schedule."""
-        began = self._running_since = _now()
+        began, run_id = _now(), new_run_id()
+        self._running_since = began
         try:
-            self._make_pass(began)
+            with structlog.contextvars.bound_contextvars(run_id=run_id):
+                self._make_pass(began, run_id)
         finally:
             self._running_since = None
 
-    def _make_pass(self, began: datetime) -> None:
+    def _make_pass(self, began: datetime, run_id: str) -> None:
         result, failure = None, None
         try:
-            result = reconcile(self._account())
+            result = reconcile(self._account(), run_id=run_id)
         except Stopped:
             return
         except RotatorError as error:
@@ -116,7 +123,7 @@ class Daemon:
         except Exception as error:
             log.error("unexpected", exc_info=True)
             failure = unexpected(error)
-        record = PassRecord(began, _now(), result, failure)
+        record = PassRecord(run_id, began, _now(), result, failure)
         self._passes.appendleft(record)
         self._told(record)
 
@@ -142,10 +149,10 @@ def run(config_path: Path | None, environ: Mapping[str, str]) -> None:
 
     def told(record: PassRecord) -> None:
         metrics.count(record)
-        if record.result:
-            metrics.token_expires(daemon.token_ttl)
         if seen := record.result or record.error:
             tell(seen)
+        if record.result:
+            metrics.token_expires(daemon.token_ttl)
 
     daemon = Daemon(config, lambda: load(config_path, environ), environ, told, metrics.watch)
     metrics.follow(daemon.snapshot)
@@ -156,7 +163,7 @@ def run(config_path: Path | None, environ: Mapping[str, str]) -> None:
         else:
             daemon.stop()
 
-    on_signals({signal.SIGTERM, signal.SIGINT, signal.SIGHUP}, handle)
+    on_signals(SIGNALS, handle)
     # Both have threads, so only after the signals.
     with open_notifier(config.webhook, environ) as tell, _shown(config.http.address, daemon, metrics):
         daemon.run()

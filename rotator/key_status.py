@@ -124,6 +124,7 @@ def to_json(snapshot: Snapshot) -> dict[str, Any]:
         "ready": snapshot.ready,
         "why_not_ready": snapshot.why_not_ready,
         "next_pass": time_to_json(snapshot.next_pass),
+        "reload_failed": snapshot.reload_failed,
         "error": error_to_json(refused) if refused else None,
         "keys": [status.to_json() for status in key_statuses(snapshot)],
         "foreign": [key.id for key in foreign_keys(snapshot)],

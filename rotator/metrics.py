@@ -25,6 +25,7 @@ from rotator.errors import RotatorError
 from rotator.exchange import Watch, cause, within
 from rotator.key_status import KeyStatus, key_statuses
 from rotator.result import Action, KeyResult, Outcome, PassResult
+from rotator.shard import WHOLE, Shard
 from rotator.status import PassRecord, Snapshot
 
 PUSH_TIMEOUT: Final = 10.0
@@ -125,15 +126,16 @@ class Metrics:
                 f"metrics.textfile: {cause(error)}", cure="make its directory, writable for this user"
             ) from None
 
-    def push(self, url: str, job: str, *, timeout: float = PUSH_TIMEOUT) -> None:
-        """Push the metrics to a Pushgateway. Raises UnpublishedError."""
+    def push(self, url: str, job: str, shard: Shard = WHOLE, *, timeout: float = PUSH_TIMEOUT) -> None:
+        """Push the metrics to a Pushgateway, each shard into a group of its own. Raises UnpublishedError."""
+        group = {} if shard == WHOLE else {"shard": str(shard.index)}
         try:
             # Not `push_to_gateway`: it would remove what this run does not know, the last converged pass.
             within(
                 "metrics.pushgateway",
                 timeout,
                 lambda: prometheus_client.pushadd_to_gateway(
-                    url, job, self.registry, timeout=timeout, handler=_post
+                    url, job, self.registry, group, timeout=timeout, handler=_post
                 ),
                 cure="",
             )
@@ -145,11 +147,11 @@ class Metrics:
         except (OSError, ValueError) as error:
             raise _unpushed(f"metrics.pushgateway: {cause(error)}") from None
 
-    def publish(self, *, textfile: str | None, pushgateway: str | None, job: str) -> None:
+    def publish(self, *, textfile: str | None, pushgateway: str | None, job: str, shard: Shard) -> None:
         """Leave the metrics where the config says; what fails is logged and no more."""
         for name, publish in (
             (textfile, self.write_textfile),
-            (pushgateway, lambda url: self.push(url, job)),
+            (pushgateway, lambda url: self.push(url, job, shard)),
         ):
             try:
                 if name:
@@ -173,7 +175,7 @@ class OnePass:
 
 
 @contextmanager
-def one_pass(*, textfile: str | None, pushgateway: str | None, job: str) -> Iterator[OnePass]:
+def one_pass(*, textfile: str | None, pushgateway: str | None, job: str, shard: Shard) -> Iterator[OnePass]:
     """Publish the metrics when the pass is over, also those of one that failed."""
     one, began, error = OnePass(Metrics()), datetime.now(UTC), None
     try:
@@ -182,7 +184,8 @@ def one_pass(*, textfile: str | None, pushgateway: str | None, job: str) -> Iter
         error = failed
         raise
     finally:
-        record = PassRecord(began, datetime.now(UTC), one.result, error)
+        run_id = one.result.run_id if one.result else ""
+        record = PassRecord(run_id, began, datetime.now(UTC), one.result, error)
         snapshot = Snapshot(
             started=began,
             now=record.ended,
@@ -193,7 +196,7 @@ def one_pass(*, textfile: str | None, pushgateway: str | None, job: str) -> Iter
         )
         one.metrics.count(record)
         one.metrics.follow(lambda: snapshot)
-        one.metrics.publish(textfile=textfile, pushgateway=pushgateway, job=job)
+        one.metrics.publish(textfile=textfile, pushgateway=pushgateway, job=job, shard=shard)
 
 
 class _Gauges(Collector):
@@ -211,6 +214,11 @@ class _Gauges(Collector):
         if self.snapshot:
             snapshot = self.snapshot()
             yield from _of_keys(key_statuses(snapshot), snapshot.gateway_now)
+            yield GaugeMetricFamily(
+                "rotator_config_last_reload_successful",
+                "1 unless the config could not be loaded anew, so that the old one is in use.",
+                not snapshot.reload_failed,
+            )
         if self.converged_at is not None:
             yield GaugeMetricFamily(
                 _CONVERGED, "When the last pass that converged ended, in Unix time.", self.converged_at
@@ -240,8 +248,10 @@ def _of_keys(keys: tuple[KeyStatus, ...], now: datetime) -> Iterator[GaugeMetric
         "Until the next rotation is due; negative when it is late.",
         lambda key: key.due_at - now if key.due_at else None,
     )
-    yield family("superseded", "Live superseded keys.", lambda key: len(key.superseded))
-    yield family("orphans", "Live orphans.", lambda key: len(key.orphans))
+    yield family(
+        "superseded", "Live superseded keys.", lambda key: len(key.superseded) if key.known else None
+    )
+    yield family("orphans", "Live orphans.", lambda key: len(key.orphans) if key.known else None)
     yield family(
         "overdue_revocations",
         "Keys that the last pass had to revoke and that still live.",

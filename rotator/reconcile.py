@@ -25,6 +25,11 @@ Progress = Callable[[int, int], None]
 log = structlog.get_logger()
 
 
+def new_run_id() -> str:
+    """By which the log lines of one pass are found."""
+    return uuid4().hex[:12]
+
+
 def reconcile(
     account: Account,
     *,
@@ -32,17 +37,20 @@ def reconcile(
     forced: bool = False,
     dry_run: bool = False,
     progress: Progress | None = None,
+    run_id: str | None = None,
 ) -> PassResult:
-    """Make one pass. `only` names the managed keys to act on; empty means all.
+    """Make one pass. `only` names the managed keys to act on; empty means all of the shard.
 
     Raises what kept it from observing, or the Vault token from being fit; then no key was changed.
     """
-    run_id, began = uuid4().hex[:12], time.monotonic()
+    run_id, began = run_id or new_run_id(), time.monotonic()
     with structlog.contextvars.bound_contextvars(run_id=run_id):
-        log.info("reconcile.started", dry_run=dry_run, forced=forced)
+        log.info("reconcile.started", dry_run=dry_run, forced=forced, shard=str(account.shard))
         account.bearer.forget()  # of an earlier pass; another replica may have rotated it since
         observation = observe(account, forced=forced, dry_run=dry_run)
-        chosen = [key for key in account.keys if not only or key.name in only]
+        chosen = [
+            key for key in account.keys if (not only or key.name in only) and account.shard.holds(key.name)
+        ]
         work = _Pass(account, observation, chosen, dry_run=dry_run, progress=progress)
         keys = work.run()
         result = PassResult(

@@ -19,16 +19,13 @@ HUNG: Final = timedelta(hours=1)
 class PassRecord:
     """One pass that has ended, by the local clock."""
 
+    run_id: str
+    """Empty for one that ended before it had any."""
     began: datetime
     ended: datetime
     result: PassResult | None
     error: RotatorError | None
     """What kept it from observing."""
-
-    @property
-    def run_id(self) -> str:
-        """Empty when it ended before it could observe."""
-        return self.result.run_id if self.result else ""
 
     @property
     def converged(self) -> bool:
@@ -53,6 +50,8 @@ class Snapshot:
     passes: tuple[PassRecord, ...]
     """The newest first."""
     next_pass: datetime | None
+    reload_failed: bool = False
+    """Whether the config that is in use is not the one that it was last asked to load."""
 
     @property
     def overdue(self) -> bool:

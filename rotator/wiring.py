@@ -59,6 +59,7 @@ def open_account(
             bearer=bearer,
             bearer_path=config.gateway.api_key.vault,
             keys=config.managed,
+            shard=config.shard,
             titles=config.titles,
             timing=config.timing,
             state_path=config.vault.state_path,

@@ -18,7 +18,7 @@ REFUSED = Rejected(
 
 
 def passed(result: PassResult | None, began: datetime, error: RotatorError | None = None) -> PassRecord:
-    return PassRecord(began, began + timedelta(seconds=2), result, error)
+    return PassRecord(result.run_id if result else "", began, began + timedelta(seconds=2), result, error)
 
 
 def snapshot(*passes: PassRecord, now: datetime | None = None, **others: object) -> Snapshot:

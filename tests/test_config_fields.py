@@ -159,7 +159,7 @@ def block(text: str) -> str:
         ("schedule: {every: 5m, cron: '* * * * *'}", "schedule", "keep one kind"),
         ("schedule: {jitter: 5m, cron: '* * * * *'}", "schedule", "keep one kind"),
         ("schedule: {timezone: UTC}", "schedule", "write `cron`"),
-        ("schedule: {every: 10s}", "schedule", "shorter `jitter`"),
+        ("schedule: {every: 10s, jitter: 30s}", "schedule", "shorter `jitter`"),
         ("schedule: {cron: '* * *'}", "schedule.cron", "five fields"),
         ("schedule: {cron: '* * * * *', timezone: Nowhere}", "schedule.timezone", "Europe/Berlin"),
         ("http: {listen: 9464}", "http.listen", "such as 127.0.0.1:9464"),

@@ -133,8 +133,8 @@ class TestEveryOverlay:
         assert volumes["bearer"]["secret"]["optional"] is True
 
     def test_its_variables_are_fields_of_the_config(self, overlay: str, tmp_path: Path) -> None:
-        fields = {name: text for name, text in variables(overlay).items() if name != "ROTATOR_SHARDS"}
-        config(tmp_path, rendered(overlay), **fields)
+        index = {"JOB_COMPLETION_INDEX": "0"} if overlay == "sharded" else {}
+        config(tmp_path, rendered(overlay), **variables(overlay), **index)
         assert template(overlay)["spec"]["enableServiceLinks"] is False
 
     def test_it_may_finish_a_rotation_when_it_is_stopped(self, overlay: str, tmp_path: Path) -> None:

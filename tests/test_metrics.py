@@ -14,6 +14,7 @@ from rotator.errors import Rejected
 from rotator.metrics import Metrics, UnpublishedError
 from rotator.sandbox.faults import ALWAYS, Cut, Fault, Phase, Status
 from rotator.sandbox.server import GatewayServer
+from rotator.shard import Shard
 from rotator.status import PassRecord, Snapshot
 from tests.facts import managed
 from tests.leaks import leaks
@@ -214,7 +215,11 @@ class TestPush:
         metrics = Metrics()
         with serving(gateway) as url:
             metrics.push(url, "rotator")
-        assert got == [("POST", "/metrics/job/rotator", metrics.exposition())]
+            metrics.push(url, "rotator", Shard(1, 4))
+        assert got == [
+            ("POST", "/metrics/job/rotator", metrics.exposition()),
+            ("POST", "/metrics/job/rotator/shard/1", metrics.exposition()),
+        ]
 
     @pytest.mark.parametrize(
         ("how", "said"),

@@ -152,7 +152,7 @@ class Histories(RuleBasedStateMachine):
         keys = (managed(), replace(managed(), name="Reporting", path=OTHER))
         timing = replace(TIMING, verify_deadline=AT_ONCE, store_deadline=AT_ONCE)
         self.store: Vault = self.connect()
-        self.world = World(self.gateway, self.store, keys, timing, timeout=timedelta(seconds=PATIENCE))
+        self.world = World(self.gateway, self.store, keys, timing=timing, timeout=timedelta(seconds=PATIENCE))
         self.promises = Promises(self.world, connect_to(self.vault.address, self.vault.token, self.mount))
         self.proxy.watch = self.promises.seen
         self.gateway.hook = self.proxy.hook = self.traffic.hook

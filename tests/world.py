@@ -20,6 +20,7 @@ from rotator.retry import Policy
 from rotator.sandbox.account import Account as SandboxAccount
 from rotator.sandbox.account import AccountKey, Clock
 from rotator.sandbox.server import GatewayServer
+from rotator.shard import WHOLE, Shard
 from rotator.stopping import Stopping
 from rotator.store import Store
 from rotator.titles import TitleTemplate
@@ -71,6 +72,7 @@ class World:
     server: GatewayServer
     store: Store
     keys: tuple[ManagedKey, ...] = (managed(),)
+    shard: Shard = WHOLE
     timing: Timing = TIMING
     bearer_path: str | None = None
     bearer: str = ""
@@ -111,6 +113,7 @@ class World:
             bearer=bearer,
             bearer_path=self.bearer_path,
             keys=self.keys,
+            shard=self.shard,
             titles=TitleTemplate(),
             timing=self.timing,
             state_path=STATE,

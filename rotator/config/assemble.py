@@ -13,6 +13,7 @@ from rotator.config.paths import dotted
 from rotator.config.validate import Fault, Sound
 from rotator.model import Cadence, ManagedKey, Period, Timing
 from rotator.schedule import CronSchedule, Every, PassSchedule
+from rotator.shard import Shard
 from rotator.titles import TitleTemplate
 
 _DEFAULT_PERIOD: Final = timedelta(days=30)
@@ -35,9 +36,11 @@ class Config:
     timing: Timing
     managed: tuple[ManagedKey, ...]
     webhook: Webhook | None
+    shard: Shard
+    """Which of `managed` are acted on."""
 
 
-def build(file: File) -> Config:
+def build(file: File, shard: Shard) -> Config:
     """Build the core's values. `joint_faults` must have found none."""
     return Config(
         gateway=file.gateway,
@@ -49,6 +52,7 @@ def build(file: File) -> Config:
         timing=Timing(file.in_flight, file.orphan_after, file.verify_deadline, file.store_deadline),
         managed=tuple(_managed_key(entry, file.defaults) for entry in file.keys),
         webhook=file.webhook,
+        shard=shard,
     )
 
 

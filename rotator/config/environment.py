@@ -19,8 +19,11 @@ from rotator.config.paths import Path
 from rotator.redaction import Secret
 
 PREFIX: Final = "ROTATOR_"
-_NO_FIELDS: Final = re.compile(r"ROTATOR_(?:CONFIG|TEST_VAULT|SERVICE_HOST|SERVICE_PORT.*|PORT|PORT_.*)")
-"""The config's place, the tests' switch, and what Kubernetes injects for a service named `rotator`."""
+_NO_FIELDS: Final = re.compile(
+    r"ROTATOR_(?:CONFIG|SHARDS|TEST_VAULT|SERVICE_HOST|SERVICE_PORT.*|PORT|PORT_.*)"
+)
+"""The config's place, how many shards there are, the tests' switch, and what Kubernetes injects for a service
+named `rotator`."""
 
 _VAULT: Final = {
     "VAULT_ADDR": "address",

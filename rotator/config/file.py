@@ -145,7 +145,8 @@ class Passes(Block):
         default=None, description="The time from one pass to the next; 10m where there is no `cron`."
     )
     jitter: _Duration | None = Field(
-        default=None, description="Up to so much is added to `every`, at random; 30s."
+        default=None,
+        description="Up to so much is added to `every`, at random; 30s, or `every` if that is less.",
     )
     cron: Cron | None = Field(default=None, description="Five fields; fires by the wall clock of `timezone`.")
     timezone: TimeZone | None = Field(default=None, description="The time zone of `cron`; UTC.")
@@ -158,9 +159,7 @@ class Passes(Block):
         if self.timezone is not None and not by_clock:
             raise ValueError("has `timezone` without `cron`; remove it or write `cron`")
         if not by_clock and self.jitter_or_default > self.every_or_default:
-            raise ValueError(
-                "has a `jitter` (30s if not given) longer than `every`; write a shorter `jitter`"
-            )
+            raise ValueError("has a `jitter` longer than `every`; write a shorter `jitter`")
         return self
 
     @property
@@ -169,7 +168,7 @@ class Passes(Block):
 
     @property
     def jitter_or_default(self) -> timedelta:
-        return timedelta(seconds=30) if self.jitter is None else self.jitter
+        return min(timedelta(seconds=30), self.every_or_default) if self.jitter is None else self.jitter
 
 
 class Policy(Block):

@@ -14,6 +14,7 @@ from rotator.config.file import File
 from rotator.config.monitoring import Webhook, signing_secrets
 from rotator.config.yaml_nodes import Document, Fault, Node
 from rotator.errors import ConfigError
+from rotator.shard import WHOLE, shard_of
 
 USUAL_PLACES: Final = (Path("config/rotator.yaml"), Path("/etc/rotator/rotator.yaml"))
 MAX_BYTES: Final = 1 << 20
@@ -61,10 +62,15 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     origins |= environment.fill_in(environ, values)
     places = Places(name, document.root, origins)
     faults += _absent_variables(values, environ)
+    shard = WHOLE
+    try:
+        shard = shard_of(environ)
+    except ValueError as error:
+        faults.append(f"environment {error}")
     faults += [f"{places.of(where)}: {text}" for where, text in _value_faults(values, environ)]
     if faults:
         raise _config_error(faults)
-    return assemble.build(File.model_validate(values))
+    return assemble.build(File.model_validate(values), shard)
 
 
 def _absent_variables(values: Mapping[str, Any], environ: Mapping[str, str]) -> Iterator[str]:
