@@ -1,7 +1,13 @@
 """The program's entry."""
 
+import signal
+
+from rotator import SIGNALS
+
 
 def main() -> None:
+    # Process 1 of a container is not sent a signal that nobody handles yet. One that is blocked waits.
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     from rotator.cli import cli
 
     cli(prog_name="rotator")

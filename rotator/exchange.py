@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 import httpx
 import structlog
 
+from rotator import __version__
 from rotator.errors import BrokenContract, Rejected, RotatorError, Transient
 
 T = TypeVar("T")
@@ -24,7 +25,11 @@ A = TypeVar("A", bound="Answered")
 Watch = Callable[[str, int | None, float], None]
 """Told of each exchange when it is over: its method, the answer's status if there was one, and its seconds."""
 # Compressed answers are not asked for: a small one can unfold into a huge one.
-_HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
+_HEADERS: Final = {
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+    "User-Agent": f"apimall-rotator/{__version__}",
+}
 _ALERTS: Final = {
     "TLSV13_ALERT_CERTIFICATE_REQUIRED",
     "TLSV1_ALERT_UNKNOWN_CA",

@@ -4,7 +4,7 @@ A handler would run in the middle of whatever the main thread does, and could wa
 """
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from threading import Thread
 
 import structlog
@@ -12,7 +12,7 @@ import structlog
 log = structlog.get_logger()
 
 
-def on_signals(numbers: set[signal.Signals], handle: Callable[[signal.Signals], None]) -> None:
+def on_signals(numbers: Set[signal.Signals], handle: Callable[[signal.Signals], None]) -> None:
     """Call `handle` with each of these signals. To be called before any other thread is started."""
     signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
 

@@ -3,6 +3,8 @@
 import json
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -11,12 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from rotator.config import load
+from rotator import SIGNALS
+from rotator.config import Config, load
 from rotator.daemon import Daemon
+from rotator.errors import ConfigError
+from rotator.metrics import Metrics
 from rotator.sandbox.faults import ALWAYS, Cut, Fault, Status
 from rotator.sandbox.vault import VaultServer
 from rotator.status import PassRecord, Snapshot
 from tests.facts import PATH, managed
+from tests.logs import captured
 from tests.processes import Process
 from tests.stage import BEARER, Stage, settle, staged
 
@@ -66,6 +72,28 @@ def test_a_pass_is_being_made_until_all_have_heard_of_it(stage: Stage) -> None:
     assert daemon.snapshot().running_since is None
 
 
+def test_a_pass_that_fails_at_once_is_found_in_the_log_by_its_run_id(stage: Stage) -> None:
+    config = load(stage.configure(), {**stage.environ, "VAULT_TOKEN": "s.000000000000000000000000"})
+    daemon = Daemon(config, lambda: config, stage.environ, lambda _: daemon.stop(), lambda _: lambda *_: None)
+    with captured() as log:
+        daemon.run()
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    (record,) = daemon.snapshot().passes
+    ids = {line["event"]: line.get("run_id") for line in lines}
+    assert record.run_id == ids["daemon.pass_failed"] == ids["vault.request"] != ""
+
+
+def test_a_signal_waits_until_it_is_handled() -> None:
+    """Process 1 of a container is not sent one that nobody handles."""
+    program = (
+        "import signal, rotator.cli, rotator.__main__ as program; "
+        "rotator.cli.cli = lambda **_: print(sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ()))); "
+        "program.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{sorted(SIGNALS)}\n"
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_at_once_while_it_waits(stage: Stage, number: int) -> None:
     stage.configure(schedule={"cron": "0 0 1 1 *"})
@@ -109,6 +137,25 @@ class TestReload:
         stage.world.advance(7)
         stage.until(lambda: _current(stage) == 3)
         _stop(process)
+
+    def test_what_is_shown_of_one_that_failed(self, stage: Stage) -> None:
+        config = load(stage.configure(), stage.environ)
+        answers: list[Config | ConfigError] = [ConfigError("it has faults"), config]
+
+        def reload() -> Config:
+            answer = answers.pop(0)
+            if isinstance(answer, ConfigError):
+                raise answer
+            return answer
+
+        daemon = Daemon(config, reload, stage.environ, lambda _: None, lambda _server: lambda *_: None)
+        metrics = Metrics()
+        metrics.follow(daemon.snapshot)
+        for failed, gauge in ((False, b"1.0"), (True, b"0.0"), (False, b"1.0")):
+            assert daemon.snapshot().reload_failed is failed
+            assert b"\nrotator_config_last_reload_successful " + gauge in metrics.exposition()
+            if answers:
+                daemon.reload()
 
     def test_another_schedule(self, stage: Stage) -> None:
         stage.configure(schedule={"cron": "0 0 1 1 *"})

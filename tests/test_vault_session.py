@@ -160,7 +160,7 @@ def test_many_threads_log_in_once(scene: Scene) -> None:
 def test_what_the_policy_forbids_is_no_reason_to_log_in(vault_server: VaultServer, scene: Scene) -> None:
     scene.role = Role(vault_server, POLICY_WITHOUT_X)
     vault = scene.connect()
-    with pytest.raises(Rejected, match="does its policy cover this path"):
+    with pytest.raises(Rejected, match="does its policy grant read on this path"):
         vault.read("x")
     assert scene.asked == [LOGIN, LOOKUP]
 

@@ -331,6 +331,12 @@ def test_a_secret_in_an_error_is_redacted(served: Served) -> None:
         assert leaks(served.ask(path)[1], [token.reveal()]) == []
 
 
+def test_what_the_reader_searches_for_is_shown_as_it_is(served: Served) -> None:
+    """Redacted, it would tell whether ten characters are of a secret."""
+    Secret("0123456789abcdef")
+    assert 'name="q" value="0123456789"' in served.ask("/?q=0123456789")[1]
+
+
 def test_a_single_pass_imports_none_of_it() -> None:
     """What it takes to start is waited for at each pass of a CronJob."""
     program = (

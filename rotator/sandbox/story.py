@@ -22,6 +22,7 @@ from typing import Final, TypeVar
 
 import click
 
+from rotator import SIGNALS
 from rotator.errors import RotatorError
 from rotator.redaction import redact
 from rotator.sandbox.account import AccountKey
@@ -49,6 +50,7 @@ def run(*, keep: bool) -> int:
     """Tell the story; return the exit code: 0 only if every step was verified."""
     for number in (signal.SIGTERM, signal.SIGINT):  # so that both servers go in either case
         signal.signal(number, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # before there are children, which inherit the mask
     try:
         with ExitStack() as stack:
             directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="rotator-sandbox-"))

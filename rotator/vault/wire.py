@@ -114,7 +114,8 @@ def _cure(answer: Answer) -> str | None:
     if answer.status == HTTPStatus.NOT_FOUND:
         return "enable a KV version 2 secrets engine there, or name another mount in vault.mount"
     if answer.status == HTTPStatus.FORBIDDEN:
-        return "has the token expired, and does its policy cover this path?"
+        needed = "read" if answer.what.startswith("GET") else "create and update"
+        return f"has the token expired, and does its policy grant {needed} on this path?"
     if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
         return "is Vault sealed? `vault status` tells"
     if answer.status == HTTPStatus.TEMPORARY_REDIRECT:
