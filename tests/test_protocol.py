@@ -1,0 +1,29 @@
+"""docs/protocol.md: its decision tables say what the code decides, in the order in which it does."""
+
+import re
+from enum import StrEnum
+from pathlib import Path
+
+import pytest
+
+from rotator.decide import MAX_ORPHANS, MAX_SUPERSEDED, Hold, Note, Reason, Victim
+
+TEXT = (Path(__file__).parents[1] / "docs/protocol.md").read_text()
+
+
+def _rows(first: str) -> list[list[str]]:
+    """The rows of the table whose first column is called so."""
+    (table,) = re.findall(rf"^\| {first} \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", TEXT, re.MULTILINE)
+    return [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in table.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("first", "values"), [("reason", Reason), ("hold", Hold), ("note", Note), ("victim", Victim)]
+)
+def test_each_table_names_what_the_code_knows_in_its_order(first: str, values: type[StrEnum]) -> None:
+    assert list(dict.fromkeys(row[0] for row in _rows(first))) == [value.value for value in values]
+
+
+def test_the_bounds_are_the_codes() -> None:
+    (bounds, *_) = (row[1] for row in _rows("hold") if row[0] == Hold.BACKING_OFF)
+    assert re.findall(r"[0-9]+", bounds) == [str(MAX_ORPHANS), str(MAX_SUPERSEDED), str(2 * MAX_SUPERSEDED)]
