@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from rotator.sandbox.account import Account, AccountKey
 from rotator.sandbox.server import GatewayServer
 from rotator.sandbox.vault import VaultServer
+from tests.leaks import leaks
+from tests.logs import captured
 from tests.long import Figure, Tally
 from tests.memory_store import MemoryStore
 from tests.plain_client import Client
@@ -63,6 +66,25 @@ def rotator(
 
 
 @pytest.fixture
+def searched(monkeypatch: pytest.MonkeyPatch, tally: Tally) -> Iterator[None]:
+    """Search all that this process logs in a test, at every level, for each plaintext that a gateway made in it."""
+    made: list[str] = []
+    create = Account.create
+
+    def noted(account: Account, title: str, *, by: int | None = None) -> AccountKey:
+        key = create(account, title, by=by)
+        made.append(key.plaintext)
+        return key
+
+    monkeypatch.setattr(Account, "create", noted)
+    with captured(level="debug") as log:
+        yield
+    assert made
+    assert leaks(log.getvalue(), made) == []
+    tally({"bytes of log searched for leaks": len(log.getvalue())})
+
+
+@pytest.fixture
 def figure(record_property: Callable[[str, object], None]) -> Figure:
     """Tell a figure that stands in the run's summary, whichever process the test ran in."""
     return lambda text: record_property("figure", text)
@@ -76,7 +98,7 @@ def tally(record_property: Callable[[str, object], None]) -> Tally:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reports = [report for reports in terminalreporter.stats.values() for report in reports]
-    ended = [report for report in reports if getattr(report, "when", "") == "call"]
+    ended = [report for report in reports if getattr(report, "when", "") == "teardown"]
     told = [pair for report in ended for pair in report.user_properties]
     lines = {str(value) for name, value in told if name == "figure"}
     counts = sum((Counter(value) for name, value in told if name == "tally"), Counter())

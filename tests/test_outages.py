@@ -24,6 +24,7 @@ from tests.traffic import Traffic
 from tests.vaults import connect_to, new_kv
 from tests.world import World, new_server
 
+pytestmark = pytest.mark.usefixtures("searched")
 DEADLINE = examples(3, 8)
 """`store_deadline` of these tests, in seconds."""
 DATA = f"* */data/{PATH}"

@@ -70,6 +70,7 @@ def _bursts(chance: random.Random) -> list[int]:
     return [replica for replica, length in turns for _ in range(length)]
 
 
+@pytest.mark.usefixtures("searched")
 @pytest.mark.parametrize("forced", [False, True])
 @pytest.mark.parametrize("order", [_any_order, _bursts])
 def test_interleaved_request_by_request(

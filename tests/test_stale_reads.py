@@ -19,6 +19,7 @@ from tests.stage import settle
 from tests.stores import Lagging, StoreWrapper
 from tests.world import World, new_server
 
+pytestmark = pytest.mark.usefixtures("searched")
 FOR_EVER = 1000
 
 
