@@ -49,8 +49,8 @@ class Preflight:
                 )
 
     def _remaining(self) -> float:
-        """In seconds; none as long as the token was not asked."""
-        return 0.0 if self._expires_at is None else max(0.0, self._expires_at - time.monotonic())
+        """In seconds; none as long as the token was not asked, less once it has expired."""
+        return 0.0 if self._expires_at is None else self._expires_at - time.monotonic()
 
     def _ask(self) -> None:
         ttl = self._store.token_ttl(at_least=self._rotation)
