@@ -64,7 +64,7 @@ def cli(
     log_level = log_level or ("warning" if log_format == "console" and on_terminal else "info")
     _forbid_core_dumps()
     if context.invoked_subcommand is not None:
-        if once or rotate_now or dry_run or names or as_json:
+        if once or rotate_now or dry_run or names or as_json or shard:
             raise click.UsageError(f"{context.invoked_subcommand} takes no mode of a pass")
         return
     if once and rotate_now:

@@ -99,6 +99,10 @@ class TestTheProgram:
         assert run.code == 2
         assert "--shard is no shard; write I/N with I from 0 to N-1, such as 0/4" in run.err
 
+    def test_the_sandbox_has_no_shares(self, rotator: Program) -> None:
+        run = rotator.run("--shard", "0/2", "sandbox")
+        assert (run.code, "sandbox takes no mode of a pass" in run.err) == (2, True)
+
     def test_an_index_alone_is_any_indexed_jobs(self, rotator: Program) -> None:
         rotator.environ["JOB_COMPLETION_INDEX"] = "7"
         assert rotator.run("--once").code == 0
