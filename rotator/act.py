@@ -15,12 +15,12 @@ from rotator import retry
 from rotator.account import Account
 from rotator.bookkeeping import Rotation
 from rotator.decide import Facts, Plan, Revocation
-from rotator.errors import Conflict, Denied, Rejected, RotatorError
+from rotator.errors import Conflict, Denied, Rejected, RotatorError, Transient
 from rotator.model import Version
 from rotator.preflight import Preflight
 from rotator.result import KeyResult, Outcome, held_back
 from rotator.revoke import Revoker
-from rotator.rotate import Lost, rotate
+from rotator.rotate import Lost, look_again, rotate
 from rotator.stopping import Stopped
 
 log = structlog.get_logger()
@@ -66,7 +66,8 @@ class Actor:
         if plan.rotates:
             self._preflight.check_token()
             log.info("rotation.started", reason=plan.reason)
-            rotation = rotate(self._account, facts, self._installation, changing=self._changing)
+            claimed = self._claim(facts, plan)
+            rotation = rotate(self._account, claimed, self._installation, changing=self._changing)
             if self._account.is_bearer(facts.key):
                 self._account.bearer.forget()
             return rotation
@@ -75,6 +76,18 @@ class Actor:
         self._overwrite(facts, plan)
         log.info("secret.noted", note=plan.note, key_id=plan.bookkeeping and plan.bookkeeping.key_id)
         return plan.bookkeeping
+
+    def _claim(self, facts: Facts, plan: Plan) -> Facts:
+        """Return the facts on which to rotate. Raises when another rotator, or a person, was here first.
+
+        Of several rotators that decided the same, only one can write on top of the version that they decided on.
+        The others make no key. Whoever forces a rotation wants one whatever the others do, and an empty secret in
+        place of none is nothing to show to programs: there a look must be enough.
+        """
+        look_again(self._account, facts)
+        if facts.forced or facts.version.data is None:
+            return facts
+        return replace(facts, version=self._overwrite(facts, plan, alone=True))
 
     def _revoke(self, facts: Facts, plan: Plan, result: KeyResult) -> KeyResult:
         revoker = Revoker(self._account, facts, proven=plan.rotates and result.rotation is not None)
@@ -101,28 +114,35 @@ class Actor:
                 revoked.append(revocation)
         return replace(result, revoked=tuple(revoked), errors=tuple(errors))
 
-    def _overwrite(self, facts: Facts, plan: Plan) -> None:
-        """Write the secret, with its key as it is, on top of the version that was decided on.
+    def _overwrite(self, facts: Facts, plan: Plan, *, alone: bool = False) -> Version:
+        """Write the secret, with its key as it is, on top of the version that was decided on; return what is there.
 
         Where there is none an empty one: only a version that exists keeps a late write out. Raises Moved if there
-        is another version by now.
+        is another version by now; with `alone`, even if it is the same, but a replica's.
         """
         self._changing()
         path, number = facts.key.path, facts.version.number
         data = facts.version.data or {}
         if plan.bookkeeping:
             data = plan.bookkeeping.merged_into(data, number + 1)
+        written = Version(number + 1, data)
+        may_be_ours = False
+
+        def attempt() -> None:
+            nonlocal may_be_ours
+            try:
+                self._account.store.write(path, data, cas=number)
+            except Transient as error:
+                may_be_ours = may_be_ours or error.ambiguous
+                raise
+
         try:
-            retry.call(
-                lambda: self._account.store.write(path, data, cas=number),
-                self._account.policy,
-                event="vault.retry",
-                sleep=self._account.stopping.sleep,
-            )
+            retry.call(attempt, self._account.policy, event="vault.retry", sleep=self._account.stopping.sleep)
         except Conflict:
             # It may be with ourselves, or with a replica that did the same: then what was wanted is done.
-            if self._account.store.read(path) != Version(number + 1, data):
+            if (alone and not may_be_ours) or self._account.store.read(path) != written:
                 raise Moved from None
+        return written
 
     def _changing(self) -> None:
         self.changed = True

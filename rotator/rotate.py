@@ -22,14 +22,14 @@ log = structlog.get_logger()
 
 
 class Lost(RotatorError):  # noqa: N818
-    """Another rotator, or a person, wrote the secret first: theirs stands. A key of ours is revoked."""
+    """Another rotator, or a person, wrote the secret first. Theirs stands; a key of ours is revoked."""
 
     def __init__(self) -> None:
         super().__init__("the secret was written by somebody else first; theirs stands")
 
 
 class Overtaken(RotatorError):  # noqa: N818
-    """The secret was written meanwhile, yet holds the key that was to be replaced. A key of ours is revoked."""
+    """Lost, though a new key was asked for, and the secret still holds the one that was to be replaced."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -42,6 +42,14 @@ class _UnsettledError(RotatorError):
     """Not known whether our write landed, or may still land."""
 
 
+def look_again(account: Account, facts: Facts) -> None:
+    """Raise Lost or Overtaken if the secret was written since the decision: cheaper than a key to revoke."""
+    latest = account.store.read(facts.key.path)
+    moved = latest.number == facts.version.number and latest.data != facts.version.data
+    if moved or latest.number > facts.version.number:
+        raise _overtaken(facts, latest)
+
+
 def rotate(account: Account, facts: Facts, installation: str, *, changing: Callable[[], None]) -> Rotation:
     """Give the managed key a new current key; return the bookkeeping that was stored with it.
 
@@ -49,11 +57,6 @@ def rotate(account: Account, facts: Facts, installation: str, *, changing: Calla
     `changing` is called once a key may have been made.
     """
     account.stopping.check()
-    # Since the decision another rotator may have been here. To look once more is cheaper than a key to revoke.
-    latest = account.store.read(facts.key.path)
-    moved = latest.number == facts.version.number and latest.data != facts.version.data
-    if moved or latest.number > facts.version.number:
-        raise _overtaken(facts, latest)
     created = _create(account, facts, installation, changing)
     log.info("rotation.created", key_id=created.id, title=created.title)
     with account.stopping.committed():
@@ -199,7 +202,7 @@ def _overtaken(facts: Facts, version: Version) -> Lost | Overtaken:
     """What became of our rotation now that `version` was written on top of the one that it was decided on."""
     field, before = facts.key.field, facts.version.data
     same = read_plaintext(version.data, field) == read_plaintext(before, field)
-    return Overtaken() if same else Lost()
+    return Overtaken() if same and facts.forced else Lost()
 
 
 def _discard(account: Account, created: CreatedKey) -> None:

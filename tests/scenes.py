@@ -77,7 +77,7 @@ def restored(world: World, promises: Promises) -> None:
     """Somebody put the superseded key back, by an older version."""
     due(world, promises)
     world.make_pass()
-    world.store.write(PATH, world.store.read(PATH, 1).data or {}, cas=2)
+    world.store.write(PATH, world.store.read(PATH, 1).data or {}, cas=world.store.read(PATH).number)
     world.advance(1, minutes=1)
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from rotator.errors import Denied
+from rotator.errors import Denied, Rejected
 from rotator.model import Version
 from rotator.result import Outcome
 from rotator.sandbox.account import Lag, Quirks
 from rotator.sandbox.faults import ALWAYS, Cut, Fault, Phase, Status, data_with, data_without
 from tests.facts import PATH, managed
-from tests.stores import Faulty
+from tests.stores import CUT, Faulty, Overtaken, Paused
 from tests.world import World
 
 
@@ -165,6 +165,55 @@ class TestASecondLookBeforeCreate:
         assert result.outcome is Outcome.FAILED
         assert "but not rotated" in str(result.errors[0])
         assert world.posts() == 1
+
+
+class TestTheClaim:
+    """Of several rotators that found the same key due, the one that writes on top of the secret makes a key."""
+
+    def test_what_a_replica_has_claimed_makes_no_second_key(self, world: World) -> None:
+        world.one()
+        world.advance(7)
+        claim = {**world.secret(), "rotation": {**world.rotation(), "version": 2}}
+        result = world.one(store=Paused(world.memory, lambda: world.memory.put(PATH, claim)))
+        assert result.outcome is Outcome.YIELDED
+        assert world.posts() == 1
+
+    def test_a_replica_that_died_after_its_claim_holds_nothing_up(self, world: World) -> None:
+        world.one()
+        world.advance(7)
+        world.server.faults.add(Fault("POST /keys", Status(400)))
+        world.one()
+        assert world.secret()["rotation"]["version"] == 2
+        assert world.one().outcome is Outcome.DONE
+        assert world.works()
+
+    def test_one_whose_answer_was_lost_is_ours(self, world: World) -> None:
+        world.one()
+        world.advance(7)
+        store = Faulty(world.memory)
+        store.after = [CUT]
+        assert world.one(store=store).outcome is Outcome.DONE
+        assert world.posts() == 2
+
+    def test_one_that_a_person_wrote_over_is_lost(self, world: World) -> None:
+        world.one()
+        world.advance(7)
+        by_hand = world.server.account.create("by hand")
+        store = Overtaken(world.memory, {"api_key": by_hand.plaintext})
+        assert world.one(store=store).outcome is Outcome.YIELDED
+        assert world.posts() == 1
+
+    def test_one_that_cannot_be_written_costs_no_key(self, world: World) -> None:
+        world.one()
+        world.advance(7)
+        store = Faulty(world.memory)
+        store.before = [Rejected("read-only")]
+        assert world.one(store=store).outcome is Outcome.FAILED
+        assert world.posts() == 1
+
+    def test_a_secret_that_does_not_exist_is_not_shown_empty(self, world: World) -> None:
+        world.one()
+        assert len(world.memory.versions[PATH]) == 1
 
 
 class TestTheBearer:
