@@ -1,15 +1,81 @@
 """The command line: options in, exit codes out. What a command does not use, it does not import."""
 
 import os
+import signal
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
-from rotator import __version__
+from rotator import SIGNALS, __version__
+
+if TYPE_CHECKING:
+    from rotator.commands.output import Output
 
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+C = TypeVar("C", bound=Callable[..., Any])
+
+
+@dataclass
+class Common:
+    """What every command takes, before its name or after it."""
+
+    config_path: Path | None = None
+    log_format: Literal["json", "console"] | None = None
+    log_level: str | None = None
+
+    def begin(self, *, as_json: bool = False) -> "Output":
+        """Set the log up; return how the command's result is to be shown."""
+        from rotator import log
+        from rotator.commands.output import Output
+
+        on_terminal = sys.stderr.isatty()
+        log_format = self.log_format or ("console" if on_terminal else "json")
+        quiet = log_format == "console" and on_terminal
+        log.configure(log_format, self.log_level or ("warning" if quiet else "info"))
+        return Output(as_json=as_json, plain_errors=log_format == "console")
+
+
+def _common(command: C) -> C:
+    """The options of `Common`."""
+
+    def keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+        if value is not None and parameter.name:
+            setattr(context.ensure_object(Common), parameter.name, value)
+
+    context_options: tuple[Callable[[C], C], ...] = (
+        click.option(
+            "--config",
+            "config_path",
+            type=click.Path(path_type=Path),
+            help="The config. Default: $ROTATOR_CONFIG, config/rotator.yaml, /etc/rotator/rotator.yaml.",
+            expose_value=False,
+            callback=keep,
+        ),
+        click.option(
+            "--log-format",
+            type=click.Choice(["json", "console"]),
+            help="How logs are written to stderr. Default: console on a terminal, else json.",
+            expose_value=False,
+            callback=keep,
+        ),
+        click.option(
+            "--log-level",
+            type=click.Choice(LOG_LEVELS),
+            help="Default: warning on a terminal, else info.",
+            expose_value=False,
+            callback=keep,
+        ),
+    )
+    for option in reversed(context_options):
+        command = option(command)
+    return command
+
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
 @click.group(
@@ -23,19 +89,8 @@ LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 @click.option("--dry-run", is_flag=True, help="Print what a pass would do; change nothing.")
 @click.option("--key", "names", metavar="NAME", multiple=True, help="Only this managed key; repeatable.")
 @click.option("--shard", "shard", metavar="I/N", help="Only share I of N, counted from 0; see README.")
-@click.option(
-    "--config",
-    "config_path",
-    type=click.Path(path_type=Path),
-    help="The config. Default: $ROTATOR_CONFIG, config/rotator.yaml, /etc/rotator/rotator.yaml.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-@click.option(
-    "--log-format",
-    type=click.Choice(["json", "console"]),
-    help="How logs are written to stderr. Default: console on a terminal, else json.",
-)
-@click.option("--log-level", type=click.Choice(LOG_LEVELS), help="Default: warning on a terminal, else info.")
+@_json
+@_common
 @click.version_option(__version__, prog_name="rotator")
 @click.pass_context
 def cli(
@@ -46,10 +101,7 @@ def cli(
     dry_run: bool,
     names: tuple[str, ...],
     shard: str | None,
-    config_path: Path | None,
     as_json: bool,
-    log_format: Literal["json", "console"] | None,
-    log_level: str | None,
 ) -> None:
     """Rotate API keys of the APIMall gateway and keep their plaintexts in HashiCorp Vault.
 
@@ -59,13 +111,13 @@ def cli(
       rotator --once
       rotator
     """
-    on_terminal = sys.stderr.isatty()
-    log_format = log_format or ("console" if on_terminal else "json")
-    log_level = log_level or ("warning" if log_format == "console" and on_terminal else "info")
+    common = context.ensure_object(Common)
     _forbid_core_dumps()
     if context.invoked_subcommand is not None:
         if once or rotate_now or dry_run or names or as_json or shard:
-            raise click.UsageError(f"{context.invoked_subcommand} takes no mode of a pass")
+            raise click.UsageError(
+                f"the options of a pass do not go before {context.invoked_subcommand}; its own go after it"
+            )
         return
     if once and rotate_now:
         raise click.UsageError("--once does what is due, --rotate-now does all: choose one")
@@ -73,24 +125,54 @@ def cli(
     if daemon and (names or as_json):
         raise click.UsageError("--key and --json go with --once, --rotate-now or --dry-run")
 
-    from rotator import log
-    from rotator.command import run_daemon, run_pass
+    output = common.begin(as_json=as_json)
+    from rotator.commands.passes import run_daemon, run_pass
 
-    log.configure(log_format, log_level)
     environ = dict(os.environ) | _shard(shard)
     if daemon:
-        context.exit(run_daemon(config_path, environ, plain_errors=log_format == "console"))
+        context.exit(run_daemon(common.config_path, environ, output))
     context.exit(
         run_pass(
-            config_path,
+            common.config_path,
             environ,
             only=frozenset(names),
             forced=rotate_now,
             dry_run=dry_run,
-            as_json=as_json,
-            plain_errors=log_format == "console",
+            output=output,
         )
     )
+
+
+@cli.command()
+@click.option("--key", "names", metavar="NAME", multiple=True, help="Only this managed key; repeatable.")
+@click.option(
+    "--watch",
+    metavar="[SECONDS]",
+    is_flag=False,
+    flag_value=10,
+    type=click.IntRange(min=1),
+    help="Look again every 10 s, or as told, until Ctrl-C.",
+)
+@_json
+@_common
+@click.pass_obj
+def status(common: Common, *, names: tuple[str, ...], watch: int | None, as_json: bool) -> None:
+    """Show every managed key: its state, its next rotation, and the keys that live beside it.
+
+    \b
+    Example: for a person, for a monitor
+      rotator status --watch
+      rotator status --json
+
+    Writes nothing. Exit codes: 0 all is well; 1 something failed or is overdue; 2 usage or config; 3 Vault or the
+    gateway could not be reached or refused us.
+    """
+    output = common.begin(as_json=as_json)
+    from rotator.commands.status import run_status
+
+    _heed_signals()
+    environ, only = dict(os.environ), frozenset(names)
+    sys.exit(run_status(common.config_path, environ, only=only, watch=watch, output=output))
 
 
 @cli.command()
@@ -113,6 +195,11 @@ def _shard(text: str | None) -> dict[str, str]:
     except ValueError as error:
         raise click.UsageError(f"--shard {error}") from None
     return {INDEX: str(shard.index), COUNT: str(shard.count)}
+
+
+def _heed_signals() -> None:
+    """For a command that may be cut off anywhere: Ctrl-C ends it at once."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 def _forbid_core_dumps() -> None:

@@ -1,4 +1,4 @@
-"""How each managed key stands after the last passes: for the page, its JSON and the metrics.
+"""How each managed key stands: for `rotator status`, the page, its JSON and the metrics.
 
 Pure. Times of keys are the gateway's clock; times of passes are this machine's.
 """
@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from rotator.decide import Hold, Victim
+from rotator.decide import Hold, Reason, Victim
 from rotator.errors import RotatorError
 from rotator.model import Key
 from rotator.result import Action, KeyResult, Outcome, error_to_json, time_to_json
@@ -22,6 +22,12 @@ class State(StrEnum):
     OK = "ok"
     DUE = "due"
     """The next pass rotates it."""
+    OVERDUE = "overdue"
+    """It has been due for longer than LATE."""
+    MISSING = "missing"
+    """No pass has made it yet, or its secret is gone; the next one makes it."""
+    REVOKED = "revoked"
+    """The gateway refuses it; the next pass rotates it."""
     HELD = "held"
     """It has a reason to be rotated, and waits."""
     FAILED = "failed"
@@ -29,11 +35,15 @@ class State(StrEnum):
     UNKNOWN = "unknown"
 
 
+LATE: Final = timedelta(hours=1)
+"""So long may be due what only passes do, before a look between them calls it overdue."""
 _HELD: Final = {
     Hold.IN_FLIGHT: "another replica may be about to store a key",
     Hold.BACKING_OFF: "making more keys is not the cure",
     Hold.OUTSIDE_WINDOW: "its rotation window is closed",
 }
+_GONE: Final = {Reason.MISSING, Reason.REVOKED}
+"""Why programs are without a key that works."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +57,7 @@ class OtherKey:
     goes_at: datetime | None
     """None for one that is not ours to revoke."""
     overdue: bool
-    """A pass had to revoke it, and it is still there. Between passes none is overdue."""
+    """A pass had to revoke it, and it is still there. Where no pass is known of, one must have come within LATE."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +118,11 @@ def key_statuses(snapshot: Snapshot) -> tuple[KeyStatus, ...]:
     return tuple(_status(key, *seen.get(key.key.name, (key, now)), now) for key in snapshot.latest.keys)
 
 
+def key_status(seen: KeyResult, now: datetime) -> KeyStatus:
+    """Return how one managed key stands that was looked at `now`."""
+    return _status(seen, seen, now, now)
+
+
 def foreign_keys(snapshot: Snapshot) -> tuple[Key, ...]:
     return snapshot.latest.foreign if snapshot.latest else ()
 
@@ -148,6 +163,11 @@ def until(at: datetime, now: datetime) -> str:
     return f"in {short(at - now)}" if at > now else "now"
 
 
+def relative(at: datetime, now: datetime) -> str:
+    """Say when it is or was `at`: `in 3d 4h`, `now`, `5m ago`."""
+    return f"{short(now - at)} ago" if at + timedelta(minutes=1) <= now else until(at, now)
+
+
 def _status(latest: KeyResult, seen: KeyResult, seen_at: datetime, now: datetime) -> KeyStatus:
     rotated_at, due_at = seen.rotated_at, seen.due_at
     age = max(timedelta(), now - rotated_at) if rotated_at else None
@@ -180,6 +200,10 @@ def _state(key: KeyResult, due_at: datetime | None, now: datetime) -> State:
         return State.UNKNOWN
     if key.action is Action.HOLD:
         return State.HELD
+    if key.outcome is Outcome.PLANNED and key.plan and key.plan.reason in _GONE:
+        return State(key.plan.reason)
+    if due_at is not None and due_at + LATE <= now:
+        return State.OVERDUE
     planned = key.outcome is Outcome.PLANNED and key.action is Action.ROTATE
     return State.DUE if planned or (due_at is not None and due_at <= now) else State.OK
 
@@ -208,12 +232,14 @@ def _others(seen: KeyResult, seen_at: datetime) -> tuple[tuple[OtherKey, ...], t
     facts = seen.facts
     if facts is None:
         return (), ()
-    # What a dry run would revoke is alive.
-    gone = set() if seen.outcome is Outcome.PLANNED else {done.key_id for done in seen.revoked}
+    # What would be revoked is alive.
+    looked = seen.outcome is Outcome.PLANNED
+    gone = set() if looked else {done.key_id for done in seen.revoked}
+    overdue_at = seen_at - LATE if looked else seen_at
 
     def other(kind: Victim, id_: int, since: datetime, lives: timedelta, *, ours: bool) -> OtherKey:
         goes_at = since + lives if ours else None
-        return OtherKey(kind, id_, since, goes_at, overdue=goes_at is not None and goes_at <= seen_at)
+        return OtherKey(kind, id_, since, goes_at, overdue=goes_at is not None and goes_at <= overdue_at)
 
     since: Mapping[int, datetime] = (
         seen.rotation.superseded if seen.rotation else seen.plan.superseded if seen.plan else {}

@@ -38,6 +38,10 @@ class Observation:
     """By the managed key's name; an error where its secret could not be read or judged."""
     foreign: tuple[Key, ...]
     """Live keys with titles of our convention that no entry of this config can claim."""
+    unmanaged: tuple[Key, ...]
+    """Live keys with other titles that no managed key's secret is known to hold, or to have held."""
+    bearers: frozenset[int]
+    """The keys that may be the bearer, by their previews."""
 
 
 def observe(account: Account, *, forced: bool, dry_run: bool) -> Observation:
@@ -48,7 +52,14 @@ def observe(account: Account, *, forced: bool, dry_run: bool) -> Observation:
     overview = _Overview(account, installation, listing.now, {key.id: key for key in listing.keys})
     overview.read_secrets()
     facts = each(account.keys, lambda key: overview.facts(key, forced=forced), workers=account.concurrency)
-    return Observation(installation, listing.now, facts, tuple(overview.foreign.values()))
+    return Observation(
+        installation=installation,
+        now=listing.now,
+        facts=facts,
+        foreign=tuple(overview.foreign.values()),
+        unmanaged=overview.unmanaged(),
+        bearers=overview.bearers,
+    )
 
 
 @dataclass(frozen=True)
@@ -75,7 +86,7 @@ class _Overview:
         self._users: dict[int, set[str]] = {}
         """By key id: the managed keys in whose secret it is, in whose grace it is, or whose family it is of."""
         bearer = account.bearer.current().reveal()
-        self._bearers = {key.id for key in self._previews.matching(bearer)}
+        self.bearers = frozenset(key.id for key in self._previews.matching(bearer))
 
     def _sort_by_title(self, installation: str | None) -> None:
         paths = {key.name: key.path for key in self._account.keys}
@@ -106,6 +117,13 @@ class _Overview:
         if current and current.superseded and rolled_back(version, self._reader(key), key.field):
             current = current.as_rolled_back(self._now)
         return _Held(version, current)
+
+    def unmanaged(self) -> tuple[Key, ...]:
+        """Return the live keys that have nothing to do with any managed key, as far as its secret could be read."""
+        held = [held for held in self._held.values() if not isinstance(held, RotatorError)]
+        named = {id_ for one in held if one.current for id_ in one.current.superseded}
+        known = named | self._users.keys() | self.foreign.keys()
+        return tuple(key for key in self._listed.values() if key.live and key.id not in known)
 
     def _ids_in(self, key: ManagedKey) -> set[int]:
         """Every key that the secret may hold, by its bookkeeping or by a preview."""
@@ -146,7 +164,7 @@ class _Overview:
         )
 
     def _is_protected(self, id_: int, key: ManagedKey, family: tuple[Key, ...]) -> bool:
-        if id_ in self._bearers or id_ in self.foreign or self._users.get(id_, set()) - {key.name}:
+        if id_ in self.bearers or id_ in self.foreign or self._users.get(id_, set()) - {key.name}:
             return True
         unread = any(isinstance(held, RotatorError) for held in self._held.values())
         # What a secret holds that could not be read, we cannot know; what we made for this one, we do.

@@ -16,7 +16,7 @@ from rotator.model import ManagedKey
 from rotator.observe import Observation, observe
 from rotator.pool import each
 from rotator.preflight import Preflight
-from rotator.result import KeyResult, Outcome, PassResult, held_back
+from rotator.result import KeyResult, Outcome, PassResult, planned
 from rotator.stopping import Stopped
 
 Progress = Callable[[int, int], None]
@@ -146,8 +146,7 @@ class _Pass:
         """What acting would do, as far as can be known before it is tried."""
         if plan.writes and (error := self.actor.unfit.get(facts.key.path)):
             return KeyResult(facts.key, Outcome.FAILED, facts, plan, errors=(error,))
-        held = held_back(facts, plan)
-        return KeyResult(facts.key, Outcome.PLANNED, facts, plan, revoked=plan.revocations, errors=held)
+        return planned(facts, plan)
 
 
 def _result(key: ManagedKey, seen: KeyResult | RotatorError) -> KeyResult:

@@ -3,7 +3,7 @@
 import io
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -44,11 +44,15 @@ _NO_BREAK: Final = "\ue000"  # a space at which no line is broken; rich knows no
 
 def render(result: PassResult, console: Console) -> str:
     """Return what is printed for `result`, redacted."""
-    with console.capture() as captured:
-        console.print(_table(result))
-        for line in (*_attention(result), _sum(result)):
-            console.print(line, soft_wrap=True)
-    lines = captured.get().replace(_NO_BREAK, " ").splitlines()
+    return captured(console, (_table(result), *_attention(result), _sum(result)))
+
+
+def captured(console: Console, parts: Iterable[Table | Text]) -> str:
+    """Return what `console` makes of the parts, redacted. A line of text is not broken; a table is."""
+    with console.capture() as capture:
+        for part in parts:
+            console.print(part, soft_wrap=isinstance(part, Text))
+    lines = capture.get().replace(_NO_BREAK, " ").splitlines()
     return redact("".join(line.rstrip() + "\n" for line in lines), short=True)
 
 
@@ -121,16 +125,17 @@ def _in(at: datetime | None, now: datetime) -> str:
 def _attention(result: PassResult) -> Iterator[Text]:
     for key in result.keys:
         for error in key.errors:
-            yield from _lines(key.key.name, error)
+            yield from lines_of(key.key.name, error)
         for warning in key.warnings:
             yield Text(f"! {key.key.name}: {warning}", "yellow")
     for foreign in result.foreign:
         yield Text(f"! key {foreign.id} “{foreign.title}” is not of this installation and config: left alone")
     if result.refused:
-        yield from _lines("the account", result.refused)
+        yield from lines_of("the account", result.refused)
 
 
-def _lines(who: str, error: RotatorError) -> Iterator[Text]:
+def lines_of(who: str, error: RotatorError) -> Iterator[Text]:
+    """What happened, to whom, with which request, and the cure."""
     request = f" (request_id {error.request_id})" if error.request_id else ""
     yield Text(f"✗ {who}: {error.message}{request}", "bold red")
     if error.cure:

@@ -145,6 +145,12 @@ class KeyResult:
         }
 
 
+def planned(facts: Facts, plan: Plan) -> KeyResult:
+    """What comes of `plan` if nothing goes wrong."""
+    held = held_back(facts, plan)
+    return KeyResult(facts.key, Outcome.PLANNED, facts, plan, revoked=plan.revocations, errors=held)
+
+
 @dataclass(frozen=True)
 class PassResult:
     """One pass over an account."""

@@ -55,7 +55,7 @@ def lost_race(world: World, promises: Promises) -> None:
     secret = {**world.secret(), "api_key": promises.by_hand("by hand").plaintext}
 
     def rival(reply: Reply | None) -> Reply | None:
-        world.store.write(PATH, secret, cas=1)
+        world.store.write(PATH, secret, cas=world.store.read(PATH).number)
         return reply
 
     world.server.faults.add(Fault("POST /keys", rival, at=Phase.AFTER))

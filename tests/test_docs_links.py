@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rotator.command import CONVERGED, FAILED, MISCONFIGURED, UNREACHABLE
+from rotator.commands.output import CONVERGED, FAILED, MISCONFIGURED, UNREACHABLE
 from tests.deployed import DEPLOY
 from tests.program import ROOT
 

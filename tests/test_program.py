@@ -105,7 +105,7 @@ class TestOtherModes:
             (["--json"], "go with --once, --rotate-now or --dry-run"),
             (["--key", "Reporting"], "go with --once, --rotate-now or --dry-run"),
             (["--once", "--rotate-now"], "choose one"),
-            (["--once", "sandbox"], "takes no mode of a pass"),
+            (["--once", "sandbox"], "options of a pass do not go before"),
             (["--once", "--log-level", "loud"], "'loud' is not one of"),
             (["--twice"], "--twice"),
             (["--once", "--key", "Reportin"], "did you mean --key 'Reporting'?"),

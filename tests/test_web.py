@@ -340,7 +340,7 @@ def test_what_the_reader_searches_for_is_shown_as_it_is(served: Served) -> None:
 def test_a_single_pass_imports_none_of_it() -> None:
     """What it takes to start is waited for at each pass of a CronJob."""
     program = (
-        "import sys, rotator.command; "
+        "import sys, rotator.commands.passes; "
         "print([name for name in ('rotator.web', 'rotator.metrics', 'jinja2', 'waitress', 'prometheus_client') "
         "if name in sys.modules])"
     )

@@ -347,6 +347,6 @@ class TestTheProgram:
 
 
 def test_what_sends_notices_is_imported_only_where_it_is_configured() -> None:
-    shown = "import sys; import rotator.command; print('rotator.webhook' in sys.modules)"
+    shown = "import sys; import rotator.commands.passes; print('rotator.webhook' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", shown], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -20,7 +20,17 @@ MAX_ROWS: Final = 500
 _LANES: Final = 6
 _WIDTH: Final = 160.0
 """Of a time line, in its own units."""
-_WORST_FIRST: Final = (State.FAILED, State.UNKNOWN, State.STOPPED, State.HELD, State.DUE, State.OK)
+_WORST_FIRST: Final = (
+    State.REVOKED,
+    State.MISSING,
+    State.FAILED,
+    State.OVERDUE,
+    State.UNKNOWN,
+    State.STOPPED,
+    State.HELD,
+    State.DUE,
+    State.OK,
+)
 _DONE: Final = {Action.ROTATE: "rotated", Action.ADOPT: "adopted", Action.RECORD: "noted"}
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 

@@ -1,32 +1,25 @@
-"""The program's two ways of running, one pass and the long-running mode: config in, exit code out."""
+"""The program's two ways of making passes: one, and one after another until it is stopped."""
 
 import difflib
-import json
 import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import structlog
-
+from rotator.commands.output import CONVERGED, FAILED, UNREACHABLE, Output, print_json, write
 from rotator.config import Config, load
-from rotator.errors import ConfigError, RotatorError
+from rotator.errors import ConfigError
 from rotator.reconcile import Progress, reconcile
-from rotator.redaction import redact, redact_values
-from rotator.result import PassResult, error_to_json
+from rotator.result import PassResult
 from rotator.signals import on_signals
-from rotator.stopping import Stopped, Stopping
+from rotator.stopping import Stopping
 from rotator.wiring import open_account, open_notifier
 
 if TYPE_CHECKING:
     from rotator.metrics import OnePass
-
-CONVERGED, FAILED, MISCONFIGURED, UNREACHABLE = 0, 1, 2, 3
-
-log = structlog.get_logger()
 
 
 def run_pass(
@@ -36,38 +29,34 @@ def run_pass(
     only: frozenset[str],
     forced: bool,
     dry_run: bool,
-    as_json: bool,
-    plain_errors: bool,
+    output: Output,
 ) -> int:
     """Make one pass and print it; return the exit code."""
-    stopping = _stop_on_signals()
-    try:
+    stopping = stop_on_signals()
+
+    def go() -> int:
         config = load(config_path, environ)
-        _check_names(only, config)
+        check_names(only, config)
         with open_notifier(None if dry_run else config.webhook, environ) as tell:
             result = _make_pass(config, environ, stopping, only=only, forced=forced, dry_run=dry_run)
             tell(result)
-            _print(result, as_json=as_json)
-    except RotatorError as error:
-        _complain(error, as_json=as_json, plain=plain_errors)
-        if isinstance(error, Stopped):
-            return CONVERGED
-        return MISCONFIGURED if isinstance(error, ConfigError) else UNREACHABLE
-    if result.refused and not result.changed:
-        return UNREACHABLE
-    return FAILED if result.failed else CONVERGED
+            _print(result, output)
+        if result.refused and not result.changed:
+            return UNREACHABLE
+        return FAILED if result.failed else CONVERGED
+
+    return output.guard(go)
 
 
-def run_daemon(config_path: Path | None, environ: Mapping[str, str], *, plain_errors: bool) -> int:
+def run_daemon(config_path: Path | None, environ: Mapping[str, str], output: Output) -> int:
     """Make passes until SIGTERM or SIGINT; return the exit code."""
     from rotator import daemon
 
-    try:
+    def go() -> int:
         daemon.run(config_path, environ)
-    except ConfigError as error:
-        _complain(error, as_json=False, plain=plain_errors)
-        return MISCONFIGURED
-    return CONVERGED
+        return CONVERGED
+
+    return output.guard(go)
 
 
 def _make_pass(
@@ -101,7 +90,8 @@ def _make_pass(
         return go(one)
 
 
-def _stop_on_signals() -> Stopping:
+def stop_on_signals() -> Stopping:
+    """Let SIGTERM and SIGINT ask to stop; what is between create and store is finished."""
     stopping = Stopping()
 
     def stop(_number: signal.Signals) -> None:
@@ -114,7 +104,8 @@ def _stop_on_signals() -> Stopping:
     return stopping
 
 
-def _check_names(only: frozenset[str], config: Config) -> None:
+def check_names(only: frozenset[str], config: Config) -> None:
+    """Raise ConfigError for a name that the config does not have."""
     known = [key.name for key in config.managed]
     faults = []
     for name in sorted(only - set(known)):
@@ -126,45 +117,13 @@ def _check_names(only: frozenset[str], config: Config) -> None:
         raise ConfigError("no such managed key", tuple(faults))
 
 
-def _print(result: PassResult, *, as_json: bool) -> None:
-    if as_json:
-        _print_json(result.to_json())
+def _print(result: PassResult, output: Output) -> None:
+    if output.as_json:
+        print_json(result.to_json())
     else:
         from rotator.report import console_for_stdout, render
 
-        _write(render(result, console_for_stdout()))
-
-
-def _print_json(body: dict[str, Any]) -> None:
-    text = json.dumps(redact_values(body), indent=2 if sys.stdout.isatty() else None)
-    _write(redact(text) + "\n")
-
-
-def _write(text: str) -> None:
-    """Write to stdout. What was done is done: that it cannot be printed does not make it a failure."""
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else the interpreter tries once more at its end
-        if not isinstance(error, BrokenPipeError):
-            log.warning("result.unprinted", error=error.strerror)
-
-
-def _complain(error: RotatorError, *, as_json: bool, plain: bool) -> None:
-    faults = list(error.faults) if isinstance(error, ConfigError) else None
-    if as_json:
-        body = error_to_json(error) | ({"faults": faults} if faults else {})
-        _print_json({"converged": False, "error": body})
-    if plain:
-        sys.stderr.write(redact(f"rotator: {error}", short=True) + "\n")
-    else:
-        fields = {"request_id": error.request_id, "cure": error.cure, "faults": faults}
-        log.critical(
-            "reconcile.failed",
-            error=error.message,
-            **{name: value for name, value in fields.items() if value},
-        )
+        write(render(result, console_for_stdout()))
 
 
 @contextmanager

@@ -1,0 +1,65 @@
+"""`rotator status`: look, and say how everything stands."""
+
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from rotator.account import Account
+from rotator.commands.output import CONVERGED, FAILED, Output, print_json, write
+from rotator.commands.passes import check_names
+from rotator.config import load
+from rotator.errors import RotatorError
+from rotator.report import captured, console_for_stdout, lines_of
+from rotator.status_report import Status, render
+from rotator.stopping import Stopping
+from rotator.survey import survey
+from rotator.wiring import open_account
+
+_OVERWRITE = "\x1b[H{}\x1b[J"  # from the upper left corner on, so that nothing flickers
+
+
+def run_status(
+    config_path: Path | None,
+    environ: Mapping[str, str],
+    *,
+    only: frozenset[str],
+    watch: int | None,
+    output: Output,
+) -> int:
+    """Print how everything stands, again each `watch` seconds until Ctrl-C; return the exit code."""
+
+    def go() -> int:
+        config = load(config_path, environ)
+        check_names(only, config)
+        with open_account(config, environ, Stopping()) as account:
+            if watch is None:
+                return _look(account, only, output)
+            return _watch(account, only, output, watch)
+
+    return output.guard(go)
+
+
+def _look(account: Account, only: frozenset[str], output: Output, frame: str = "{}") -> int:
+    status = Status.of(survey(account, only=only))
+    if output.as_json:
+        print_json(status.to_json())
+    else:
+        write(frame.format(render(status, console_for_stdout())))
+    return CONVERGED if status.well else FAILED
+
+
+def _watch(account: Account, only: frozenset[str], output: Output, seconds: int) -> int:
+    code, frame = FAILED, _OVERWRITE if sys.stdout.isatty() else "{}\n"
+    if sys.stdout.isatty():
+        write("\x1b[2J")
+    try:
+        while True:
+            try:
+                code = _look(account, only, output, frame)
+            except RotatorError as error:
+                code = FAILED
+                write(frame.format(captured(console_for_stdout(), lines_of("the account", error))))
+            time.sleep(seconds)
+    except KeyboardInterrupt:
+        return code
