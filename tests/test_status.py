@@ -70,11 +70,11 @@ def test_a_state_and_why(result: KeyResult, state: State, why: str | None) -> No
 
 
 def test_what_falls_due_between_two_passes_is_due() -> None:
-    result = one(1, age=6.9)
+    result = one(1, age=6.98)
     assert status(result).state is State.OK
-    later = status(result, timedelta(days=0.2))
+    later = status(result, timedelta(days=0.04))
     assert later.state is State.DUE
-    assert later.age == timedelta(days=7.1)
+    assert later.age == timedelta(days=7.02)
     assert later.period_share == 1
 
 
