@@ -1,6 +1,7 @@
 """deploy/grafana: every query is valid, and names only what the program exposes."""
 
 import json
+import re
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,32 @@ def test_each_query_is_valid(tmp_path: Path) -> None:
     file = tmp_path / "rules.yaml"
     file.write_text(yaml.safe_dump({"groups": [{"name": "queries", "rules": rules}]}))
     assert f"{len(QUERIES)} rules found" in promtool("check", "rules", file)
+
+
+def test_a_key_that_two_replicas_tell_of_counts_once(tmp_path: Path) -> None:
+    seen = {name: 1 for name in exposed() if name.startswith("rotator_key_")}
+    seen["rotator_key_until_rotation_seconds"] = -7200
+    tests = {
+        "input_series": [
+            {"series": f'{name}{{job="rotator", instance="{instance}", key="K"}}', "values": str(value)}
+            for name, value in seen.items()
+            for instance in "ab"
+        ],
+        "promql_expr_test": [
+            {
+                "expr": f"sum({query.replace('$job', '.*')})",
+                "eval_time": "0m",
+                "exp_samples": [
+                    {"value": 1 if "count(" in query else seen[re.findall(r"rotator_\w+", query)[0]]}
+                ],
+            }
+            for query in QUERIES
+            if "rotator_key_" in query
+        ],
+    }
+    file = tmp_path / "tests.yaml"
+    file.write_text(yaml.safe_dump({"tests": [tests]}))
+    assert "SUCCESS" in promtool("test", "rules", file)
 
 
 def test_every_metric_is_shown() -> None:
