@@ -1,19 +1,24 @@
-"""What is in deploy/, and how the tests run it and the tools that go with it."""
+"""What is in deploy/ and in the Dockerfile, and how the tests run it and the tools that go with it."""
 
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
 
+from rotator.model import Timing
 from rotator.sandbox.vault import VaultServer
 from tests.processes import BOUND, Process
 from tests.program import BACKEND, REPORTING, ROOT, Finished, Program
 
 DEPLOY = ROOT / "deploy"
+VENV = Path(sys.executable).parent
+"""Where the tools from PyPI are."""
 
 
 def run(rotator: Program, *options: str) -> Finished:
@@ -38,6 +43,31 @@ def forget(vault: VaultServer) -> None:
     """Let the mount and the paths of the example config be as if the program had never run."""
     for path in (BACKEND, REPORTING, "rotator/installation"):
         vault.api("DELETE", f"secret/metadata/{path}")
+
+
+def instructions() -> list[tuple[str, str]]:
+    """The Dockerfile's instructions, each with its arguments, in order."""
+    text = "".join(
+        line for line in (ROOT / "Dockerfile").read_text().splitlines(keepends=True) if line[0] != "#"
+    )
+    lines = text.replace("\\\n", " ").splitlines()
+    parts = [line.partition(" ") for line in lines if line.strip()]
+    return [(name, arguments.strip()) for name, _, arguments in parts]
+
+
+def final_stage() -> dict[str, list[str]]:
+    """The Dockerfile's instructions that make the image, each with all its arguments."""
+    found: dict[str, list[str]] = {}
+    for name, arguments in instructions():
+        if name == "FROM":
+            found.clear()
+        found.setdefault(name, []).append(arguments)
+    return found
+
+
+def longest_stop(timing: Timing) -> timedelta:
+    """How long the program may take to stop: a new key is proved and stored, and the notices are sent."""
+    return timing.verify_deadline + timing.store_deadline + timedelta(seconds=10)
 
 
 def until(condition: Callable[[], bool]) -> None:

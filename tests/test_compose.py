@@ -1,16 +1,14 @@
 """The compose file: its service is locked down, and what it sets fits the program and the image."""
 
-import tomllib
-from datetime import timedelta
 from pathlib import Path
 
 import yaml
 
+from rotator import __version__
 from rotator.config import AppRoleAuth, durations, load
-from tests.test_dockerfile import final
+from tests.deployed import DEPLOY, final_stage, longest_stop
 
-ROOT = Path(__file__).parent.parent
-FILE = yaml.safe_load((ROOT / "deploy/compose/compose.yaml").read_text())
+FILE = yaml.safe_load((DEPLOY / "compose/compose.yaml").read_text())
 [(NAME, SERVICE)] = FILE["services"].items()
 
 
@@ -18,16 +16,15 @@ def test_its_container_is_locked_down() -> None:
     assert SERVICE["read_only"] is True
     assert SERVICE["cap_drop"] == ["ALL"]
     assert SERVICE["security_opt"] == ["no-new-privileges:true"]
-    assert SERVICE["user"] == final()["USER"][0]
+    assert SERVICE["user"] == final_stage()["USER"][0]
 
 
 def test_its_image_is_of_this_version() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert SERVICE["image"].partition(":")[2] == project["version"]
+    assert SERVICE["image"].partition(":")[2] == __version__
 
 
 def test_only_this_machine_reaches_its_port() -> None:
-    [port] = final()["EXPOSE"]
+    [port] = final_stage()["EXPOSE"]
     assert SERVICE["ports"] == [f"127.0.0.1:{port}:{port}"]
 
 
@@ -43,6 +40,5 @@ def test_what_it_sets_fits_the_program(tmp_path: Path) -> None:
     assert isinstance(config.vault.auth, AppRoleAuth)
     files = {config.gateway.api_key.file, config.vault.auth.secret_id.file}
     assert files == {f"/run/secrets/{name}" for name in SERVICE["secrets"]}
-    needed = config.timing.verify_deadline + config.timing.store_deadline + timedelta(seconds=10)
-    assert durations.parse(SERVICE["stop_grace_period"]) > needed
+    assert durations.parse(SERVICE["stop_grace_period"]) > longest_stop(config.timing)
     assert SERVICE["init"] is True

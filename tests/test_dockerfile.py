@@ -8,38 +8,17 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
+from rotator import __version__
 from rotator.config import load
 from rotator.metrics import Metrics
 from rotator.status import Snapshot
 from rotator.web import Web
+from tests.deployed import VENV, final_stage, instructions
+from tests.program import ROOT
 from tests.shown import of_each_state
-
-ROOT = Path(__file__).parent.parent
-HADOLINT = Path(sys.executable).parent / "hadolint"
-
-
-def instructions() -> list[tuple[str, str]]:
-    """Each instruction and its arguments, in order."""
-    text = "".join(
-        line for line in (ROOT / "Dockerfile").read_text().splitlines(keepends=True) if line[0] != "#"
-    )
-    lines = text.replace("\\\n", " ").splitlines()
-    parts = [line.partition(" ") for line in lines if line.strip()]
-    return [(name, arguments.strip()) for name, _, arguments in parts]
-
-
-def final() -> dict[str, list[str]]:
-    """The instructions of the final stage."""
-    found: dict[str, list[str]] = {}
-    for name, arguments in instructions():
-        if name == "FROM":
-            found.clear()
-        found.setdefault(name, []).append(arguments)
-    return found
 
 
 def pairs(arguments: list[str]) -> dict[str, str]:
@@ -48,7 +27,7 @@ def pairs(arguments: list[str]) -> dict[str, str]:
 
 def test_the_linter_finds_nothing() -> None:
     done = subprocess.run(
-        [HADOLINT, "--no-color", "--failure-threshold=style", ROOT / "Dockerfile"],
+        [VENV / "hadolint", "--no-color", "--failure-threshold=style", ROOT / "Dockerfile"],
         capture_output=True,
         text=True,
         check=False,
@@ -58,9 +37,9 @@ def test_the_linter_finds_nothing() -> None:
 
 def test_the_labels_agree_with_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    labels = pairs(final()["LABEL"])
-    for name in ("version", "description"):
-        assert labels[f"org.opencontainers.image.{name}"] == project[name]
+    labels = pairs(final_stage()["LABEL"])
+    assert labels["org.opencontainers.image.version"] == project["version"] == __version__
+    assert labels["org.opencontainers.image.description"] == project["description"]
     assert labels["org.opencontainers.image.licenses"] == project["license"]
 
 
@@ -84,7 +63,7 @@ def test_what_is_copied_is_there_and_is_not_ignored() -> None:
 
 
 def test_it_needs_no_name_and_no_rights() -> None:
-    image = final()
+    image = final_stage()
     [user] = image["USER"]
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user), (
         "Kubernetes can tell only of a number that it is not root"
@@ -93,9 +72,11 @@ def test_it_needs_no_name_and_no_rights() -> None:
 
 
 def test_its_port_is_the_one_that_the_program_listens_on() -> None:
-    environ = {name: value for name, value in pairs(final()["ENV"]).items() if name.startswith("ROTATOR_")}
+    environ = {
+        name: value for name, value in pairs(final_stage()["ENV"]).items() if name.startswith("ROTATOR_")
+    }
     config = load(ROOT / "config/minimal.yaml", {**environ, "VAULT_TOKEN": "t", "APIMALL_API_KEY": "k"})
-    assert config.http.address == ("0.0.0.0", int(final()["EXPOSE"][0]))
+    assert config.http.address == ("0.0.0.0", int(final_stage()["EXPOSE"][0]))
 
 
 class TestHealthCheck:
@@ -106,11 +87,14 @@ class TestHealthCheck:
     @pytest.fixture
     def command(self, now: list[Snapshot]) -> Iterator[list[str]]:
         """The image's own command, but for the port."""
-        [check] = final()["HEALTHCHECK"]
+        [check] = final_stage()["HEALTHCHECK"]
         words = json.loads(check.partition("CMD ")[2])
         assert words[0] == "python"
         with Web(("127.0.0.1", 0), lambda: now[0], Metrics().exposition) as web:
-            yield [sys.executable, *(word.replace(final()["EXPOSE"][0], str(web.port)) for word in words[1:])]
+            yield [
+                sys.executable,
+                *(word.replace(final_stage()["EXPOSE"][0], str(web.port)) for word in words[1:]),
+            ]
 
     def test_it_succeeds_while_the_schedule_goes_on(self, command: list[str]) -> None:
         assert subprocess.run(command, check=False).returncode == 0

@@ -2,9 +2,6 @@
 
 import os
 import subprocess
-import sys
-import tomllib
-from datetime import timedelta
 from functools import cache
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -15,14 +12,14 @@ import pytest
 import yaml
 from kubernetes_validate.utils import all_versions
 
+from rotator import __version__
 from rotator.config import Config, load
 from rotator.config.auth import KubernetesAuth
-from tests.test_dockerfile import final
+from tests.deployed import DEPLOY, VENV, final_stage, longest_stop
+from tests.program import ROOT
 
 Resource: TypeAlias = dict[str, Any]
-ROOT = Path(__file__).parent.parent
-DEPLOY = ROOT / "deploy/kubernetes"
-KUBECTL = Path(sys.executable).parent / "kubectl"
+KUBERNETES = DEPLOY / "kubernetes"
 OVERLAYS = ("cronjob", "daemon", "sharded")
 VERSIONS = all_versions()[-3:]
 OURS = {"app.kubernetes.io/name": "rotator"}
@@ -30,7 +27,7 @@ OURS = {"app.kubernetes.io/name": "rotator"}
 
 def render(directory: Path) -> list[Resource]:
     done = subprocess.run(
-        [KUBECTL, "kustomize", directory], capture_output=True, text=True, check=False, timeout=60
+        [VENV / "kubectl", "kustomize", directory], capture_output=True, text=True, check=False, timeout=60
     )
     assert (done.returncode, done.stderr) == (0, "")
     return list(yaml.safe_load_all(done.stdout))
@@ -38,7 +35,7 @@ def render(directory: Path) -> list[Resource]:
 
 @cache
 def rendered(overlay: str) -> tuple[Resource, ...]:
-    return tuple(render(DEPLOY / "overlays" / overlay))
+    return tuple(render(KUBERNETES / "overlays" / overlay))
 
 
 def each(overlay: str, kind: str) -> list[Resource]:
@@ -86,7 +83,7 @@ class TestEveryOverlay:
 
     def test_its_pod_is_restricted(self, overlay: str) -> None:
         pod, only = template(overlay)["spec"], container(overlay)
-        image_user = [int(part) for part in final()["USER"][0].split(":")]
+        image_user = [int(part) for part in final_stage()["USER"][0].split(":")]
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert [pod["securityContext"][name] for name in ("runAsUser", "runAsGroup")] == image_user
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -139,14 +136,12 @@ class TestEveryOverlay:
 
     def test_it_may_finish_a_rotation_when_it_is_stopped(self, overlay: str, tmp_path: Path) -> None:
         timing = config(tmp_path, rendered(overlay)).timing
-        notices = timedelta(seconds=10)
-        needed = timing.verify_deadline + timing.store_deadline + notices
-        assert timedelta(seconds=template(overlay)["spec"]["terminationGracePeriodSeconds"]) > needed
+        given = template(overlay)["spec"]["terminationGracePeriodSeconds"]
+        assert given > longest_stop(timing).total_seconds()
         assert template(overlay)["spec"]["shareProcessNamespace"] is True
 
     def test_its_image_is_of_this_version(self, overlay: str) -> None:
-        project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-        assert container(overlay)["image"].partition(":")[2] == project["version"]
+        assert container(overlay)["image"].partition(":")[2] == __version__
 
     def test_the_network_lets_it_reach_dns_vault_and_the_gateway_alone(self, overlay: str) -> None:
         policy = each(overlay, "NetworkPolicy")[0]["spec"]
@@ -250,7 +245,7 @@ class TestOwnOverlay:
         [text] = [block.removeprefix("yaml\n") for block in blocks if "configMapGenerator:" in block]
         own = tmp_path / "own"
         own.mkdir()
-        checkout = os.path.relpath(DEPLOY, own)
+        checkout = os.path.relpath(KUBERNETES, own)
         (own / "kustomization.yaml").write_text(text.replace("rotator/deploy/kubernetes", checkout))
         (own / "rotator.yaml").write_text(
             "vault: {address: 'https://v.example', auth: {method: kubernetes, role: r}}\n"

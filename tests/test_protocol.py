@@ -2,13 +2,13 @@
 
 import re
 from enum import StrEnum
-from pathlib import Path
 
 import pytest
 
 from rotator.decide import MAX_ORPHANS, MAX_SUPERSEDED, Hold, Note, Reason, Victim
+from tests.program import ROOT
 
-TEXT = (Path(__file__).parents[1] / "docs/protocol.md").read_text()
+TEXT = (ROOT / "docs/protocol.md").read_text()
 
 
 def _rows(first: str) -> list[list[str]]:

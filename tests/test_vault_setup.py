@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 
 from rotator.sandbox.vault import VaultServer, find_binary
 from tests.certificates import LOOPBACK, Authority, Signer
-from tests.deployed import DEPLOY, run
+from tests.deployed import DEPLOY, VENV, run
 from tests.program import Program
 from tests.token_review import NAMESPACE, claims, reviewing
 
@@ -133,6 +132,5 @@ def test_what_goes_wrong_is_said(administrator: Administrator) -> None:
 
 @pytest.mark.parametrize("script", sorted(DEPLOY.glob("**/*.sh")), ids=lambda path: path.name)
 def test_shellcheck_is_clean(script: Path) -> None:
-    checker = Path(sys.executable).with_name("shellcheck")
-    done = subprocess.run([str(checker), str(script)], capture_output=True, text=True, check=False)
+    done = subprocess.run([VENV / "shellcheck", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
