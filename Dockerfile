@@ -39,7 +39,7 @@ ENV PATH=/opt/rotator/bin:$PATH \
 USER 10001:10001
 EXPOSE 9464
 STOPSIGNAL SIGTERM
-# There is no curl in it. A single pass ends before it is ever asked.
+# There is no curl in it. A single pass answers nobody: run it with --no-healthcheck.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \
   CMD ["python", "-Ic", "from http.client import HTTPConnection as C; c = C('127.0.0.1', 9464, timeout=4); c.request('GET', '/healthz'); raise SystemExit(c.getresponse().status != 200)"]
 ENTRYPOINT ["rotator"]

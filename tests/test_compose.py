@@ -16,7 +16,6 @@ def test_its_container_is_locked_down() -> None:
     assert SERVICE["read_only"] is True
     assert SERVICE["cap_drop"] == ["ALL"]
     assert SERVICE["security_opt"] == ["no-new-privileges:true"]
-    assert SERVICE["user"] == final_stage()["USER"][0]
 
 
 def test_its_image_is_of_this_version() -> None:

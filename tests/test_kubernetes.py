@@ -198,7 +198,7 @@ class TestDaemon:
     def test_probes_ask_where_it_listens(self) -> None:
         only = container("daemon")
         [port] = only["ports"]
-        assert variables("daemon")["ROTATOR_HTTP__LISTEN"] == f"0.0.0.0:{port['containerPort']}"
+        assert [str(port["containerPort"])] == final_stage()["EXPOSE"]
         probes = {name: only[name]["httpGet"] for name in ("livenessProbe", "readinessProbe")}
         assert {name: probe["path"] for name, probe in probes.items()} == {
             "livenessProbe": "/healthz",
