@@ -12,7 +12,7 @@ from rotator.commands.output import CONVERGED, FAILED, MISCONFIGURED, UNREACHABL
 from tests.deployed import DEPLOY
 from tests.program import ROOT
 
-HIDDEN = {"mutants", "dist", "node_modules"}
+HIDDEN = {"mutants", "dist"}
 PAGES = sorted(
     path
     for path in ROOT.glob("**/*.md")

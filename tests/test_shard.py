@@ -37,7 +37,11 @@ def test_what_is_written_reads_back(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "1", "/", "1/", "/4", "4/4", "0/0", "-1/4", "1/2/3", "a/4", "²/4", " 1/4", "0/10001"]
+    "text",
+    [
+        *("", "1", "/", "1/", "/4", "4/4", "0/0", "-1/4", "1/2/3", "a/4", "²/4", " 1/4", "0/10001"),
+        pytest.param("0/" + "9" * 5000, id="more digits than Python reads"),
+    ],
 )
 def test_what_is_no_shard(text: str) -> None:
     with pytest.raises(ValueError, match=r"such as 0/4"):
