@@ -234,6 +234,11 @@ class TestWhatBreaksTheContract:
             with pytest.raises(BrokenContract, match=f"status {status} is not in the contract"):
                 gateway.list_keys()
 
+    def test_a_wrong_path_is_the_urls_fault(self, server: GatewayServer) -> None:
+        with client(server.url.removesuffix("/v1")) as gateway:
+            with pytest.raises(Rejected, match=r"GET /keys: 404.*is gateway.url the API's base URL"):
+                gateway.list_keys()
+
     def test_a_redirect_does_not_get_the_bearer(self, server: GatewayServer) -> None:
         def redirect(handler: BaseHTTPRequestHandler) -> None:
             reply(307, headers={"Location": server.url + "/keys"})(handler)

@@ -105,6 +105,11 @@ class TestAgainstARealServer:
         vault.write("x", {"a": 1}, cas=0)
         assert vault_server.api("GET", "division/kv/data/x")["data"]["data"] == {"a": 1}
 
+    def test_a_namespace_that_is_not_there_is_no_empty_secret(self, vault_server: VaultServer) -> None:
+        vault = connect_to(vault_server.address, vault_server.token, "kv", namespace="nowhere")
+        with pytest.raises(Rejected, match=r"namespace not found.*vault.namespace"):
+            vault.read("x")
+
     def test_a_version_does_not_print(self) -> None:
         assert repr(Version(3, {"api_key": "sk-plain"})) == "Version(3, data)"
         assert repr(Version(3, None)) == "Version(3, no data)"

@@ -106,6 +106,14 @@ class TestAppRole:
         assert "check vault.auth.mount" in str(raised.value)
         assert f"`vault write -f auth/{mount}/role/ROLE/secret-id`" in str(raised.value)
 
+    def test_what_is_no_refusal_of_the_login_keeps_its_cure(self, role: Role) -> None:
+        login = AppRole(role.mount, lambda: role.role_id, lambda _: role.secret_id())
+        other_scheme = role.server.address.replace("http:", "https:")
+        with pytest.raises(Rejected, match="does not speak TLS; check the port and the scheme"):
+            connect_to(other_scheme, login).read("app/x")
+        with pytest.raises(Rejected, match=r"login: 404 \(namespace not found\); .*vault.namespace$"):
+            connect_to(role.server.address, login, namespace="nowhere").read("app/x")
+
 
 @pytest.fixture(scope="module")
 def signer() -> Signer:

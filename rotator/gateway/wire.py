@@ -55,7 +55,7 @@ class Answer:
                 f"{self.what}: {status}{said}",
                 status=status,
                 request_id=self.request_id,
-                cure=_ASK_THE_VENDOR if self._envelope else _IS_IT_THE_URL,
+                cure=_ASK_THE_VENDOR if self._envelope and status != HTTPStatus.NOT_FOUND else _IS_IT_THE_URL,
             )
         else:
             redirect = " (a redirect; the bearer is not sent elsewhere)" if status // 100 == 3 else ""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, Final
 
 from rotator.errors import Rejected, Transient
@@ -132,4 +133,6 @@ class Wrapped:
 
 
 def _refused(error: Rejected, cure: str) -> Rejected:
+    if error.status in (None, HTTPStatus.NOT_FOUND):  # a wrong certificate or namespace: no login was asked
+        return error
     return Rejected(f"Vault refused the login: {error.message}", status=error.status, cure=cure)

@@ -82,7 +82,7 @@ class Answer:
         """Raise what the status means. Returns for a success, and for a 404, which is an answer too."""
         said = f" ({self.errors})" if self.errors else ""
         message = f"{self.what}: {self.status}{said}"
-        if self.status == HTTPStatus.NOT_FOUND and "no handler for route" not in self.errors:
+        if self.status == HTTPStatus.NOT_FOUND and not _NOWHERE.search(self.errors):
             if not self.body.keys() & {"errors", "data"}:
                 raise self.broken("a 404 that is not Vault's own")
             return
@@ -106,11 +106,16 @@ class Answer:
         )
 
 
+_NO_NAMESPACE: Final = "namespace not found"
+# A 404 that is no answer of a secrets engine: there is none.
+_NOWHERE: Final = re.compile(f"no handler for route|{_NO_NAMESPACE}")
 # 412: the node has not seen the state yet that the request needs. 472, 473: a standby that does not serve.
 _NOT_EXECUTED: Final = {307, 412, HTTPStatus.TOO_MANY_REQUESTS, 472, 473}
 
 
 def _cure(answer: Answer) -> str | None:
+    if _NO_NAMESPACE in answer.errors:
+        return "name one that exists in vault.namespace"
     if answer.status == HTTPStatus.NOT_FOUND:
         return "enable a KV version 2 secrets engine there, or name another mount in vault.mount"
     if answer.status == HTTPStatus.FORBIDDEN:
