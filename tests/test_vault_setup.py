@@ -111,9 +111,16 @@ def test_a_role_for_kubernetes(administrator: Administrator, rotator: Program, t
         finished = run(rotator, "--once")
         assert finished.code == 0, finished.err
 
+        config = administrator.read("auth/kubernetes/config")
+        administrator.exports = {"NAMESPACE": NAMESPACE}
+        again = administrator.set_up("kubernetes")
+        assert again.returncode == 0, again.stderr
+        assert administrator.read("auth/kubernetes/config") == config, "others log in by it, too"
+
 
 def test_inside_the_cluster_vault_uses_its_own_credentials(administrator: Administrator) -> None:
     """This server is in no pod: what it misses is what a pod has."""
+    administrator.server.api("DELETE", "sys/auth/kubernetes")
     done = administrator.set_up("kubernetes")
     assert done.returncode != 0
     assert "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt: no such file" in done.stderr

@@ -7,8 +7,9 @@
 # The token is an administrator's: the rotator never needs it. With `approle` the role id is printed, which is no
 # secret; issue the secret id where the rotator runs.
 #
-# Of `kubernetes`: NAMESPACE is the rotator's. A Vault outside the cluster needs KUBERNETES_HOST, KUBERNETES_CA_CERT (a
-# file) and KUBERNETES_REVIEWER_JWT (a file: the token of a service account that has system:auth-delegator).
+# Of `kubernetes`: NAMESPACE is the rotator's, by default `rotator`. A Vault outside the cluster needs KUBERNETES_HOST,
+# KUBERNETES_CA_CERT (a file) and KUBERNETES_REVIEWER_JWT (a file: the token of a service account that has
+# system:auth-delegator). Without them a config that auth/kubernetes has is kept.
 set -eu
 vault=$(command -v vault || command -v bao) || { echo "setup.sh: there is no vault and no bao" >&2; exit 1; }
 mount=secret # as in policy.hcl
@@ -20,7 +21,7 @@ kubernetes() {
   if [ -n "${KUBERNETES_CA_CERT:-}" ]; then
     "$vault" write auth/kubernetes/config kubernetes_host="$KUBERNETES_HOST" disable_local_ca_jwt=true \
       kubernetes_ca_cert=@"$KUBERNETES_CA_CERT" token_reviewer_jwt=@"$KUBERNETES_REVIEWER_JWT"
-  else
+  elif ! "$vault" read auth/kubernetes/config >/dev/null 2>&1; then # others may log in by one that is there
     "$vault" write auth/kubernetes/config kubernetes_host=https://kubernetes.default.svc
   fi
   "$vault" write auth/kubernetes/role/rotator audience=vault bound_service_account_names=rotator \
