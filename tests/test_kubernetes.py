@@ -1,6 +1,7 @@
 """What `kubectl kustomize` makes of deploy/kubernetes: valid, locked down, and fit for the program as it is."""
 
 import os
+import re
 import subprocess
 from functools import cache
 from ipaddress import ip_address, ip_network
@@ -234,6 +235,18 @@ class TestDaemon:
             return {k: pod[k] for k in pod.keys() - places}, {k: only[k] for k in only.keys() - modes}
 
         assert common("daemon") == common("cronjob")
+
+
+@pytest.mark.parametrize(
+    ("number", "args"), [(0, ["--dry-run", "--log-format=json"]), (1, ["--rotate-now", "--key=NAME"])]
+)
+@pytest.mark.parametrize("overlay", ["cronjob", "sharded"])
+def test_a_job_by_hand_as_the_operations_have_it(overlay: str, number: int, args: list[str]) -> None:
+    told = re.findall(r"sed '([^']+)'", (ROOT / "docs/operations.md").read_text())
+    [cronjob] = each(overlay, "CronJob")
+    job = yaml.safe_dump(cronjob["spec"]["jobTemplate"])
+    done = subprocess.run(["sed", told[number]], input=job, capture_output=True, text=True, check=True)
+    assert yaml.safe_load(done.stdout)["spec"]["template"]["spec"]["containers"][0]["args"] == args
 
 
 class TestOwnOverlay:
