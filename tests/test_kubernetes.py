@@ -276,6 +276,12 @@ class TestOwnOverlay:
         assert pod["volumes"][0]["configMap"]["name"] == config_map["metadata"]["name"]
         assert pod["containers"][0]["image"] == "registry.acme.example/rotator:0.1.0"
 
+    def test_it_lets_the_pods_out_to_its_vault(self, resources: tuple[Resource, ...]) -> None:
+        policies = (resource["spec"] for resource in resources if resource["kind"] == "NetworkPolicy")
+        rules = [rule for policy in policies for rule in policy.get("egress", [])]
+        [rule] = [rule for rule in rules if rule["ports"][0]["port"] == 8200]
+        assert rule["to"] == [{"ipBlock": {"cidr": "10.20.30.40/32"}}]
+
     def test_the_monitor_finds_the_service(self, resources: tuple[Resource, ...]) -> None:
         [monitor] = [resource for resource in resources if resource["kind"] == "ServiceMonitor"]
         [service] = [resource for resource in resources if resource["kind"] == "Service"]
