@@ -126,6 +126,15 @@ def test_inside_the_cluster_vault_uses_its_own_credentials(administrator: Admini
     assert "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt: no such file" in done.stderr
 
 
+def test_a_mount_without_versions(administrator: Administrator) -> None:
+    administrator.server.api("DELETE", "sys/mounts/secret")
+    administrator.server.api("POST", "sys/mounts/secret", {"type": "kv", "options": {"version": "1"}})
+    done = administrator.set_up("approle")
+    administrator.server.api("DELETE", "sys/mounts/secret")
+    assert done.returncode == 1
+    assert "secret/ is no KV version 2 engine; run `vault kv enable-versioning secret/`" in done.stderr
+
+
 def test_what_goes_wrong_is_said(administrator: Administrator) -> None:
     unknown = administrator.set_up("ldap")
     assert (unknown.returncode, unknown.stderr) == (2, "setup.sh: there is no method ldap\n")

@@ -39,5 +39,9 @@ for method in "$@"; do
   case $method in kubernetes | approle) ;; *) echo "setup.sh: there is no method $method" >&2; exit 2 ;; esac
 done
 enabled "sys/mounts/$mount" || "$vault" secrets enable -path="$mount" -version=2 kv
+"$vault" read "sys/mounts/$mount/tune" | grep -q version:2 || {
+  echo "setup.sh: $mount/ is no KV version 2 engine; run \`vault kv enable-versioning $mount/\`, or take another" >&2
+  exit 1
+}
 "$vault" policy write rotator "$(dirname "$0")/policy.hcl"
 for method in "$@"; do "$method"; done
