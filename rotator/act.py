@@ -1,9 +1,8 @@
 """The acting half of a pass, one managed key at a time: rotate or note, then revoke.
 
-Every revocation is fenced by a write. A read may be stale, and a write of another rotator may still be on its
-way; a check-and-set write is neither. So before a key is revoked, the secret must have been written on top of the
-very version that was decided on: by this pass's rotation, or as it is, or empty where nothing was stored. No late
-write can publish it after that.
+Every revocation is fenced by a write: before a key is revoked, the secret must have been written on top of the very
+version that was decided on, by this pass's rotation, or as it is, or empty where nothing was stored. No late write
+can publish it after that.
 """
 
 from collections.abc import Mapping
@@ -11,11 +10,11 @@ from dataclasses import replace
 
 import structlog
 
-from rotator import retry
 from rotator.account import Account
 from rotator.bookkeeping import Rotation
 from rotator.decide import Facts, Plan, Revocation
-from rotator.errors import Conflict, Denied, Rejected, RotatorError, Transient
+from rotator.errors import Denied, Rejected, RotatorError
+from rotator.fence import Moved, write_on_top
 from rotator.model import Version
 from rotator.preflight import Preflight
 from rotator.result import KeyResult, Outcome, held_back
@@ -24,13 +23,6 @@ from rotator.rotate import Lost, look_again, rotate
 from rotator.stopping import Stopped
 
 log = structlog.get_logger()
-
-
-class Moved(RotatorError):  # noqa: N818
-    """The secret is not what the decision was made on; the next pass decides anew."""
-
-    def __init__(self) -> None:
-        super().__init__("the secret was written since the decision; the next pass decides anew")
 
 
 class Actor:
@@ -117,32 +109,14 @@ class Actor:
     def _overwrite(self, facts: Facts, plan: Plan, *, alone: bool = False) -> Version:
         """Write the secret, with its key as it is, on top of the version that was decided on; return what is there.
 
-        Where there is none an empty one: only a version that exists keeps a late write out. Raises Moved if there
-        is another version by now; with `alone`, even if it is the same, but a replica's.
+        Where there is none an empty one: only a version that exists keeps a late write out.
         """
         self._changing()
         path, number = facts.key.path, facts.version.number
         data = facts.version.data or {}
         if plan.bookkeeping:
             data = plan.bookkeeping.merged_into(data, number + 1)
-        written = Version(number + 1, data)
-        may_be_ours = False
-
-        def attempt() -> None:
-            nonlocal may_be_ours
-            try:
-                self._account.store.write(path, data, cas=number)
-            except Transient as error:
-                may_be_ours = may_be_ours or error.ambiguous
-                raise
-
-        try:
-            retry.call(attempt, self._account.policy, event="vault.retry", sleep=self._account.stopping.sleep)
-        except Conflict:
-            # It may be with ourselves, or with a replica that did the same: then what was wanted is done.
-            if (alone and not may_be_ours) or self._account.store.read(path) != written:
-                raise Moved from None
-        return written
+        return write_on_top(self._account, path, data, of=number, alone=alone)
 
     def _changing(self) -> None:
         self.changed = True

@@ -8,9 +8,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 FIELD = "rotation"
+WITHOUT_GRACE: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""Superseded since then: no grace period, whatever the config says, keeps such a key alive."""
 
 
 @dataclass(frozen=True)

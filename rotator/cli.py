@@ -88,6 +88,12 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print the result a
 @click.option("--rotate-now", is_flag=True, help="One pass in which every managed key is due now.")
 @click.option("--dry-run", is_flag=True, help="Print what a pass would do; change nothing.")
 @click.option("--key", "names", metavar="NAME", multiple=True, help="Only this managed key; repeatable.")
+@click.option(
+    "--revoke-old-now",
+    is_flag=True,
+    help="A leak: with --rotate-now and --key, revoke the old keys without grace. Asks first.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--shard", "shard", metavar="I/N", help="Only share I of N, counted from 0; see README.")
 @_json
 @_common
@@ -100,6 +106,8 @@ def cli(
     rotate_now: bool,
     dry_run: bool,
     names: tuple[str, ...],
+    revoke_old_now: bool,
+    yes: bool,
     shard: str | None,
     as_json: bool,
 ) -> None:
@@ -114,7 +122,7 @@ def cli(
     common = context.ensure_object(Common)
     _forbid_core_dumps()
     if context.invoked_subcommand is not None:
-        if once or rotate_now or dry_run or names or as_json or shard:
+        if once or rotate_now or dry_run or names or revoke_old_now or yes or as_json or shard:
             raise click.UsageError(
                 f"the options of a pass do not go before {context.invoked_subcommand}; its own go after it"
             )
@@ -125,10 +133,19 @@ def cli(
     if daemon and (names or as_json):
         raise click.UsageError("--key and --json go with --once, --rotate-now or --dry-run")
 
+    if revoke_old_now and not (rotate_now and names):
+        raise click.UsageError("--revoke-old-now goes with --rotate-now and --key")
+    if yes and not revoke_old_now:
+        raise click.UsageError("--yes goes with --revoke-old-now")
+    if revoke_old_now and not (yes or dry_run or sys.stdin.isatty()):
+        raise click.UsageError("--revoke-old-now asks first, and nobody is there to answer: add --yes")
+
     output = common.begin(as_json=as_json)
     from rotator.commands.passes import run_daemon, run_pass
 
     environ = dict(os.environ) | _shard(shard)
+    if revoke_old_now:
+        context.exit(_leak(common, environ, frozenset(names), dry_run=dry_run, yes=yes, output=output))
     if daemon:
         context.exit(run_daemon(common.config_path, environ, output))
     context.exit(
@@ -182,6 +199,24 @@ def sandbox(*, keep: bool) -> None:
     from rotator.sandbox.story import run
 
     sys.exit(run(keep=keep))
+
+
+def _leak(
+    common: Common,
+    environ: dict[str, str],
+    only: frozenset[str],
+    *,
+    dry_run: bool,
+    yes: bool,
+    output: "Output",
+) -> int:
+    from rotator.commands.leak import run_leak
+
+    def confirm() -> bool:
+        return yes or click.confirm("Replace and revoke now?", err=True)
+
+    _heed_signals()
+    return run_leak(common.config_path, environ, only=only, dry_run=dry_run, confirm=confirm, output=output)
 
 
 def _shard(text: str | None) -> dict[str, str]:

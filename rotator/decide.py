@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from rotator.bookkeeping import Rotation, rotation_or_none
+from rotator.bookkeeping import WITHOUT_GRACE, Rotation, rotation_or_none
 from rotator.history import Trace
 from rotator.identify import Current
 from rotator.model import CreatedKey, Key, ManagedKey, Timing, Version
@@ -77,6 +77,8 @@ class Facts:
     """Keys that this managed key must not revoke: the bearer, and what is another's or may be."""
     forced: bool
     """The operator said `--rotate-now`."""
+    without_grace: bool = False
+    """The operator said `--revoke-old-now`: a rotation ends the grace of all that it supersedes."""
 
     @property
     def orphans(self) -> tuple[Key, ...]:
@@ -169,6 +171,8 @@ def succeed(facts: Facts, created: CreatedKey, now: datetime) -> Rotation:
     superseded = _carried(facts, _superseded(facts))
     if facts.current and facts.current.key_id and not _is_revoked(facts, facts.current.key_id):
         superseded[facts.current.key_id] = max(now, created.created_at)
+    if facts.without_grace:
+        superseded = dict.fromkeys(superseded, WITHOUT_GRACE)
     return Rotation(created.id, created.title, created.created_at, now, superseded)
 
 

@@ -12,16 +12,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import httpx
-import structlog
 
 from rotator import __version__
 from rotator.errors import BrokenContract, Rejected, RotatorError, Transient
 
 T = TypeVar("T")
-A = TypeVar("A", bound="Answered")
 Watch = Callable[[str, int | None, float], None]
 """Told of each exchange when it is over: its method, the answer's status if there was one, and its seconds."""
 # Compressed answers are not asked for: a small one can unfold into a huge one.
@@ -38,8 +36,6 @@ _ALERTS: Final = {
     "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
 }
 """What a server says of our certificate, as OpenSSL names it."""
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -72,15 +68,6 @@ class Response(NamedTuple):
     status: int
     headers: Mapping[str, str]
     content: bytes
-
-
-class Answered(Protocol):
-    """An answer as its adapter understands it."""
-
-    status: int
-    request_id: str | None
-
-    def raise_for_refusal(self) -> None: ...
 
 
 class Server:
@@ -159,32 +146,6 @@ class Server:
         raise_for_tls(what, error, self._url)
         never_sent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout))
         return Transient(f"{what}: {cause(error)}", ambiguous=not never_sent, cure=self._cure)
-
-
-def logged(event: str, id_field: str, request: Request, exchange: Callable[[], A]) -> A:
-    """Return what `exchange` returns, unless it is a refusal, and log what came of it either way.
-
-    `id_field` is what the log calls the id that the server gave the request.
-    """
-    began = time.monotonic()
-    seen: A | RotatorError
-    try:
-        seen = exchange()
-        seen.raise_for_refusal()
-    except RotatorError as error:
-        seen = error
-        raise
-    finally:
-        log.info(
-            event,
-            method=request.method,
-            path=request.path,
-            status=seen.status,
-            **{id_field: seen.request_id},
-            duration_ms=round((time.monotonic() - began) * 1000),
-            **({"error": seen.message} if isinstance(seen, RotatorError) else {}),
-        )
-    return seen
 
 
 def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:

@@ -1,7 +1,7 @@
 """Gathering: what both authorities say, turned into facts. Writes nothing but a first identity."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -44,14 +44,20 @@ class Observation:
     """The keys that may be the bearer, by their previews."""
 
 
-def observe(account: Account, *, forced: bool, dry_run: bool) -> Observation:
+def observe(
+    account: Account, *, forced: bool = False, without_grace: bool = False, dry_run: bool
+) -> Observation:
     """Observe both sides, once. Raises when one of them cannot be reached or refuses us."""
     listing = account.gateway.list_keys()
     _log_skew(listing.now)
     installation = read_installation(account, create=not dry_run)
     overview = _Overview(account, installation, listing.now, {key.id: key for key in listing.keys})
     overview.read_secrets()
-    facts = each(account.keys, lambda key: overview.facts(key, forced=forced), workers=account.concurrency)
+
+    def facts_of(key: ManagedKey) -> Facts:
+        return replace(overview.facts(key, forced=forced), without_grace=without_grace)
+
+    facts = each(account.keys, facts_of, workers=account.concurrency)
     return Observation(
         installation=installation,
         now=listing.now,

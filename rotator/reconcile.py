@@ -35,11 +35,14 @@ def reconcile(
     *,
     only: frozenset[str] = frozenset(),
     forced: bool = False,
+    without_grace: bool = False,
     dry_run: bool = False,
     progress: Progress | None = None,
     run_id: str | None = None,
 ) -> PassResult:
     """Make one pass. `only` names the managed keys to act on; empty means all of the shard.
+
+    `without_grace`: whatever a rotation of this pass supersedes falls to the next pass at once.
 
     Raises what kept it from observing, or the Vault token from being fit; then no key was changed.
     """
@@ -47,7 +50,7 @@ def reconcile(
     with structlog.contextvars.bound_contextvars(run_id=run_id):
         log.info("reconcile.started", dry_run=dry_run, forced=forced, shard=str(account.shard))
         account.bearer.forget()  # of an earlier pass; another replica may have rotated it since
-        observation = observe(account, forced=forced, dry_run=dry_run)
+        observation = observe(account, forced=forced, without_grace=without_grace, dry_run=dry_run)
         chosen = [
             key for key in account.keys if (not only or key.name in only) and account.shard.holds(key.name)
         ]

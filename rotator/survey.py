@@ -39,7 +39,7 @@ def survey(account: Account, *, only: frozenset[str] = frozenset()) -> Survey:
     Raises what kept it from observing.
     """
     account.bearer.forget()
-    seen = observe(account, forced=False, dry_run=True)
+    seen = observe(account, dry_run=True)
     leftovers = {key.id for key in seen.foreign if _is_leftover(account, seen, key)}
     return Survey(
         installation=seen.installation,

@@ -38,7 +38,7 @@ def run_pass(
         config = load(config_path, environ)
         check_names(only, config)
         with open_notifier(None if dry_run else config.webhook, environ) as tell:
-            result = _make_pass(config, environ, stopping, only=only, forced=forced, dry_run=dry_run)
+            result = make_pass(config, environ, stopping, only=only, forced=forced, dry_run=dry_run)
             tell(result)
             _print(result, output)
         if result.refused and not result.changed:
@@ -59,21 +59,29 @@ def run_daemon(config_path: Path | None, environ: Mapping[str, str], output: Out
     return output.guard(go)
 
 
-def _make_pass(
+def make_pass(
     config: Config,
     environ: Mapping[str, str],
     stopping: Stopping,
     *,
     only: frozenset[str],
-    forced: bool,
-    dry_run: bool,
+    forced: bool = False,
+    without_grace: bool = False,
+    dry_run: bool = False,
 ) -> PassResult:
     """Make one pass, and leave its metrics where the config wants them."""
 
     def go(one: "OnePass | None") -> PassResult:
         watch = one.metrics.watch if one else None
         with open_account(config, environ, stopping, watch=watch) as account, _progress() as progress:
-            result = reconcile(account, only=only, forced=forced, dry_run=dry_run, progress=progress)
+            result = reconcile(
+                account,
+                only=only,
+                forced=forced,
+                without_grace=without_grace,
+                dry_run=dry_run,
+                progress=progress,
+            )
             if one:
                 one.result = result
                 one.metrics.token_expires(account.store.token_ttl)

@@ -10,11 +10,12 @@ from typing import Final, TypeVar
 
 from rotator import retry
 from rotator.errors import BrokenContract, Denied, Rejected
-from rotator.exchange import Request, Server, Watch, logged
+from rotator.exchange import Request, Server, Watch
 from rotator.gateway.bearer import Bearer
 from rotator.gateway.wire import Answer, CreatedRow, RevokedRow, fits_header, page_of, validated
 from rotator.model import CreatedKey, Key
 from rotator.redaction import Secret
+from rotator.trail import logged
 
 MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
 """A larger answer is refused; about 60,000 keys fit."""

@@ -17,8 +17,9 @@ from hvac.adapters import RawAdapter
 
 from rotator import retry
 from rotator.errors import Rejected
-from rotator.exchange import Request, Server, Trust, Watch, logged
+from rotator.exchange import Request, Server, Trust, Watch
 from rotator.model import Version
+from rotator.trail import logged
 from rotator.vault.session import Clock, Login, Session
 from rotator.vault.wire import Answer, capabilities_of, version_of
 

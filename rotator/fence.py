@@ -1,0 +1,47 @@
+"""A write on top of the very version that was decided on: what was decided still holds, or it raises.
+
+A read may be stale, and a write of another rotator may still be on its way; a check-and-set write is neither. After
+it no late write can land that was decided on an earlier version.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rotator import retry
+from rotator.account import Account
+from rotator.errors import Conflict, RotatorError, Transient
+from rotator.model import Version
+
+
+class Moved(RotatorError):  # noqa: N818
+    """The secret is not what the decision was made on; the next pass decides anew."""
+
+    def __init__(self) -> None:
+        super().__init__("the secret was written since the decision; the next pass decides anew")
+
+
+def write_on_top(
+    account: Account, path: str, data: Mapping[str, Any], *, of: int, alone: bool = False
+) -> Version:
+    """Write `data` as version `of` + 1, and return that version.
+
+    Raises Moved if there is another by now; with `alone`, even if it is the same, but a replica's.
+    """
+    written = Version(of + 1, data)
+    may_be_ours = False
+
+    def attempt() -> None:
+        nonlocal may_be_ours
+        try:
+            account.store.write(path, data, cas=of)
+        except Transient as error:
+            may_be_ours = may_be_ours or error.ambiguous
+            raise
+
+    try:
+        retry.call(attempt, account.policy, event="vault.retry", sleep=account.stopping.sleep)
+    except Conflict:
+        # It may be with ourselves, or with a replica that did the same: then what was wanted is done.
+        if (alone and not may_be_ours) or account.store.read(path) != written:
+            raise Moved from None
+    return written
