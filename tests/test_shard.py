@@ -1,15 +1,23 @@
 """Shares of an account: every managed key in exactly one of them, and in the same one for ever."""
 
 import json
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rotator.sandbox.faults import Phase
+from rotator.sandbox.vault import VaultServer
 from rotator.shard import MAX_COUNT, Shard, parse_shard
 from tests.facts import managed
+from tests.processes import Process
 from tests.program import Program
+from tests.stage import BEARER, Stage, settle, staged
 from tests.world import World
 
 NAMES = st.text("abcdefghijklmnopqrstuvwxyzABC019 ._/-", min_size=1, max_size=64)
@@ -110,3 +118,71 @@ class TestTheProgram:
     def test_an_index_alone_is_any_indexed_jobs(self, rotator: Program) -> None:
         rotator.environ["JOB_COMPLETION_INDEX"] = "7"
         assert rotator.run("--once").code == 0
+
+
+def all_of(count: int) -> list[Shard]:
+    return [Shard(index, count) for index in range(count)]
+
+
+def start(stage: Stage, shards: Iterable[Shard]) -> list[Process]:
+    return [stage.start("--once", "--shard", str(shard)) for shard in shards]
+
+
+def made(stage: Stage, shards: Iterable[Shard]) -> dict[str, int]:
+    """Run them all at once; return how many keys were made for each managed key."""
+    before = len(stage.world.server.account.ledger)
+    assert {process.wait() for process in start(stage, shards)} == {0}
+    stage.promises.hold()
+    return Counter(key.title.partition(" [")[0] for key in stage.world.server.account.ledger[before:])
+
+
+def exchange(world: World, one: str, other: str) -> None:
+    """Somebody puts each of two secrets where the other was."""
+    first, second = world.store.read(one), world.store.read(other)
+    world.store.write(one, second.data or {}, cas=first.number)
+    world.store.write(other, first.data or {}, cas=second.number)
+
+
+def kill_at_a_create(stage: Stage, shards: Iterable[Shard]) -> None:
+    """Kill them all when a key was made, and its plaintext not yet stored."""
+    processes: list[Process] = []
+
+    def boundary(method: str, _path: str, phase: Phase) -> None:
+        if method == "POST" and phase is Phase.AFTER:
+            for process in processes:
+                with suppress(ProcessLookupError):  # it has ended
+                    process.kill()
+
+    stage.world.server.hook = boundary
+    processes += start(stage, shards)
+    assert -9 in [process.wait() for process in processes]
+    stage.world.server.hook = None
+    stage.promises.hold()
+
+
+def test_processes_that_come_and_go(vault_server: VaultServer, tmp_path: Path) -> None:
+    """Three, then five without the bearer's, then both at once; killed; and in the end no shards at all."""
+    with staged(vault_server, tmp_path / "stage") as stage:
+        world = stage.world
+        services = (replace(managed(), name=f"Service {n}", path=f"apimall/{n}") for n in range(7))
+        world.keys = (*services, replace(managed(), name="Rotator", path=BEARER))
+        world.bearer_path = BEARER
+        assert made(stage, all_of(3)) == {key.name: 1 for key in world.keys}
+
+        missing = next(shard for shard in all_of(5) if shard.holds("Rotator"))
+        others = [shard for shard in all_of(5) if shard != missing]
+        paths = {shard: key.path for shard in others for key in world.keys if shard.holds(key.name)}
+        exchange(world, *list(paths.values())[:2])  # what each shard made is now the other's to protect
+        for _ in range(2):
+            assert made(stage, others) == {}
+            world.advance(1)
+
+        world.advance(5)
+        theirs = {key.name: 1 for key in world.keys if not missing.holds(key.name)}
+        assert made(stage, others) == theirs
+        kill_at_a_create(stage, [*all_of(3), *all_of(5)])
+        world.advance(0, minutes=3)
+        left = made(stage, [*all_of(3), *all_of(5)])
+        assert left.keys() == {key.name for key in world.keys} - theirs.keys()
+        assert max(left.values()) <= 2
+        settle(world, stage.promises)
