@@ -14,8 +14,10 @@ from tests.certificates import LOOPBACK, Authority, Signer
 from tests.deployed import DEPLOY, VENV, run
 from tests.program import Program
 from tests.token_review import NAMESPACE, claims, reviewing
+from tests.vaults import new_token
 
 SCRIPT = DEPLOY / "vault/setup.sh"
+ROLE = {"token_policies": ["rotator"], "token_ttl": 3600, "token_max_ttl": 86400, "token_period": 0}
 
 
 @dataclass
@@ -51,6 +53,10 @@ class Administrator:
         return self.server.api("GET", path)["data"]
 
 
+def part(role: dict[str, Any], of_interest: dict[str, Any]) -> dict[str, Any]:
+    return {name: role[name] for name in of_interest}
+
+
 @pytest.fixture(scope="module")
 def vault_server() -> Iterator[VaultServer]:
     """One that has nothing yet."""
@@ -75,8 +81,7 @@ def test_an_app_role(administrator: Administrator, rotator: Program) -> None:
     policy = administrator.read("sys/policies/acl/rotator")["policy"]
     assert policy.strip() == (DEPLOY / "vault/policy.hcl").read_text().strip()
     assert administrator.read("sys/mounts/secret/tune")["options"] == {"version": "2"}
-    role = administrator.read("auth/approle/role/rotator")
-    assert (role["token_policies"], role["token_ttl"]) == (["rotator"], 3600)
+    assert part(administrator.read("auth/approle/role/rotator"), ROLE) == ROLE
 
     role_id = next(line for line in first.stdout.splitlines() if line.startswith("role_id: "))[9:]
     made = administrator.server.api("POST", "auth/approle/role/rotator/secret-id", {})["data"]["secret_id"]
@@ -85,16 +90,22 @@ def test_an_app_role(administrator: Administrator, rotator: Program) -> None:
     rotator.config["vault"]["auth"] = {"method": "approle"}
     assert run(rotator, "--once").code == 0
 
+    weak = {"token_policies": ["other"], "token_period": "1000h", "bind_secret_id": False}
+    weak["token_bound_cidrs"] = ["127.0.0.0/8"]  # one of both is wanted
+    administrator.server.api("POST", "auth/approle/role/rotator", weak)
+    administrator.exports = {"VAULT_FORMAT": "json"}
     again = administrator.set_up("approle")
     assert again.returncode == 0, again.stderr
-    assert f"role_id: {role_id}" in again.stdout
+    assert f"role_id: {role_id}\n" in again.stdout
+    as_set = {**ROLE, "bind_secret_id": True}
+    assert part(administrator.read("auth/approle/role/rotator"), as_set) == as_set
     assert run(rotator, "--rotate-now").code == 0, "what was issued before is still good"
 
 
 def test_a_role_for_kubernetes(administrator: Administrator, rotator: Program, tmp_path: Path) -> None:
     authority, signer = Authority(tmp_path), Signer()
     reviewer, ours = tmp_path / "reviewer", tmp_path / "service-account"
-    reviewer.write_text(signer.jwt(sub="vault"))
+    reviewer.write_text(signer.jwt(sub="vault") + "\n")
     ours.write_text(signer.jwt(**claims(1)))
     with reviewing({ours.read_text()}, *authority.issue("api-server", LOOPBACK)) as address:
         administrator.exports = {
@@ -105,7 +116,13 @@ def test_a_role_for_kubernetes(administrator: Administrator, rotator: Program, t
         }
         done = administrator.set_up("kubernetes")
         assert done.returncode == 0, done.stderr
-        assert administrator.read("auth/kubernetes/role/rotator")["token_policies"] == ["rotator"]
+        bound = {
+            **ROLE,
+            "audience": "vault",
+            "bound_service_account_names": ["rotator"],
+            "bound_service_account_namespaces": [NAMESPACE],
+        }
+        assert part(administrator.read("auth/kubernetes/role/rotator"), bound) == bound
         del rotator.environ["VAULT_TOKEN"]
         rotator.config["vault"]["auth"] = {"method": "kubernetes", "role": "rotator", "file": str(ours)}
         finished = run(rotator, "--once")
@@ -133,6 +150,27 @@ def test_a_mount_without_versions(administrator: Administrator) -> None:
     administrator.server.api("DELETE", "sys/mounts/secret")
     assert done.returncode == 1
     assert "secret/ is no KV version 2 engine; run `vault kv enable-versioning secret/`" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["KUBERNETES_HOST", "KUBERNETES_CA_CERT", "KUBERNETES_REVIEWER_JWT"])
+def test_outside_the_cluster_it_takes_all_three(administrator: Administrator, name: str) -> None:
+    """One alone would be forgotten, and Vault ask the API server of a cluster that was not meant."""
+    administrator.exports = {name: "https://k.example"}
+    done = administrator.set_up("kubernetes")
+    assert done.returncode != 0
+    assert "KUBERNETES_" in done.stderr
+    assert "auth/kubernetes/config" not in done.stdout + done.stderr
+
+
+def test_a_role_id_that_may_not_be_read_is_no_success(administrator: Administrator) -> None:
+    paths = ("sys/mounts/secret*", "sys/policies/acl/rotator", "auth/approle/role/rotator")
+    policy = "".join(f'path "{path}" {{ capabilities = ["create", "read", "update"] }}\n' for path in paths)
+    policy += 'path "sys/auth/approle*" { capabilities = ["create", "read", "update", "sudo"] }\n'
+    administrator.exports = {"VAULT_TOKEN": new_token(administrator.server, policy).reveal()}
+    done = administrator.set_up("approle")
+    assert done.returncode != 0
+    assert "role/rotator/role-id" in done.stderr
+    assert "role_id:" not in done.stdout
 
 
 def test_what_goes_wrong_is_said(administrator: Administrator) -> None:
