@@ -158,15 +158,25 @@ class TestEveryOverlay:
         assert vault["ports"] == [{"protocol": "TCP", "port": 8200}]
         assert gateway["ports"] == [{"protocol": "TCP", "port": 443}]
         blocks = [peer["ipBlock"] for peer in gateway["to"]]
-        for address in ("10.0.0.1", "169.254.169.254", "172.31.0.1", "192.168.1.1", "fd00:ec2::254"):
+        for address in NOT_PUBLIC:
             assert not any(allows(block, address) for block in blocks), address
         assert all(
-            any(allows(block, address) for block in blocks) for address in ("203.0.113.7", "2001:db8::7")
+            any(allows(block, address) for block in blocks)
+            for address in ("8.8.8.8", "203.0.113.7", "223.255.255.1", "2001:db8::7")
         )
 
 
+NOT_PUBLIC = (
+    *("0.0.0.1", "10.0.0.1", "100.100.100.200", "127.0.0.1", "169.254.169.254", "172.31.0.1", "192.0.0.192"),
+    *("192.168.1.1", "198.18.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255"),
+    *("::1", "64:ff9b::a9fe:a9fe", "fd00:ec2::254", "fe80::1", "ff02::1"),
+)
+"""Special addresses of IANA's registries at which a cluster, a cloud or a network may have something."""
+
+
 def allows(block: Resource, address: str) -> bool:
-    within = [ip_address(address) in ip_network(cidr) for cidr in (block["cidr"], *block["except"])]
+    cidrs = (block["cidr"], *block.get("except", ()))
+    within = [ip_address(address) in ip_network(cidr) for cidr in cidrs]
     return within[0] and not any(within[1:])
 
 
