@@ -16,6 +16,7 @@ def test_its_container_is_locked_down() -> None:
     assert SERVICE["read_only"] is True
     assert SERVICE["cap_drop"] == ["ALL"]
     assert SERVICE["security_opt"] == ["no-new-privileges:true"]
+    assert SERVICE["memswap_limit"] == SERVICE["mem_limit"], "else it may swap as much again"
 
 
 def test_its_image_is_of_this_version() -> None:

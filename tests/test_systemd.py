@@ -62,6 +62,9 @@ class TestService:
         done = analyze("security", "--offline=true", f"--threshold={EXPOSURE}", str(UNITS / unit))
         assert done.returncode == 0, done.stdout
 
+    def test_it_is_not_swapped_out(self, unit: str) -> None:
+        assert values(unit, "MemorySwapMax") == ["0"]
+
     def test_its_credentials_are_where_the_program_looks(self, unit: str, tmp_path: Path) -> None:
         config = configured(unit, tmp_path)
         given = {text.partition(":")[0] for text in values(unit, "LoadCredential")}
