@@ -51,9 +51,10 @@ def reconcile(
         log.info("reconcile.started", dry_run=dry_run, forced=forced, shard=str(account.shard))
         account.bearer.forget()  # of an earlier pass; another replica may have rotated it since
         observation = observe(account, forced=forced, without_grace=without_grace, dry_run=dry_run)
-        chosen = [
-            key for key in account.keys if (not only or key.name in only) and account.shard.holds(key.name)
-        ]
+        chosen = [key for key in account.keys if account.shard.holds(key.name)]
+        if only:
+            _tell_left_out(account, only)
+            chosen = [key for key in chosen if key.name in only]
         work = _Pass(account, observation, chosen, dry_run=dry_run, progress=progress)
         keys = work.run()
         result = PassResult(
@@ -150,6 +151,13 @@ class _Pass:
         if plan.writes and (error := self.actor.unfit.get(facts.key.path)):
             return KeyResult(facts.key, Outcome.FAILED, facts, plan, errors=(error,))
         return planned(facts, plan)
+
+
+def _tell_left_out(account: Account, only: frozenset[str]) -> None:
+    """Somebody asked for just these: that nothing came of one must not look like success."""
+    for key in account.keys:
+        if key.name in only and not account.shard.holds(key.name):
+            log.warning("shard.left_out", key=key.name, shard=str(account.shard))
 
 
 def _result(key: ManagedKey, seen: KeyResult | RotatorError) -> KeyResult:

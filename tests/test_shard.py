@@ -78,6 +78,14 @@ def test_a_share_of_nothing_acts_on_nothing(world: World) -> None:
 
 
 class TestTheProgram:
+    def test_a_key_that_was_asked_for_and_is_of_another_shard_is_named(self, rotator: Program) -> None:
+        rotator.config["keys"] = [{"name": "Backend", "path": "app/backend"}]
+        without = next(shard for shard in all_of(2) if not shard.holds("Backend"))
+        run = rotator.run("--rotate-now", "--key", "Backend", "--shard", str(without))
+        assert run.code == 0
+        [told] = [event for event in run.events if event["level"] == "warning"]
+        assert (told["event"], told["key"], told["shard"]) == ("shard.left_out", "Backend", str(without))
+
     def test_by_option_and_by_the_environment_of_an_indexed_job(self, rotator: Program) -> None:
         rotator.config["keys"] = [{"name": f"K{n}", "path": f"app/{n}"} for n in range(4)]
         made: list[str] = []
