@@ -193,6 +193,28 @@ def status(common: Common, *, names: tuple[str, ...], watch: int | None, as_json
 
 
 @cli.command()
+@click.option("--key", "name", metavar="NAME", required=True, help="This managed key.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done; change nothing.")
+@_json
+@_common
+@click.pass_obj
+def rollback(common: Common, *, name: str, dry_run: bool, as_json: bool) -> None:
+    """Make the previous key current again, as long as it is in its grace period.
+
+    \b
+    Example
+      rotator rollback --key "Production backend" --dry-run
+      rotator rollback --key "Production backend"
+
+    The previous key is proved to work before it is stored. The newer one becomes superseded.
+    """
+    output = common.begin(as_json=as_json)
+    from rotator.commands.rollback import run_rollback
+
+    sys.exit(run_rollback(common.config_path, dict(os.environ), name, dry_run=dry_run, output=output))
+
+
+@cli.command()
 @click.option("--keep", is_flag=True, help="Leave both servers up until Ctrl-C, and say what to try.")
 def sandbox(*, keep: bool) -> None:
     """Try it all on this machine: a gateway that keeps the contract, and a real Vault-API server."""

@@ -34,11 +34,17 @@ class Promises:
         self._world, self._truth = world, truth
         self._published: dict[str, list[Publication]] = {}
         self._others: list[AccountKey] = [world.server.account.bootstrap]
+        self._leaked: set[str] = set()
+        """Plaintexts whose grace an operator ended."""
 
     def by_hand(self, title: str) -> AccountKey:
         """A key that somebody else made: it must never be revoked."""
         self._others.append(self._world.server.account.create(title))
         return self._others[-1]
+
+    def leak(self, path: str) -> None:
+        """An operator ends the grace of all that was in this secret until now."""
+        self._leaked |= {seen.plaintext for seen in self._published.get(path, []) if seen.plaintext}
 
     def seen(self, method: str, path: str, status: int) -> None:
         """Watch a request that Vault answered."""
@@ -87,7 +93,7 @@ class Promises:
                     continue
                 assert at + 1 < len(log), f"key {key.id} was revoked while it was current at {path}"
                 replaced_at = log[at + 1].at
-                early = key.revoked_at < replaced_at + grace - SLACK
+                early = key.revoked_at < replaced_at + grace - SLACK and key.plaintext not in self._leaked
                 assert not early, f"key {key.id} was revoked in its grace at {path}"
 
     def settled(self) -> None:

@@ -8,6 +8,7 @@ import functools
 import io
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -56,7 +57,8 @@ from tests.vaults import connect_to, new_kv
 from tests.world import Gate, World, new_server
 
 OTHER = "apimall/reporting"
-PATHS = st.sampled_from([PATH, OTHER])
+NAMES = {PATH: "Backend", OTHER: "Reporting"}
+PATHS = st.sampled_from(sorted(NAMES))
 AT_ONCE = timedelta(milliseconds=30)
 PATIENCE = 0.4
 """Seconds until a request times out."""
@@ -195,13 +197,13 @@ class Histories(RuleBasedStateMachine):
     @rule(
         moves=st.lists(st.sampled_from([0, 1, 2, 0, 1, 2, 0, 1, 2, "kill", "minutes", "long"]), max_size=80),
         minutes=MINUTES,
-        forced=st.booleans(),
+        first=st.sampled_from(["pass", "forced", "rollback", "leak"]),
     )
-    def replicas(self, moves: list[int | str], minutes: int, forced: bool) -> None:
+    def replicas(self, moves: list[int | str], minutes: int, first: str) -> None:
         """Three rotators at once; the order of their requests is drawn; some are killed, some stand still."""
         self.world.advance(minutes=minutes)
-        COVERED["interleavings"] += 1
-        works = [functools.partial(self.replica, forced=forced and at == 0) for at in range(3)]
+        COVERED[f"interleavings with a {first}"] += 1
+        works = [functools.partial(self.replica, does=does) for does in (first, "pass", "pass")]
         replicas = [Replica(work) for work in works]
         last = replicas[0]
         for move in moves:
@@ -221,8 +223,38 @@ class Histories(RuleBasedStateMachine):
                 one.step()
         COVERED["interleaved requests"] += sum(one.requests for one in replicas)
 
-    def replica(self, gate: Gate, *, forced: bool) -> None:
-        self.go(forced=forced, gate=gate)
+    def replica(self, gate: Gate, *, does: str) -> None:
+        match does:
+            case "rollback":
+                self.roll_back(PATH, gate=gate)
+            case "leak":
+                self.contain(PATH, gate=gate)
+            case _:
+                self.go(forced=does == "forced", gate=gate)
+
+    @rule(path=PATHS, minutes=MINUTES)
+    def an_operator_rolls_back(self, path: str, minutes: int) -> None:
+        self.world.advance(minutes=minutes)
+        self.roll_back(path)
+
+    @rule(path=PATHS, minutes=MINUTES)
+    def an_operator_contains_a_leak(self, path: str, minutes: int) -> None:
+        self.world.advance(minutes=minutes)
+        self.contain(path)
+
+    def roll_back(self, path: str, **options: Any) -> None:
+        with suppress(RotatorError):
+            self.world.roll_back(NAMES[path], **options)
+            COVERED["by hand: rolled back"] += 1
+
+    def contain(self, path: str, **options: Any) -> None:
+        COVERED["by hand: leak contained"] += 1
+        self.promises.leak(path)
+        try:
+            with suppress(RotatorError):
+                self.world.contain(NAMES[path], **options)
+        finally:  # another replica may have published one meanwhile
+            self.promises.leak(path)
 
     def go(self, **options: Any) -> None:
         try:

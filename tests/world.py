@@ -17,6 +17,7 @@ from rotator.reconcile import reconcile
 from rotator.redaction import Secret
 from rotator.result import KeyResult, PassResult
 from rotator.retry import Policy
+from rotator.rollback import RolledBack, roll_back
 from rotator.sandbox.account import Account as SandboxAccount
 from rotator.sandbox.account import AccountKey, Clock
 from rotator.sandbox.server import GatewayServer
@@ -131,6 +132,16 @@ class World:
         """Make a pass over a world with one managed key."""
         (result,) = self.make_pass(**options).keys
         return result
+
+    def roll_back(self, name: str = "Backend", **options: Any) -> RolledBack:
+        with self.account(options.pop("store", None), options.pop("gate", None)) as account:
+            return roll_back(account, name, dry_run=options.pop("dry_run", False))
+
+    def contain(self, name: str = "Backend", **options: Any) -> PassResult:
+        """What `--revoke-old-now` does: two passes."""
+        only = frozenset({name})
+        self.make_pass(only=only, forced=True, without_grace=True, **options)
+        return self.make_pass(only=only, **options)
 
     def advance(self, days: float = 0, *, minutes: float = 0) -> None:
         self.server.account.clock.advance(timedelta(days=days, minutes=minutes))

@@ -32,12 +32,13 @@ class Output:
         try:
             return command()
         except RotatorError as error:
-            self._complain(error)
+            self.complain(error)
             if isinstance(error, Stopped):
                 return CONVERGED
             return MISCONFIGURED if isinstance(error, ConfigError) else UNREACHABLE
 
-    def _complain(self, error: RotatorError) -> None:
+    def complain(self, error: RotatorError) -> None:
+        """Say why the command cannot go on."""
         faults = list(error.faults) if isinstance(error, ConfigError) else None
         if self.as_json:
             body = error_to_json(error) | ({"faults": faults} if faults else {})

@@ -1,0 +1,51 @@
+"""`rotator rollback`: the previous key becomes current again."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rotator.commands.output import CONVERGED, FAILED, Output, print_json, write
+from rotator.commands.passes import check_names, stop_on_signals
+from rotator.config import load
+from rotator.key_status import until
+from rotator.redaction import redact
+from rotator.rollback import NotRolledBack, RolledBack, roll_back
+from rotator.wiring import open_account
+
+
+def run_rollback(
+    config_path: Path | None, environ: Mapping[str, str], name: str, *, dry_run: bool, output: Output
+) -> int:
+    """Roll back, and say what was done; return the exit code."""
+    stopping = stop_on_signals()
+
+    def go() -> int:
+        config = load(config_path, environ)
+        check_names(frozenset({name}), config)
+        with open_account(config, environ, stopping) as account:
+            try:
+                done = roll_back(account, name, dry_run=dry_run)
+            except NotRolledBack as error:
+                output.complain(error)
+                return FAILED
+        if output.as_json:
+            print_json(done.to_json())
+        else:
+            write(redact(_words(done), short=True))
+        return CONVERGED
+
+    return output.guard(go)
+
+
+def _words(done: RolledBack) -> str:
+    is_ = "would be" if done.dry_run else "is"
+    return "\n".join(
+        (
+            f"{done.name}: key {done.current} {is_} current again",
+            f"  its plaintext: version {done.from_version} of {done.path}, proved by {done.request_id}",
+            f"  stored: as version {done.version}",
+            f"  next rotation: {until(done.due_at, done.now)}; it has a whole period again",
+            f"  key {done.superseded}: superseded, goes {until(done.revoke_at, done.now)}",
+            *(["nothing was changed"] if done.dry_run else []),
+            "",
+        )
+    )

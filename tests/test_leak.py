@@ -1,0 +1,227 @@
+"""A key has leaked: it is replaced, and what it replaced is revoked without grace."""
+
+import itertools
+import os
+import pty
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rotator.bookkeeping import WITHOUT_GRACE, read_rotation
+from rotator.sandbox.faults import ALWAYS, Fault, Status
+from rotator.sandbox.server import GatewayServer
+from rotator.sandbox.vault import VaultServer
+from tests.facts import PATH, managed
+from tests.long import Figure
+from tests.program import BACKEND, Program, secret
+from tests.stage import settle, staged
+from tests.test_boundaries import KILLED_AT, LEAST, kill
+from tests.world import World
+
+LEAK = ("--rotate-now", "--revoke-old-now", "--key", "Production backend")
+
+
+class TestTheTwoPasses:
+    def test_the_old_keys_are_dead_and_the_new_one_works(self, world: World) -> None:
+        world.one()
+        world.one(forced=True)
+        result = world.contain()
+        assert sorted(done.key_id for done in result.keys[0].revoked) == [2, 3]
+        assert [key.id for key in world.live] == [4]
+        assert world.works()
+
+    def test_a_pass_of_anybody_does_what_is_left(self, world: World) -> None:
+        world.one()
+        world.make_pass(forced=True, without_grace=True)
+        assert list(read_rotation(world.secret()).superseded.values()) == [WITHOUT_GRACE]  # type: ignore[union-attr]
+        world.keys = (managed(grace=managed().cadence.shortest),)  # a longer grace keeps nothing alive
+        assert [done.key_id for done in world.one().revoked] == [2]
+
+    def test_the_graces_of_other_keys_stand(self, world: World) -> None:
+        world.keys = (managed(), replace(managed(), name="Reporting", path="apimall/reporting"))
+        world.make_pass()
+        world.make_pass(forced=True)
+        world.contain()
+        assert world.rotation("apimall/reporting")["superseded"]
+        assert len(world.live) == 3
+
+    def test_where_no_new_key_can_be_made_nothing_is_revoked(self, world: World) -> None:
+        world.one()
+        world.server.faults.add(Fault("POST /keys", Status(400), times=ALWAYS))
+        world.contain()
+        assert [key.id for key in world.live] == [2]
+        assert world.works()
+
+    def test_an_adopted_key_stays_unless_the_config_gives_it_up(self, world: World) -> None:
+        by_hand = world.server.account.create("by hand")
+        world.memory.put(PATH, {"api_key": by_hand.plaintext})
+        world.contain()
+        assert by_hand.id in {key.id for key in world.live}
+        world.keys = (managed(revoke_adopted=True),)
+        world.one()
+        assert by_hand.id not in {key.id for key in world.live}
+
+    def test_the_bearer_itself(self, world: World) -> None:
+        world.keys = (replace(managed(), name="Rotator", path="apimall/rotator"), managed())
+        world.bearer_path = "apimall/rotator"
+        world.make_pass()
+        leaked = world.rotation("apimall/rotator")["key_id"]
+        result = world.contain("Rotator")
+        assert [done.key_id for done in result.keys[0].revoked] == [leaked]
+        assert world.works("apimall/rotator")
+        assert world.make_pass().converged
+
+
+def test_killed_at_every_boundary(vault_server: VaultServer, tmp_path: Path, figure: Figure) -> None:
+    """Once the new key is published, whichever pass comes next revokes the old one."""
+    for at in itertools.count():
+        with staged(vault_server, tmp_path / str(at)) as stage:
+            stage.world.make_pass()
+            stage.promises.leak(PATH)
+            leaked = stage.world.rotation()["key_id"]
+            code = stage.cross(at, KILLED_AT, kill, "--rotate-now --revoke-old-now --yes --key Backend")
+            stage.promises.hold()
+            stage.world.make_pass()
+            published = stage.world.rotation()["key_id"] != leaked
+            assert published != any(key.id == leaked for key in stage.world.live)
+            settle(stage.world, stage.promises)
+            if code is None:
+                assert published
+                assert len(stage.crossed) == at >= LEAST
+                figure(f"leak: killed at {at} boundaries")
+                break
+
+
+def test_a_rollback_killed_at_every_boundary(
+    vault_server: VaultServer, tmp_path: Path, figure: Figure
+) -> None:
+    for at in itertools.count():
+        with staged(vault_server, tmp_path / str(at)) as stage:
+            stage.world.make_pass()
+            stage.world.advance(7)
+            stage.world.make_pass()
+            code = stage.cross(at, KILLED_AT, kill, "rollback --key Backend")
+            stage.promises.hold()
+            settle(stage.world, stage.promises)
+            if code is None:
+                assert len(stage.crossed) == at >= LEAST
+                figure(f"rollback: killed at {at} boundaries")
+                break
+
+
+@pytest.fixture
+def leaked(rotator: Program, vault_server: VaultServer, mount: str) -> int:
+    """The id of the key that is in the secret."""
+    rotator.run("--once")
+    return int(secret(vault_server, mount, BACKEND)["rotation"]["key_id"])
+
+
+class TestTheCommand:
+    def test_the_record_says_what_happened(
+        self, rotator: Program, gateway: GatewayServer, vault_server: VaultServer, mount: str, leaked: int
+    ) -> None:
+        done = rotator.run(*LEAK, "--yes")
+        assert done.code == 0
+        new = secret(vault_server, mount, BACKEND)["rotation"]["key_id"]
+        assert f"replaced key {leaked} by key {new}" in done.out
+        assert f"revoked {leaked}" in done.out
+        deleted = next(
+            event for event in done.events if event.get("method") == "DELETE" and event.get("request_id")
+        )
+        assert deleted["request_id"] in done.out
+        assert not next(key for key in gateway.account.ledger if key.id == leaked).live
+
+    def test_for_programs(self, rotator: Program, leaked: int) -> None:
+        record = rotator.run(*LEAK, "--yes", "--json").json
+        (key,) = record["keys"]
+        assert record["over"]
+        assert (key["replaced"], key["revoked"], key["alive"]) == (leaked, [leaked], [])
+        assert [(step["method"], step["path"]) for step in record["requests"]][-1] == (
+            "DELETE",
+            f"/keys/{leaked}",
+        )
+        assert all(step["request_id"] for step in record["requests"])
+        assert len(record["run_ids"]) == 2
+
+    def test_a_revocation_that_failed_is_not_over(
+        self, rotator: Program, gateway: GatewayServer, leaked: int
+    ) -> None:
+        gateway.faults.add(Fault("DELETE /keys/*", Status(403), times=ALWAYS))
+        done = rotator.run(*LEAK, "--yes")
+        assert done.code == 1
+        assert f"alive: {leaked}" in done.out
+        assert "rotator --once tries again" in done.out
+
+    def test_a_rotation_that_failed_revokes_nothing(
+        self, rotator: Program, gateway: GatewayServer, leaked: int
+    ) -> None:
+        gateway.faults.add(Fault("POST /keys", Status(400), times=ALWAYS))
+        done = rotator.run(*LEAK, "--yes")
+        assert done.code == 1
+        assert "the exposed keys still work" in done.out
+        assert all(key.live for key in gateway.account.ledger)
+
+    def test_a_dry_run_says_which_keys_would_go(
+        self, rotator: Program, gateway: GatewayServer, leaked: int
+    ) -> None:
+        done = rotator.run(*LEAK, "--dry-run")
+        assert (done.code, f"key {leaked} is replaced; {leaked} is revoked without grace" in done.out) == (
+            0,
+            True,
+        )
+        assert rotator.run(*LEAK, "--dry-run", "--json").json["keys"][0]["going"] == [leaked]
+        assert len(gateway.account.ledger) == 3
+
+    @pytest.mark.parametrize(
+        ("options", "says"),
+        [
+            (LEAK, "nobody is there to answer: add --yes"),
+            (("--rotate-now", "--revoke-old-now", "--yes"), "goes with --rotate-now and --key"),
+            (("--once", "--revoke-old-now", "--key", "Reporting"), "goes with --rotate-now and --key"),
+            (("--rotate-now", "--yes"), "--yes goes with --revoke-old-now"),
+            ((*LEAK, "--yes", "--shard", "{other}/2"), "another shard's"),
+        ],
+    )
+    def test_refused(
+        self, rotator: Program, gateway: GatewayServer, options: tuple[str, ...], says: str
+    ) -> None:
+        from rotator.shard import Shard
+
+        other = 1 if Shard(0, 2).holds("Production backend") else 0
+        done = rotator.run(*(option.format(other=other) for option in options))
+        assert (done.code, says in done.err) == (2, True)
+        assert len(gateway.account.ledger) == 1
+
+    @pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 2)])
+    def test_on_a_terminal_it_asks(
+        self, rotator: Program, gateway: GatewayServer, leaked: int, answer: str, code: int
+    ) -> None:
+        asked = _on_a_terminal(rotator, answer, *LEAK)
+        assert asked[0] == code
+        assert "Replace and revoke now?" in asked[1]
+        live = {key.id for key in gateway.account.ledger if key.live}
+        assert (leaked in live) == (code == 2)
+
+
+def _on_a_terminal(rotator: Program, answer: str, *options: str) -> tuple[int, str]:
+    """Run it with a terminal of its own, and answer what it asks."""
+    command: list[Any] = rotator.command(*options)
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(command[0], command, rotator.environ)
+    shown, answered = b"", False
+    while True:
+        try:
+            chunk = os.read(terminal, 1 << 16)
+        except OSError:  # the other end is closed
+            break
+        if not chunk:
+            break
+        shown += chunk
+        if b"?" in shown and not answered:
+            os.write(terminal, answer.encode())
+            answered = True
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()

@@ -1,0 +1,200 @@
+"""The previous key becomes current again: when it may, when it must not, and what is written."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from rotator.errors import Rejected, RotatorError
+from rotator.model import Period
+from rotator.rollback import NotRolledBack
+from rotator.sandbox.faults import ALWAYS, Fault, Phase, Status, data_with
+from tests.facts import PATH, managed
+from tests.promises import Promises
+from tests.stores import CUT, Faulty, Paused
+from tests.world import World
+
+
+@pytest.fixture
+def rotated(world: World) -> World:
+    """Key 2 was replaced by key 3."""
+    world.one()
+    world.advance(7)
+    world.one()
+    return world
+
+
+def refusal(world: World, **options: Any) -> str:
+    with pytest.raises(NotRolledBack) as refused:
+        world.roll_back(**options)
+    assert refused.value.cure
+    return str(refused.value)
+
+
+class TestDone:
+    def test_the_previous_key_is_current_and_the_newer_one_superseded(self, rotated: World) -> None:
+        done = rotated.roll_back()
+        assert (done.current, done.superseded, done.version) == (2, 3, 4)
+        assert rotated.works()
+        assert rotated.rotation()["key_id"] == 2
+        assert list(rotated.rotation()["superseded"]) == ["3"]
+
+    def test_the_newer_one_goes_after_its_grace(self, rotated: World) -> None:
+        rotated.roll_back()
+        rotated.advance(0, minutes=60 * 24 - 1)
+        assert rotated.one().revoked == ()
+        rotated.advance(0, minutes=1)
+        assert [done.key_id for done in rotated.one().revoked] == [3]
+        assert rotated.works()
+
+    def test_it_is_not_due_at_once(self, rotated: World) -> None:
+        done = rotated.roll_back()
+        assert done.due_at == done.now + timedelta(days=7)
+        rotated.advance(6.9)
+        assert rotated.one().rotation is None
+
+    def test_twice_is_forward(self, rotated: World) -> None:
+        rotated.roll_back()
+        assert rotated.roll_back().current == 3
+        assert list(rotated.rotation()["superseded"]) == ["2"]
+
+    def test_what_else_is_in_the_secret_is_kept_as_it_is_now(self, rotated: World) -> None:
+        rotated.memory.put(PATH, {**rotated.secret(), "endpoint": "https://example.com"})
+        rotated.roll_back()
+        assert rotated.secret()["endpoint"] == "https://example.com"
+
+    def test_the_last_one_of_several(self, rotated: World) -> None:
+        rotated.one(forced=True)
+        assert rotated.roll_back().current == 3
+        assert sorted(rotated.rotation()["superseded"]) == ["2", "4"]
+
+    def test_a_key_that_was_adopted(self, world: World) -> None:
+        by_hand = world.server.account.create("by hand")
+        world.memory.put(PATH, {"api_key": by_hand.plaintext})
+        world.one()
+        world.one(forced=True)
+        assert world.roll_back().current == by_hand.id
+        assert world.works()
+
+    def test_an_answer_that_was_lost(self, rotated: World) -> None:
+        store = Faulty(rotated.memory)
+        store.after = [CUT]
+        assert rotated.roll_back(store=store).version == 4
+        assert rotated.rotation()["key_id"] == 2
+
+    def test_in_a_dry_run_nothing_is_written(self, rotated: World) -> None:
+        versions = list(rotated.memory.versions[PATH])
+        assert rotated.roll_back(dry_run=True).current == 2
+        assert rotated.memory.versions[PATH] == versions
+
+    def test_the_bearer(self, world: World) -> None:
+        world.keys = (replace(managed(), name="Rotator", path="apimall/rotator"), managed())
+        world.bearer_path = "apimall/rotator"
+        world.make_pass()
+        world.advance(7)
+        world.make_pass()
+        world.roll_back("Rotator")
+        assert world.make_pass().converged
+        world.advance(2)
+        assert world.make_pass().converged
+        assert world.works("apimall/rotator")
+
+
+class TestRefused:
+    def test_the_grace_is_over(self, rotated: World) -> None:
+        rotated.advance(1)
+        assert "is over" in refusal(rotated)
+
+    def test_a_grace_that_is_all_but_over_for_clocks_differ(self, rotated: World) -> None:
+        rotated.advance(0, minutes=60 * 24 - 1)
+        assert "nearly" in refusal(rotated)
+
+    def test_the_grace_was_ended_after_a_leak(self, rotated: World) -> None:
+        rotated.make_pass(forced=True, without_grace=True)
+        assert "is over" in refusal(rotated)
+
+    def test_nothing_was_replaced(self, world: World) -> None:
+        world.one()
+        assert "no key that it replaced is alive" in refusal(world)
+
+    def test_the_previous_one_was_revoked_by_hand(self, rotated: World) -> None:
+        rotated.server.account.revoke(2)
+        assert "no key that it replaced is alive" in refusal(rotated)
+
+    def test_it_no_longer_authenticates(self, rotated: World) -> None:
+        rotated.server.faults.add(Fault("GET /account/balances", Status(401), times=ALWAYS))
+        text = refusal(rotated)
+        assert "no longer authenticates" in text
+        assert "request_id" in text
+
+    def test_nothing_is_stored(self, rotated: World) -> None:
+        rotated.memory.delete(PATH)
+        assert "holds no key" in refusal(rotated)
+
+    def test_what_is_stored_is_not_known(self, rotated: World) -> None:
+        rotated.memory.put(PATH, {"api_key": "sk-of-another-account-0123456789"})
+        assert "fits no listed key" in refusal(rotated)
+
+    def test_its_version_is_gone(self, rotated: World) -> None:
+        rotated.memory.delete(PATH, 1, 2)
+        assert "Vault has no version" in refusal(rotated)
+
+    def test_another_key_was_pasted_over_it(self, rotated: World) -> None:
+        other = rotated.server.account.create("by hand")
+        for number in (1, 2):
+            pasted = {**(rotated.store.read(PATH, number).data or {}), "api_key": other.plaintext}
+            rotated.memory.versions[PATH][number - 1] = json.dumps(pasted)
+        assert "Vault has no version" in refusal(rotated)
+
+    def test_a_preview_that_tells_nothing_leaves_it_to_the_bookkeeping(self, rotated: World) -> None:
+        rotated.server.faults.add(
+            Fault("GET /keys", data_with(key_preview="sk-..."), at=Phase.AFTER, times=ALWAYS)
+        )
+        assert rotated.roll_back().current == 2
+
+    def test_the_secret_was_written_meanwhile(self, rotated: World) -> None:
+        store = Paused(rotated.memory, lambda: rotated.memory.put(PATH, rotated.secret()))
+        assert "written meanwhile" in refusal(rotated, store=store)
+
+    def test_the_token_may_not_write(self, rotated: World) -> None:
+        store = Faulty(rotated.memory)
+        store.before = [Rejected("403")]
+        with pytest.raises(RotatorError, match="403"):
+            rotated.roll_back(store=store)
+
+    def test_it_is_not_known_whether_it_was_stored(self, rotated: World) -> None:
+        store = Faulty(rotated.memory)
+        store.before = [CUT] * 100
+        assert "before you run it again" in refusal(rotated, store=store)
+
+
+def test_a_pass_that_was_about_to_revoke_the_previous_key_does_not(rotated: World) -> None:
+    """It has decided; then its fence meets the rollback."""
+    rotated.advance(0, minutes=60 * 24 - 3)
+    hurried = (replace(managed(), grace_period=timedelta(hours=1)),)
+    patient, rotated.keys = rotated.keys, hurried  # a replica with a config of before
+
+    def back() -> None:
+        rotated.keys = patient
+        rotated.roll_back()
+
+    store = Paused(rotated.memory, back)
+    assert rotated.one(store=store).revoked == ()
+    assert rotated.rotation()["key_id"] == 2
+    assert rotated.works()
+
+
+def test_a_rollback_that_comes_after_the_fence_of_a_leak_is_refused(world: World) -> None:
+    promises = Promises(world, world.memory)
+    world.store = promises.watch(world.memory)
+    world.keys = (managed(Period(timedelta(days=7))),)
+    world.one()
+    promises.leak(PATH)
+    world.make_pass(forced=True, without_grace=True)
+    with pytest.raises(NotRolledBack):
+        world.roll_back()
+    world.one()
+    promises.hold()
+    assert [key.id for key in world.live] == [world.rotation()["key_id"]]
