@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
+from rotator.bookkeeping import WITHOUT_GRACE
 from rotator.decide import Hold, Reason, Victim
 from rotator.errors import RotatorError
 from rotator.model import Key
@@ -238,6 +239,8 @@ def _others(seen: KeyResult, seen_at: datetime) -> tuple[tuple[OtherKey, ...], t
     overdue_at = seen_at - LATE if looked else seen_at
 
     def other(kind: Victim, id_: int, since: datetime, lives: timedelta, *, ours: bool) -> OtherKey:
+        if since == WITHOUT_GRACE:
+            since, lives = seen.rotated_at or seen_at, timedelta()
         goes_at = since + lives if ours else None
         return OtherKey(kind, id_, since, goes_at, overdue=goes_at is not None and goes_at <= overdue_at)
 

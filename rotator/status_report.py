@@ -103,8 +103,10 @@ def _other(other: OtherKey, now: datetime) -> str:
     what = "superseded" if other.kind is Victim.SUPERSEDED else "an orphan"
     if other.goes_at is None:
         return f"{other.id} is {what} and stays: it is not ours to revoke"
-    due = "is overdue since" if other.overdue else "goes"
-    return f"{other.id} is {what} and {due} {_when(other.goes_at, now)}"
+    if other.goes_at <= now and not other.overdue:
+        return f"{other.id} is {what} and goes with the next pass"
+    goes = "is overdue since" if other.overdue else "goes"
+    return f"{other.id} is {what} and {goes} {_when(other.goes_at, now)}"
 
 
 def _attention(keys: Sequence[KeyStatus]) -> Iterator[Text]:

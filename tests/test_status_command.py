@@ -1,0 +1,232 @@
+"""`rotator status`: what it says of everything, what it needs for it, and its exit code."""
+
+import io
+import signal
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from rich.console import Console
+
+from rotator.errors import Rejected
+from rotator.key_status import State
+from rotator.model import Version
+from rotator.sandbox.faults import ALWAYS, Fault, Status
+from rotator.sandbox.server import GatewayServer
+from rotator.sandbox.vault import VaultServer
+from rotator.status_report import Status as Seen
+from rotator.status_report import render
+from rotator.survey import survey
+from tests.facts import PATH, managed
+from tests.program import Program
+from tests.stores import StoreWrapper
+from tests.world import World
+
+MINUTE = timedelta(minutes=1)
+
+
+def look(world: World, **options: object) -> Seen:
+    with world.account(**options) as account:  # type: ignore[arg-type]
+        return Seen.of(survey(account))
+
+
+def words(seen: Seen) -> str:
+    return render(seen, Console(file=io.StringIO(), width=80, highlight=False, markup=False))
+
+
+def due(world: World) -> None:
+    world.advance(7)
+
+
+def overdue(world: World) -> None:
+    world.advance(7, minutes=60)
+
+
+def gone(world: World) -> None:
+    world.memory.delete(PATH)
+
+
+def revoked(world: World) -> None:
+    world.advance(0, minutes=3)
+    world.server.account.revoke(2)
+
+
+def unread(world: World) -> None:
+    class Unread(StoreWrapper):
+        def read(self, path: str, version: int | None = None, *, once: bool = False) -> Version:
+            if path == PATH:
+                raise Rejected("GET: 403", request_id="req_1", cure="look at the policy")
+            return super().read(path, version, once=once)
+
+    world.store = Unread(world.store)
+
+
+@pytest.mark.parametrize(
+    ("befalls", "state", "well"),
+    [
+        (lambda _world: None, State.OK, True),
+        (due, State.DUE, True),
+        (overdue, State.OVERDUE, False),
+        (gone, State.MISSING, False),
+        (revoked, State.REVOKED, False),
+        (unread, State.FAILED, False),
+    ],
+)
+def test_a_state_in_a_word(world: World, befalls: Callable[[World], None], state: State, well: bool) -> None:
+    world.make_pass()
+    befalls(world)
+    seen = look(world)
+    assert (seen.keys[0].state, seen.well) == (state, well)
+    assert f" {state}" in words(seen)
+
+
+def test_what_it_says_of_a_key_that_could_not_be_read(world: World) -> None:
+    world.make_pass()
+    unread(world)
+    text = words(look(world))
+    assert "GET: 403 (request_id req_1)" in text
+    assert "cure: look at the policy" in text
+
+
+class TestRevocations:
+    def test_a_superseded_key_says_when_it_goes(self, world: World) -> None:
+        world.make_pass()
+        world.make_pass(forced=True)
+        seen = look(world)
+        assert seen.well
+        assert "Backend: 2 is superseded and goes 2026-11-02 00:00, in 1d" in words(seen)
+
+    @pytest.mark.parametrize(("minutes", "well"), [(60 * 24 + 59, True), (60 * 25, False)])
+    def test_it_is_overdue_when_the_passes_had_an_hour(self, world: World, minutes: int, well: bool) -> None:
+        world.make_pass()
+        world.make_pass(forced=True)
+        world.advance(0, minutes=minutes)
+        seen = look(world)
+        assert seen.well == well
+        assert ("is overdue since" in words(seen)) == (not well)
+
+    def test_one_whose_grace_was_ended_is_named_so(self, world: World) -> None:
+        world.make_pass()
+        world.make_pass(forced=True, without_grace=True)
+        assert "2 is superseded and goes with the next pass" in words(look(world))
+
+
+class TestKeysOfOthers:
+    def test_each_kind_is_listed_apart(self, world: World) -> None:
+        account = world.server.account
+        world.keys = (managed(), replace(managed(), name="Reporting", path="apimall/reporting"))
+        world.make_pass()
+        world.keys = world.keys[:1]
+        account.create("Backend [2026-11-01T00:00:00Z abcdef-00000000]")
+        account.create("made by hand")
+        text = words(look(world)).split("\n\n")
+        foreign, leftover, unmanaged = (
+            next(part for part in text if part.startswith(heading))
+            for heading in ("of another installation", "made for a name", "managed by nobody")
+        )
+        assert "4 “Backend [" in foreign
+        assert "3 “Reporting [" in leftover or "2 “Reporting [" in leftover
+        assert "1 “bootstrap”, the bearer" in unmanaged
+        assert "5 “made by hand”" in unmanaged
+
+    def test_a_key_that_a_secret_holds_or_held_is_not_nobodys(self, world: World) -> None:
+        by_hand = world.server.account.create("by hand")
+        world.memory.put(PATH, {"api_key": by_hand.plaintext})
+        assert [key.id for key in look(world).survey.unmanaged] == [1]
+        world.make_pass()
+        world.make_pass(forced=True)
+        world.advance(2)
+        seen = look(world)
+        assert [key.id for key in seen.survey.unmanaged] == [1]
+        assert "2 is superseded and stays: it is not ours to revoke" in words(seen)
+
+    def test_a_long_list_is_cut(self, world: World) -> None:
+        for number in range(30):
+            world.server.account.create(f"key {number}")
+        seen = look(world)
+        assert "and 11 more" in words(seen)
+        assert len(seen.to_json()["unmanaged"]) == 31
+
+
+class TestTheCommand:
+    def test_it_writes_nothing_and_needs_only_to_read(
+        self, rotator: Program, gateway: GatewayServer, vault_server: VaultServer, mount: str
+    ) -> None:
+        assert rotator.run("status").code == 1
+        assert vault_server.api("GET", f"sys/internal/ui/mounts/{mount}")
+        rotator.run("--once")
+        policy = f'path "{mount}/data/*" {{ capabilities = ["read"] }}'
+        vault_server.api("PUT", f"sys/policies/acl/{mount}", {"policy": policy})
+        body = {"policies": [mount], "no_default_policy": True}
+        token = vault_server.api("POST", "auth/token/create", body)["auth"]["client_token"]
+        seen = rotator.run("status", environ={"VAULT_TOKEN": token})
+        assert seen.code == 0
+        methods = {event["method"] for event in seen.events if event["event"].endswith(".request")}
+        assert methods == {"GET"}
+        assert len(gateway.account.ledger) == 3
+
+    def test_for_programs(self, rotator: Program) -> None:
+        rotator.run("--once")
+        seen = rotator.run("status", "--json", "--key", "Reporting")
+        assert (seen.code, seen.json["well"]) == (0, True)
+        assert [(key["name"], key["state"]) for key in seen.json["keys"]] == [("Reporting", "ok")]
+        assert seen.json["unmanaged"] == [{"key_id": 1, "title": "bootstrap"}]
+        assert seen.json["bearer"] == [1]
+
+    def test_what_cannot_be_reached(self, rotator: Program, gateway: GatewayServer) -> None:
+        gateway.faults.add(Fault("GET /keys", Status(401), times=ALWAYS))
+        seen = rotator.run("status", "--json")
+        assert seen.code == 3
+        assert seen.json["error"]["request_id"]
+
+    @pytest.mark.parametrize("option", ["--once", "--key"])
+    def test_options_of_a_pass_do_not_go_before_it(self, rotator: Program, option: str) -> None:
+        options = [option, "Reporting"] if option == "--key" else [option]
+        seen = rotator.run(*options, "status")
+        assert (seen.code, "do not go before status" in seen.err) == (2, True)
+
+    def test_it_can_be_watched(self, rotator: Program) -> None:
+        """One object a line, until Ctrl-C; its exit code is that of the last look."""
+        rotator.run("--once")
+        process = rotator.start("status", "--watch", "1", "--json")
+        assert process.stdout
+        assert [process.stdout.readline()[:14] for _ in range(2)] == ['{"well": true,'] * 2
+        process.send_signal(signal.SIGINT)
+        try:
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
+            process.communicate()
+
+    def test_a_failure_while_it_is_watched_does_not_end_it(
+        self, rotator: Program, gateway: GatewayServer
+    ) -> None:
+        gateway.faults.add(Fault("GET /keys", Status(401), times=1))
+        process = rotator.start("status", "--watch", "1")
+        assert process.stdout
+        try:
+            lines = iter(process.stdout.readline, "")
+            assert any("401" in line for line in lines)
+            assert any("managed key" in line for line in lines)
+        finally:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 1
+            process.communicate()
+
+
+def test_no_colour_where_none_is_wanted(rotator: Program) -> None:
+    """On a terminal; `script` gives it one."""
+    command = " ".join(f"'{part}'" for part in rotator.command("status"))
+    shown = {}
+    for name, environ in {"colour": {}, "none": {"NO_COLOR": "1"}}.items():
+        shown[name] = subprocess.run(
+            ["script", "-qec", command, "/dev/null"],
+            env={**rotator.environ, "TERM": "xterm-256color", **environ},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        ).stdout
+    assert b"\x1b[" in shown["colour"]
+    assert b"\x1b[3" not in shown["none"]
