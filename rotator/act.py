@@ -12,8 +12,9 @@ import structlog
 
 from rotator.account import Account
 from rotator.bookkeeping import Rotation
-from rotator.decide import Facts, Plan, Revocation
+from rotator.decide import Plan, Revocation
 from rotator.errors import Denied, Rejected, RotatorError
+from rotator.facts import Facts
 from rotator.fence import Moved, write_on_top
 from rotator.model import Version
 from rotator.preflight import Preflight

@@ -1,19 +1,21 @@
 """What is to be done for one managed key, and why. Pure: facts in, named reasons out.
 
-Each table of the protocol is a chain of small checks; the first one that hits gives the reason.
+Each table of the protocol is a table here; its first row that holds is the answer. `explain` reads the same tables.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, Generic, TypeVar
 
-from rotator.bookkeeping import WITHOUT_GRACE, Rotation, rotation_or_none
+from rotator.bookkeeping import WITHOUT_GRACE, Rotation
+from rotator.facts import Facts
 from rotator.history import Trace
 from rotator.identify import Current
-from rotator.model import CreatedKey, Key, ManagedKey, Timing, Version
+from rotator.model import CreatedKey, Key
 
+R = TypeVar("R", bound=StrEnum)
 MAX_ORPHANS: Final = 3
 """Live orphans of a family at which making more keys is not the cure."""
 MAX_SUPERSEDED: Final = 12
@@ -48,6 +50,16 @@ class Victim(StrEnum):
     ORPHAN = "orphan"
 
 
+class Kept(StrEnum):
+    """Why a live key beside the current one is not revoked now."""
+
+    WITHOUT_SUCCESSOR = "without_successor"
+    IN_GRACE = "in_grace"
+    YOUNG = "young"
+    PROTECTED = "protected"
+    ADOPTED = "adopted"
+
+
 class Note(StrEnum):
     """Why only the bookkeeping of a secret is written."""
 
@@ -56,59 +68,8 @@ class Note(StrEnum):
 
 
 @dataclass(frozen=True)
-class Facts:
-    """All that was observed of one managed key."""
-
-    key: ManagedKey
-    timing: Timing
-    now: datetime
-    version: Version
-    listed: Mapping[int, Key]
-    """Every key of the account."""
-    family: tuple[Key, ...]
-    """The live keys whose titles are ours and say that they were made for this managed key and its path."""
-    current: Current | None
-    """None when the path holds no plaintext."""
-    refused: bool
-    """The gateway answered 401 to the current plaintext. It is asked only when the list gives cause."""
-    traces: Mapping[int, Trace]
-    """What became of the keys of the family that the secret does not name."""
-    protected: frozenset[int]
-    """Keys that this managed key must not revoke: the bearer, and what is another's or may be."""
-    forced: bool
-    """The operator said `--rotate-now`."""
-    without_grace: bool = False
-    """The operator said `--revoke-old-now`: a rotation ends the grace of all that it supersedes."""
-
-    @property
-    def orphans(self) -> tuple[Key, ...]:
-        return tuple(key for key in self.family if self.traces.get(key.id) is Trace.ORPHAN)
-
-    def without_plaintext(self) -> "Facts":
-        """The same, for what outlives the pass: without the secret, and without the account's list."""
-        return replace(self, version=Version(self.version.number, None), listed={})
-
-    def age(self, key: Key) -> timedelta:
-        """How far from now `key` is dated: one that is dated far ahead is not young, but strange."""
-        return abs(self.now - key.created_at)
-
-    def may_revoke(self, id_: int) -> bool:
-        """Whether a superseded key is ours to revoke, once its grace is over."""
-        ours = any(key.id == id_ for key in self.family)
-        return id_ not in self.protected and (ours or self.key.revoke_adopted)
-
-    @property
-    def omitted(self) -> bool:
-        """Whether the list omits the current key, though it works and is not so new that the list may lag."""
-        rotation = self.current.rotation if self.current else None
-        if rotation is None or self.refused or rotation.key_id in self.listed:
-            return False
-        return rotation.created_at <= self.now - self.timing.in_flight
-
-
-@dataclass(frozen=True)
 class Revocation:
-    """One key to revoke."""
+    """One key to revoke, now or later."""
 
     key_id: int
     victim: Victim
@@ -143,6 +104,111 @@ class Plan:
         return self.rotates or self.note is not None or bool(self.revocations)
 
 
+@dataclass(frozen=True)
+class Rule(Generic[R]):
+    """A row of a table."""
+
+    name: R
+    when: Callable[[Facts], bool]
+    spares: frozenset[Reason] = frozenset()
+    """The reasons that it does not stand against."""
+
+    def holds(self, facts: Facts) -> bool:
+        return self.when(facts) and not self.spared(facts)
+
+    def spared(self, facts: Facts) -> tuple[Reason, ...]:
+        """Of the reasons that hold, those that it does not stand against."""
+        return tuple(row.name for row in REASONS if row.name in self.spares and row.holds(facts))
+
+
+def first(table: tuple[Rule[R], ...], facts: Facts) -> R | None:
+    return next((row.name for row in table if row.holds(facts)), None)
+
+
+def in_flight(facts: Facts) -> bool:
+    """Whether another replica may be about to store a key."""
+    return any(facts.age(orphan) < facts.timing.in_flight for orphan in facts.orphans)
+
+
+def piled_up(facts: Facts) -> bool:
+    """Whether so many keys are live already that more are not the cure."""
+    if len(facts.orphans) >= MAX_ORPHANS:
+        return True
+    if piled(facts) < most_piled(facts):
+        return False
+    # One for each grace period is let through: that there is a current key is the condition for the others to go.
+    return not is_urgent(facts) or youngest(facts) < facts.key.grace_period
+
+
+def piled(facts: Facts) -> int:
+    """How many superseded keys are left; those that a person made are not ours to count."""
+    ours = {key.id for key in facts.family}
+    return sum(id_ in ours or id_ not in facts.listed for id_ in facts.carried)
+
+
+def most_piled(facts: Facts) -> int:
+    return 2 * MAX_SUPERSEDED if is_urgent(facts) else MAX_SUPERSEDED
+
+
+def is_urgent(facts: Facts) -> bool:
+    """Whether there is no current key, as far as is known, or it works no more."""
+    return facts.current is None or facts.current.rotation is None or facts.refused
+
+
+def youngest(facts: Facts) -> timedelta:
+    return min((facts.age(key) for key in facts.family), default=timedelta(0))
+
+
+def omitted(facts: Facts) -> bool:
+    """Whether the list omits the current key: what a list does not show cannot be kept within bounds."""
+    return facts.omitted
+
+
+def outside_window(facts: Facts) -> bool:
+    return not facts.key.cadence.window_open(facts.now)
+
+
+REASONS: Final[tuple[Rule[Reason], ...]] = (
+    Rule(Reason.MISSING, lambda facts: facts.current is None),
+    Rule(Reason.REVOKED, lambda facts: facts.refused),
+    Rule(Reason.DUE, lambda facts: facts.due_at is not None and facts.due_at <= facts.now),
+    Rule(Reason.FORCED, lambda facts: facts.forced),
+)
+_ALL_BUT_DUE: Final = frozenset({Reason.FORCED, Reason.MISSING, Reason.REVOKED})
+HOLDS: Final[tuple[Rule[Hold], ...]] = (
+    Rule(Hold.IN_FLIGHT, in_flight, spares=frozenset({Reason.FORCED})),
+    Rule(Hold.BACKING_OFF, piled_up),
+    Rule(Hold.BACKING_OFF, omitted, spares=_ALL_BUT_DUE),
+    Rule(Hold.OUTSIDE_WINDOW, outside_window, spares=_ALL_BUT_DUE),
+)
+KEPT: Final[Mapping[Victim, tuple[tuple[Kept, Callable[[Facts, Revocation], bool]], ...]]] = {
+    Victim.SUPERSEDED: (
+        (Kept.WITHOUT_SUCCESSOR, lambda facts, _: facts.current is None),
+        (Kept.IN_GRACE, lambda facts, other: other.since + facts.key.grace_period > facts.now),
+        (Kept.PROTECTED, lambda facts, other: other.key_id in facts.protected),
+        (Kept.ADOPTED, lambda facts, other: not facts.may_revoke(other.key_id)),
+    ),
+    Victim.ORPHAN: (
+        (Kept.YOUNG, lambda facts, other: abs(facts.now - other.since) < facts.timing.orphan_after),
+        (Kept.PROTECTED, lambda facts, other: other.key_id in facts.protected),
+    ),
+}
+
+
+def kept(facts: Facts, other: Revocation) -> Kept | None:
+    """Why `other` is not revoked now; None for one that is."""
+    return next((name for name, holds in KEPT[other.victim] if holds(facts, other)), None)
+
+
+def others(facts: Facts) -> tuple[Revocation, ...]:
+    """Every live key beside the current one: to be revoked now, later or never."""
+    superseded = sorted(facts.superseded.items())
+    return (
+        *(Revocation(id_, Victim.SUPERSEDED, since) for id_, since in superseded if facts.lives(id_)),
+        *(Revocation(key.id, Victim.ORPHAN, key.created_at) for key in facts.orphans),
+    )
+
+
 def suspects(current: Current | None, family: tuple[Key, ...]) -> tuple[Key, ...]:
     """Return the live keys of the family that the secret does not name: orphans, or published once."""
     named = {current.key_id, *current.superseded} if current else set()
@@ -151,92 +217,27 @@ def suspects(current: Current | None, family: tuple[Key, ...]) -> tuple[Key, ...
 
 def decide(facts: Facts) -> Plan:
     """Decide what is done for one managed key in this pass."""
-    reason = next(_reasons(facts), None)
-    superseded = _superseded(facts)
-    hold = next(_holds(facts, reason, superseded), None) if reason else None
-    revocations, left = _revocations(facts, superseded)
+    reason = first(REASONS, facts)
+    hold = first(HOLDS, facts) if reason else None
     return Plan(
         reason=reason,
         hold=hold,
         note=_note(facts) if reason is None or hold else None,
-        bookkeeping=_bookkeeping(facts, superseded),
-        superseded={id_: since for id_, since in superseded.items() if _is_live(facts, id_)},
-        revocations=revocations,
-        warnings=(*_warnings(facts, reason), *left),
+        bookkeeping=_bookkeeping(facts),
+        superseded={id_: since for id_, since in facts.superseded.items() if facts.lives(id_)},
+        revocations=tuple(other for other in others(facts) if kept(facts, other) is None),
+        warnings=(*_warnings(facts, reason), *_left_to_a_person(facts)),
     )
 
 
 def succeed(facts: Facts, created: CreatedKey, now: datetime) -> Rotation:
     """Return the bookkeeping with which `created` takes over at `now`."""
-    superseded = _carried(facts, _superseded(facts))
-    if facts.current and facts.current.key_id and not _is_revoked(facts, facts.current.key_id):
+    superseded = dict(facts.carried)
+    if facts.current and facts.current.key_id and not facts.is_revoked(facts.current.key_id):
         superseded[facts.current.key_id] = max(now, created.created_at)
     if facts.without_grace:
         superseded = dict.fromkeys(superseded, WITHOUT_GRACE)
     return Rotation(created.id, created.title, created.created_at, now, superseded)
-
-
-def _reasons(facts: Facts) -> Iterator[Reason]:
-    due_at = _due_at(facts)
-    if facts.current is None:
-        yield Reason.MISSING
-    if facts.refused:
-        yield Reason.REVOKED
-    if due_at is not None and due_at <= facts.now:
-        yield Reason.DUE
-    if facts.forced:
-        yield Reason.FORCED
-
-
-def _holds(facts: Facts, reason: Reason, superseded: Mapping[int, datetime]) -> Iterator[Hold]:
-    young = (facts.age(orphan) < facts.timing.in_flight for orphan in facts.orphans)
-    if not facts.forced and any(young):
-        yield Hold.IN_FLIGHT
-    if len(facts.orphans) >= MAX_ORPHANS or _piled_up(facts, reason, superseded):
-        yield Hold.BACKING_OFF
-    if reason is Reason.DUE and not facts.forced:
-        if facts.omitted:
-            yield Hold.BACKING_OFF  # what a list does not show cannot be kept within bounds
-        if not facts.key.cadence.window_open(facts.now):
-            yield Hold.OUTSIDE_WINDOW
-
-
-def _piled_up(facts: Facts, reason: Reason, superseded: Mapping[int, datetime]) -> bool:
-    """Whether too many superseded keys are left; those that a person made are not ours to count."""
-    ours = {key.id for key in facts.family}
-    left = sum(id_ in ours or id_ not in facts.listed for id_ in _carried(facts, superseded))
-    known = facts.current is not None and facts.current.rotation is not None
-    if known and reason is not Reason.REVOKED:
-        return left >= MAX_SUPERSEDED
-    # One for each grace period is let through: that there is a current key is the condition for the others to go.
-    ages = (facts.age(key) for key in facts.family)
-    return left >= 2 * MAX_SUPERSEDED and min(ages, default=timedelta(0)) < facts.key.grace_period
-
-
-def _due_at(facts: Facts) -> datetime | None:
-    """When the current key falls due; now, when it is not known which key it is. None without one."""
-    if facts.current is None:
-        return None
-    if facts.current.rotation is None:
-        return facts.now
-    return facts.key.cadence.due_at(facts.current.rotation.rotated_at)
-
-
-def _superseded(facts: Facts) -> dict[int, datetime]:
-    """Every key that was current once, with the time since when it is superseded.
-
-    One that the secret does not name counts from now on, when it was noticed.
-    """
-    current = facts.current
-    known = dict(current.superseded) if current else _named_without_plaintext(facts)
-    since = current.noticed(facts.now) if current else facts.now
-    return known | {id_: since for id_, trace in facts.traces.items() if trace is Trace.PUBLISHED}
-
-
-def _named_without_plaintext(facts: Facts) -> dict[int, datetime]:
-    """What the block says where the plaintext beside it is gone: the key that it names is current no more."""
-    block = rotation_or_none(facts.version.data)
-    return {**block.superseded, block.key_id: facts.now} if block else {}
 
 
 def _note(facts: Facts) -> Note | None:
@@ -249,40 +250,10 @@ def _note(facts: Facts) -> Note | None:
     return None
 
 
-def _bookkeeping(facts: Facts, superseded: Mapping[int, datetime]) -> Rotation | None:
+def _bookkeeping(facts: Facts) -> Rotation | None:
     if facts.current is None or facts.current.rotation is None:
         return None
-    return replace(facts.current.rotation, superseded=_carried(facts, superseded))
-
-
-def _carried(facts: Facts, superseded: Mapping[int, datetime]) -> dict[int, datetime]:
-    """Drop what is dead, or is no longer listed and past its grace: the list may lag, so not at once."""
-
-    def still(id_: int, since: datetime) -> bool:
-        key = facts.listed.get(id_)
-        return key.live if key else since + facts.key.grace_period > facts.now
-
-    return {id_: since for id_, since in superseded.items() if still(id_, since)}
-
-
-def _revocations(
-    facts: Facts, superseded: Mapping[int, datetime]
-) -> tuple[tuple[Revocation, ...], tuple[str, ...]]:
-    revocations, left = [], []
-    for id_, since in sorted(superseded.items()):
-        in_grace = facts.current is None or since + facts.key.grace_period > facts.now
-        if in_grace or not _is_live(facts, id_):
-            continue
-        if id_ in facts.protected:
-            left.append(f"key {id_} is superseded, but is the bearer, or may be in use elsewhere")
-        elif facts.may_revoke(id_):
-            revocations.append(Revocation(id_, Victim.SUPERSEDED, since))
-        else:
-            left.append(f"key {id_} was adopted and is superseded: revoke it, or set revoke_adopted")
-    old = (key for key in facts.orphans if facts.age(key) >= facts.timing.orphan_after)
-    swept = (key for key in old if key.id not in facts.protected)
-    revocations += [Revocation(key.id, Victim.ORPHAN, key.created_at) for key in swept]
-    return tuple(revocations), tuple(left)
+    return replace(facts.current.rotation, superseded=facts.carried)
 
 
 def _warnings(facts: Facts, reason: Reason | None) -> Iterator[str]:
@@ -297,15 +268,14 @@ def _warnings(facts: Facts, reason: Reason | None) -> Iterator[str]:
         return
     elif facts.omitted:
         yield f"key {current.key_id} is missing in the gateway's list, yet its plaintext still authenticates"
-    elif _is_revoked(facts, current.key_id):
+    elif facts.is_revoked(current.key_id):
         yield f"key {current.key_id} is revoked in the gateway's list, yet its plaintext still authenticates"
 
 
-def _is_live(facts: Facts, id_: int) -> bool:
-    key = facts.listed.get(id_)
-    return key is not None and key.live
-
-
-def _is_revoked(facts: Facts, id_: int) -> bool:
-    key = facts.listed.get(id_)
-    return key is not None and not key.live
+def _left_to_a_person(facts: Facts) -> Iterator[str]:
+    for other in others(facts):
+        why = kept(facts, other)
+        if why is Kept.PROTECTED and other.victim is Victim.SUPERSEDED:
+            yield f"key {other.key_id} is superseded, but is the bearer, or may be in use elsewhere"
+        elif why is Kept.ADOPTED:
+            yield f"key {other.key_id} was adopted and is superseded: revoke it, or set revoke_adopted"

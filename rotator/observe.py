@@ -9,8 +9,9 @@ import structlog
 
 from rotator.account import Account
 from rotator.bookkeeping import read_plaintext
-from rotator.decide import Facts, suspects
+from rotator.decide import suspects
 from rotator.errors import Rejected, RotatorError, Transient
+from rotator.facts import Facts, is_doubted
 from rotator.history import Read, Trace, rolled_back, trace
 from rotator.identify import Current, identify
 from rotator.installation import read_installation
@@ -177,14 +178,11 @@ class _Overview:
         return unread and id_ not in {mine.id for mine in family}
 
     def _is_refused(self, key: ManagedKey, held: _Held, *, forced: bool) -> bool:
-        """Whether the gateway answers 401 to the current plaintext; asked only when the list gives cause."""
-        if held.current is None:
+        """Whether the gateway answers 401 to the current plaintext; asked only where that is in doubt."""
+        if held.current is None or not is_doubted(
+            held.current, self._listed, self._account.timing, self._now
+        ):
             return False
-        if rotation := held.current.rotation:
-            listed_as = self._listed.get(rotation.key_id)
-            young = rotation.created_at > self._now - self._account.timing.in_flight
-            if (listed_as and listed_as.live) or (listed_as is None and young):
-                return False
         plaintext = Secret(read_plaintext(held.version.data, key.field) or "")
         try:
             return not self._account.gateway.authenticates(plaintext).works

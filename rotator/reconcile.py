@@ -10,8 +10,9 @@ import structlog
 
 from rotator.account import Account
 from rotator.act import Actor, log_failure
-from rotator.decide import Facts, Plan, decide
+from rotator.decide import Plan, decide
 from rotator.errors import RotatorError
+from rotator.facts import Facts
 from rotator.model import ManagedKey
 from rotator.observe import Observation, observe
 from rotator.pool import each

@@ -7,8 +7,9 @@ from enum import StrEnum
 from typing import Any
 
 from rotator.bookkeeping import Rotation, format_time
-from rotator.decide import Facts, Hold, Plan, Revocation
+from rotator.decide import Hold, Plan, Revocation
 from rotator.errors import RotatorError
+from rotator.facts import Facts
 from rotator.model import Key, ManagedKey
 
 

@@ -4,8 +4,9 @@ import structlog
 
 from rotator.account import Account
 from rotator.bookkeeping import read_plaintext
-from rotator.decide import Facts, Revocation, Victim
+from rotator.decide import Revocation, Victim
 from rotator.errors import Rejected
+from rotator.facts import Facts
 from rotator.model import Key
 from rotator.previews import matches_preview
 from rotator.redaction import Secret

@@ -13,8 +13,9 @@ import structlog
 
 from rotator.account import Account
 from rotator.bookkeeping import Rotation, format_time, read_plaintext, rotation_or_none
-from rotator.decide import Facts, Plan, decide
+from rotator.decide import Plan, decide
 from rotator.errors import RotatorError, Transient
+from rotator.facts import Facts
 from rotator.fence import Moved, write_on_top
 from rotator.model import Key, Version
 from rotator.observe import observe

@@ -13,8 +13,9 @@ import structlog
 from rotator import retry
 from rotator.account import Account
 from rotator.bookkeeping import Rotation, read_plaintext, rotation_or_none
-from rotator.decide import MAX_ORPHANS, Facts, succeed
+from rotator.decide import MAX_ORPHANS, succeed
 from rotator.errors import BrokenContract, Conflict, Rejected, RotatorError, Transient
+from rotator.facts import Facts
 from rotator.model import CreatedKey, Version
 from rotator.titles import new_nonce
 

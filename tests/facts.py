@@ -1,15 +1,20 @@
 """Builders of observed facts. Times are days after DAY, on the gateway's clock."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from hypothesis import strategies as st
+
 from rotator.bookkeeping import Rotation
-from rotator.decide import Facts, suspects
+from rotator.decide import suspects
+from rotator.facts import Facts
 from rotator.history import Trace
 from rotator.identify import identify
 from rotator.model import Cadence, Key, ManagedKey, Period, Timing, Version
 from rotator.previews import Previews
+from rotator.schedule import CronSchedule
 from rotator.titles import new_nonce
 
 DAY = datetime(2026, 11, 1, tzinfo=UTC)
@@ -59,7 +64,7 @@ def facts(
     now: datetime,
     managed_key: ManagedKey | None = None,
     version: int | None = None,
-    traces: Mapping[int, Trace] | None = None,
+    traces: Mapping[int, Trace] | Callable[[Key], Trace] | None = None,
     refused: bool = False,
     protected: Iterable[int] = (),
     forced: bool = False,
@@ -69,8 +74,9 @@ def facts(
     latest = Version((1 if data else 0) if version is None else version, data)
     family = tuple(key for key in by_id.values() if key.live and key.title.startswith("Backend ["))
     current = identify(latest, "api_key", by_id, Previews(by_id.values()), now)
-    traces = traces or {}
-    assert {suspect.id for suspect in suspects(current, family)} == set(traces)
+    unnamed = suspects(current, family)
+    traces = {suspect.id: traces(suspect) for suspect in unnamed} if callable(traces) else traces or {}
+    assert {suspect.id for suspect in unnamed} == set(traces)
     return Facts(
         key=managed_key or managed(),
         timing=TIMING,
@@ -83,4 +89,58 @@ def facts(
         traces=traces,
         protected=frozenset(protected),
         forced=forced,
+    )
+
+
+_AGES = [
+    timedelta(minutes=m)
+    for m in (0, 1.9, 2, 14, 15, 600, 1439, 1440, 4000, 10_079, 10_080, 20_000, -1, -(9**6))
+]
+_CADENCES: list[Cadence] = [
+    Period(timedelta(days=7)),
+    Period(timedelta(days=7), timedelta(hours=4)),
+    CronSchedule("0 3 * * SUN"),
+    CronSchedule("0 3 * * SUN", window=timedelta(hours=2)),
+    CronSchedule("0 0 * * *", window=timedelta(hours=23)),
+]
+
+
+@st.composite
+def any_facts(draw: st.DrawFn) -> Facts:
+    """What could be observed, and some of what could not."""
+    now = at(100, minutes=draw(st.integers(0, 10_080)))
+    ages, some = st.sampled_from(_AGES), st.sampled_from([0, 1, 2, 3, 4, 13, 26])
+    listed = [
+        key(
+            id_,
+            created=now - draw(ages),
+            ours=draw(st.integers(0, 3)) > 0,
+            status=draw(st.sampled_from(["created", "active", "revoked"])),
+        )
+        for id_ in range(10, 10 + draw(some))
+    ]
+    ids = [9, *(one.id for one in listed)]
+    a_block = block(
+        draw(st.sampled_from(ids)),
+        rotated=now - draw(ages),
+        superseded={id_: now - draw(ages) for id_ in ids if draw(st.booleans())},
+    )
+    superseded = {id_: since for id_, since in a_block.superseded.items() if id_ != a_block.key_id}
+    whole = secret(replace(a_block, superseded=superseded))
+    data = draw(
+        st.sampled_from(
+            [whole, whole, None, {"endpoint": "x"}, {**whole, "api_key": ""}, {**whole, "rotation": 7}]
+        )
+        | st.sampled_from(ids).map(lambda id_: {**whole, "api_key": plaintext(id_)})
+        | st.sampled_from(ids).map(lambda id_: {"api_key": plaintext(id_)})
+    )
+    return facts(
+        listed,
+        data,
+        now=now,
+        managed_key=managed(draw(st.sampled_from(_CADENCES)), revoke_adopted=draw(st.booleans())),
+        traces=lambda _suspect: draw(st.sampled_from(Trace)),
+        refused=draw(st.booleans()) and bool((data or {}).get("api_key")),
+        protected=[id_ for id_ in ids if draw(st.integers(0, 4)) == 0],
+        forced=draw(st.booleans()),
     )

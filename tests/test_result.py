@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from rotator.decide import MAX_ORPHANS, Facts, Hold, Reason, decide
+from rotator.decide import MAX_ORPHANS, Hold, Reason, decide
 from rotator.errors import RotatorError
+from rotator.facts import Facts
 from rotator.history import Trace
 from rotator.result import Action, KeyResult, Outcome, PassResult, action_of, held_back
 from tests.facts import at, block, facts, key, managed, plaintext, secret

@@ -6,8 +6,9 @@ import pytest
 
 from rotator.account import Account
 from rotator.bookkeeping import format_time
-from rotator.decide import Facts, Revocation, Victim
+from rotator.decide import Revocation, Victim
 from rotator.errors import Rejected
+from rotator.facts import Facts
 from rotator.model import Version
 from rotator.observe import observe
 from rotator.result import Action, Outcome
