@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import click
 
 from rotator import SIGNALS, __version__
+from rotator.group import COMPLETE, Group, complete_name
 
 if TYPE_CHECKING:
     from rotator.commands.output import Output
@@ -51,21 +52,23 @@ def _common(command: C) -> C:
             "--config",
             "config_path",
             type=click.Path(path_type=Path),
-            help="The config. Default: $ROTATOR_CONFIG, config/rotator.yaml, /etc/rotator/rotator.yaml.",
+            help="Default: $ROTATOR_CONFIG, config/ or /etc/rotator/.",
             expose_value=False,
             callback=keep,
         ),
         click.option(
             "--log-format",
+            metavar="FORMAT",
             type=click.Choice(["json", "console"]),
-            help="How logs are written to stderr. Default: console on a terminal, else json.",
+            help="json or console; default: console on a terminal.",
             expose_value=False,
             callback=keep,
         ),
         click.option(
             "--log-level",
+            metavar="LEVEL",
             type=click.Choice(LOG_LEVELS),
-            help="Default: warning on a terminal, else info.",
+            help="debug to critical; default: warning on a terminal.",
             expose_value=False,
             callback=keep,
         ),
@@ -76,25 +79,33 @@ def _common(command: C) -> C:
 
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+_key = click.option(
+    "--key",
+    "names",
+    metavar="NAME",
+    multiple=True,
+    shell_complete=complete_name,
+    help="Only this managed key; repeatable.",
+)
 
 
 @click.group(
+    cls=Group,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 converged; 1 a managed key failed; 2 usage or config; 3 Vault or the gateway "
     "could not be reached or refused us, and nothing was changed.",
+    subcommand_metavar="[COMMAND]",
 )
 @click.option("--once", is_flag=True, help="One pass: do what is due, then exit.")
 @click.option("--rotate-now", is_flag=True, help="One pass in which every managed key is due now.")
 @click.option("--dry-run", is_flag=True, help="Print what a pass would do; change nothing.")
-@click.option("--key", "names", metavar="NAME", multiple=True, help="Only this managed key; repeatable.")
+@_key
 @click.option(
-    "--revoke-old-now",
-    is_flag=True,
-    help="A leak: with --rotate-now and --key, revoke the old keys without grace. Asks first.",
+    "--revoke-old-now", is_flag=True, help="A leak: with both, old keys go without grace. Asks first."
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--shard", "shard", metavar="I/N", help="Only share I of N, counted from 0; see README.")
+@click.option("--shard", "shard", metavar="I/N", help="Only share I of N, counted from 0.")
 @_json
 @_common
 @click.version_option(__version__, prog_name="rotator")
@@ -111,7 +122,7 @@ def cli(
     shard: str | None,
     as_json: bool,
 ) -> None:
-    """Rotate API keys of the APIMall gateway and keep their plaintexts in HashiCorp Vault.
+    """Rotate API keys of the APIMall gateway; keep their plaintexts in Vault.
 
     \b
     Example: see what is due, then do it once, then for ever
@@ -160,8 +171,8 @@ def cli(
     )
 
 
-@cli.command()
-@click.option("--key", "names", metavar="NAME", multiple=True, help="Only this managed key; repeatable.")
+@cli.command(short_help="Show every managed key, its next rotation, the keys beside it.")
+@_key
 @click.option(
     "--watch",
     metavar="[SECONDS]",
@@ -193,7 +204,9 @@ def status(common: Common, *, names: tuple[str, ...], watch: int | None, as_json
 
 
 @cli.command()
-@click.option("--key", "name", metavar="NAME", required=True, help="This managed key.")
+@click.option(
+    "--key", "name", metavar="NAME", required=True, shell_complete=complete_name, help="This managed key."
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be done; change nothing.")
 @_json
 @_common
@@ -202,7 +215,7 @@ def rollback(common: Common, *, name: str, dry_run: bool, as_json: bool) -> None
     """Make the previous key current again, as long as it is in its grace period.
 
     \b
-    Example
+    Example: see what would be done, then do it
       rotator rollback --key "Production backend" --dry-run
       rotator rollback --key "Production backend"
 
@@ -215,9 +228,56 @@ def rollback(common: Common, *, name: str, dry_run: bool, as_json: bool) -> None
 
 
 @cli.command()
+@click.argument("name", shell_complete=complete_name)
+@_json
+@_common
+@click.pass_obj
+def explain(common: Common, *, name: str, as_json: bool) -> None:
+    """Say why a managed key is or is not rotated now.
+
+    \b
+    Example:
+      rotator explain "Production backend"
+
+    Row by row of the decision tables, with the facts that each goes by; then why each of its other live keys is or
+    is not revoked now. ✓ is a row that holds; the first of them counts.
+
+    Writes nothing. Exit codes: 0, also when it is due; 2 usage or config; 3 Vault or the gateway could not be
+    reached or refused us.
+    """
+    output = common.begin(as_json=as_json)
+    from rotator.commands.explain import run_explain
+
+    _heed_signals()
+    sys.exit(run_explain(common.config_path, dict(os.environ), name, output))
+
+
+@cli.command(short_help="Print the script that completes commands and names in a shell.")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(*, shell: str) -> None:
+    """Print the script that completes commands, options and managed keys' names.
+
+    \b
+    Example: for good, by a line in ~/.bashrc or ~/.zshrc, or for fish
+      eval "$(rotator completion bash)"
+      eval "$(rotator completion zsh)"
+      rotator completion fish > ~/.config/fish/completions/rotator.fish
+    """
+    from rotator.commands.completion import run_completion
+
+    run_completion(cli, shell, COMPLETE)
+
+
+@cli.command(short_help="Try it all on this machine.")
 @click.option("--keep", is_flag=True, help="Leave both servers up until Ctrl-C, and say what to try.")
 def sandbox(*, keep: bool) -> None:
-    """Try it all on this machine: a gateway that keeps the contract, and a real Vault-API server."""
+    """Try it all on this machine: a gateway that keeps the contract, and a real Vault-API server.
+
+    \b
+    Example: a story in two rotations, or two servers to try commands on
+      rotator sandbox
+      rotator sandbox --keep
+    """
     from rotator.sandbox.story import run
 
     sys.exit(run(keep=keep))

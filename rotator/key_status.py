@@ -169,6 +169,11 @@ def relative(at: datetime, now: datetime) -> str:
     return f"{short(now - at)} ago" if at + timedelta(minutes=1) <= now else until(at, now)
 
 
+def when(at: datetime, now: datetime) -> str:
+    """Say a moment to the minute, in UTC, and how far off it is."""
+    return f"{at:%Y-%m-%d %H:%M}, {relative(at, now)}"
+
+
 def _status(latest: KeyResult, seen: KeyResult, seen_at: datetime, now: datetime) -> KeyStatus:
     rotated_at, due_at = seen.rotated_at, seen.due_at
     age = max(timedelta(), now - rotated_at) if rotated_at else None

@@ -64,6 +64,10 @@ class Cadence(Protocol):
         """Whether a rotation that waits for its window may run now. True where there is no window."""
         ...
 
+    def window_ends(self, now: datetime) -> datetime | None:
+        """When the window that is open now closes. None where it is closed, or where there is none."""
+        ...
+
     @property
     def shortest(self) -> timedelta:
         """The shortest interval between two rotations."""
@@ -83,6 +87,9 @@ class Period:
 
     def window_open(self, now: datetime) -> bool:  # noqa: ARG002
         return True
+
+    def window_ends(self, now: datetime) -> None:  # noqa: ARG002
+        return None
 
     @property
     def shortest(self) -> timedelta:

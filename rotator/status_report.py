@@ -13,7 +13,7 @@ from rich.text import Text
 from rotator.answers import words
 from rotator.bookkeeping import format_time
 from rotator.decide import Victim
-from rotator.key_status import KeyStatus, OtherKey, State, key_status, relative, short
+from rotator.key_status import KeyStatus, OtherKey, State, key_status, short, when
 from rotator.model import Key
 from rotator.report import captured, lines_of
 from rotator.survey import Survey
@@ -88,7 +88,7 @@ def _table(keys: Sequence[KeyStatus], now: datetime) -> Table:
             Text(key.state, style=_STYLE.get(key.state, _BAD)),
             str(key.key_id or "-"),
             f"{short(key.age)}{period}" if key.age is not None else "-",
-            _when(key.due_at, now) if key.due_at else "-",
+            when(key.due_at, now) if key.due_at else "-",
         )
     return table
 
@@ -106,7 +106,7 @@ def _other(other: OtherKey, now: datetime) -> str:
     if other.goes_at <= now and not other.overdue:
         return f"{other.id} is {what} and goes with the next pass"
     goes = "is overdue since" if other.overdue else "goes"
-    return f"{other.id} is {what} and {goes} {_when(other.goes_at, now)}"
+    return f"{other.id} is {what} and {goes} {when(other.goes_at, now)}"
 
 
 def _attention(keys: Sequence[KeyStatus]) -> Iterator[Text]:
@@ -134,10 +134,6 @@ def _section(heading: str, lines: Iterator[Text]) -> Iterator[Text]:
         yield Text(heading, style="bold")
         for line in found:
             yield Text("  ") + line
-
-
-def _when(at: datetime, now: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M}, {relative(at, now)}"
 
 
 def _sum(status: Status) -> Text:

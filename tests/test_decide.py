@@ -39,6 +39,9 @@ class Windowed:
     def window_open(self, now: datetime) -> bool:
         return self.open
 
+    def window_ends(self, now: datetime) -> None:
+        return None
+
 
 class TestRotateBecause:
     def test_nothing_while_the_current_key_is_fresh(self) -> None:

@@ -1,4 +1,4 @@
-"""The config: a YAML file and the environment. `load` is all that the rest of the program calls."""
+"""The config: a YAML file and the environment. `load` is all that the rest calls, but for completion."""
 
 from rotator.config.assemble import Config
 from rotator.config.auth import (
@@ -11,7 +11,7 @@ from rotator.config.auth import (
 )
 from rotator.config.block import Sources
 from rotator.config.file import BearerSources, Gateway, Vault
-from rotator.config.load import load
+from rotator.config.load import load, managed_names
 from rotator.config.monitoring import Webhook, signing_secrets
 
 __all__ = [
@@ -28,5 +28,6 @@ __all__ = [
     "Vault",
     "Webhook",
     "load",
+    "managed_names",
     "signing_secrets",
 ]

@@ -15,6 +15,7 @@ from rotator.config.monitoring import Webhook, signing_secrets
 from rotator.config.yaml_nodes import Document, Fault, Node
 from rotator.errors import ConfigError
 from rotator.shard import WHOLE, shard_of
+from rotator.titles import valid_name
 
 USUAL_PLACES: Final = (Path("config/rotator.yaml"), Path("/etc/rotator/rotator.yaml"))
 MAX_BYTES: Final = 1 << 20
@@ -71,6 +72,20 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     if faults:
         raise _config_error(faults)
     return assemble.build(File.model_validate(values), shard)
+
+
+def managed_names(path: Path | None, environ: Mapping[str, str]) -> list[str]:
+    """Return the names that the config has, whatever else is wrong with it; none where it cannot be read."""
+    try:
+        document = _parse(_read(path, environ)[1])
+    except ConfigError:
+        return []
+    values: dict[str, Any] = document.root.plain() if document.root else {}
+    for override in environment.overrides(environ)[0]:
+        environment.apply(override, values)
+    entries = values.get("keys")
+    names = [validate.value_at(entry, ("name",)) for entry in entries] if isinstance(entries, list) else []
+    return [name for name in names if isinstance(name, str) and valid_name(name)]
 
 
 def _absent_variables(values: Mapping[str, Any], environ: Mapping[str, str]) -> Iterator[str]:

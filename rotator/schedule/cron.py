@@ -61,6 +61,17 @@ class CronSchedule:
     def window_open(self, now: datetime) -> bool:
         return self.window is None or self.due_at(now - self.window) <= now
 
+    def window_ends(self, now: datetime) -> datetime | None:
+        if self.window is None or not self.window_open(now):
+            return None
+        firing = self.due_at(now - self.window)
+        while (later := self.due_at(firing)) <= now:
+            firing = later
+        return firing + self.window
+
+    def __str__(self) -> str:
+        return f"{self.expression} {self.timezone}"
+
     @cached_property
     def shortest(self) -> timedelta:
         """The shortest distance between two firings of the two years from 2027, one of them a leap year.
