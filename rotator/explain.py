@@ -112,17 +112,18 @@ def explain(facts: Facts) -> Explanation:
         holds=tuple(Row(row.name, row.holds(facts), _hold(row, facts)) for row in HOLDS),
         others=tuple(_fate(facts, other) for other in others(facts)),
         note=_NOTES[plan.note](facts) if plan.note else None,
-        verdict=_verdict(plan),
+        verdict=_verdict(facts, plan),
     )
 
 
-def _verdict(plan: Plan) -> str:
+def _verdict(facts: Facts, plan: Plan) -> str:
     if plan.rotates:
         text = f"the next pass rotates it: {plan.reason}"
     elif plan.hold:
         text = f"not rotated now: {plan.reason}, but held back: {plan.hold}"
     else:
-        text = "not rotated now: there is no reason to"
+        due = f", and it falls due {when(facts.due_at, facts.now)}" if facts.due_at else ""
+        text = f"not rotated now: there is no reason to{due}"
     ids = ", ".join(str(revocation.key_id) for revocation in plan.revocations)
     return f"{text}; {'it' if plan.rotates else 'the next pass'} revokes {ids}" if ids else text
 

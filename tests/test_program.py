@@ -108,7 +108,7 @@ class TestOtherModes:
             (["--once", "sandbox"], "options of a pass do not go before"),
             (["--once", "--log-level", "loud"], "'loud' is not one of"),
             (["--twice"], "--twice"),
-            (["--once", "--key", "Reportin"], "did you mean --key 'Reporting'?"),
+            (["--once", "--key", "Reportin"], "did you mean 'Reporting'?"),
             (["--once", "--key", "Zzz"], "the config has: Production backend, Reporting"),
         ],
     )

@@ -47,7 +47,10 @@ def _parts(explanation: Explanation) -> Iterator[Table | Text]:
     facts, plan = explanation.facts, explanation.plan
     yield Text(facts.key.name, style="bold")
     yield _lines([f"{facts.key.path}, as it is {facts.now:%Y-%m-%d %H:%M} UTC"])
-    yield from _section("Rotate because", [(row.holds, row.name, row.text) for row in explanation.reasons])
+    yield from _section(
+        "Rotate because (the first ✓ counts)",
+        [(row.holds, row.name, row.text) for row in explanation.reasons],
+    )
     yield from _section(
         "Hold back because" if plan.reason else "Hold back, if it were due now, because",
         [(row.holds, row.name, row.text) for row in explanation.holds],

@@ -120,7 +120,7 @@ def check_names(only: frozenset[str], config: Config) -> None:
         near = difflib.get_close_matches(name, known, n=1)
         # The name is not repeated: a slip of the hand may have put a plaintext there.
         shown = ", ".join(known[:10]) + (" …" if len(known) > 10 else "")
-        faults.append(f"did you mean --key {near[0]!r}?" if near else f"the config has: {shown}")
+        faults.append(f"did you mean {near[0]!r}?" if near else f"the config has: {shown}")
     if faults:
         raise ConfigError("no such managed key", tuple(faults))
 
