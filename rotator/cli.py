@@ -3,90 +3,16 @@
 import os
 import signal
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
 from rotator import SIGNALS, __version__
-from rotator.group import COMPLETE, Group, complete_name
+from rotator.group import COMPLETE, Group
+from rotator.options import Common, common_options, complete_name, json_option, key_option
 
 if TYPE_CHECKING:
     from rotator.commands.output import Output
-
-LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
-C = TypeVar("C", bound=Callable[..., Any])
-
-
-@dataclass
-class Common:
-    """What every command takes, before its name or after it."""
-
-    config_path: Path | None = None
-    log_format: Literal["json", "console"] | None = None
-    log_level: str | None = None
-
-    def begin(self, *, as_json: bool = False) -> "Output":
-        """Set the log up; return how the command's result is to be shown."""
-        from rotator import log
-        from rotator.commands.output import Output
-
-        on_terminal = sys.stderr.isatty()
-        log_format = self.log_format or ("console" if on_terminal else "json")
-        quiet = log_format == "console" and on_terminal
-        log.configure(log_format, self.log_level or ("warning" if quiet else "info"))
-        return Output(as_json=as_json, plain_errors=log_format == "console")
-
-
-def _common(command: C) -> C:
-    """The options of `Common`."""
-
-    def keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-        if value is not None and parameter.name:
-            setattr(context.ensure_object(Common), parameter.name, value)
-
-    context_options: tuple[Callable[[C], C], ...] = (
-        click.option(
-            "--config",
-            "config_path",
-            type=click.Path(path_type=Path),
-            help="Default: $ROTATOR_CONFIG, config/ or /etc/rotator/.",
-            expose_value=False,
-            callback=keep,
-        ),
-        click.option(
-            "--log-format",
-            metavar="FORMAT",
-            type=click.Choice(["json", "console"]),
-            help="json or console; default: console on a terminal.",
-            expose_value=False,
-            callback=keep,
-        ),
-        click.option(
-            "--log-level",
-            metavar="LEVEL",
-            type=click.Choice(LOG_LEVELS),
-            help="debug to critical; default: warning on a terminal.",
-            expose_value=False,
-            callback=keep,
-        ),
-    )
-    for option in reversed(context_options):
-        command = option(command)
-    return command
-
-
-_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-_key = click.option(
-    "--key",
-    "names",
-    metavar="NAME",
-    multiple=True,
-    shell_complete=complete_name,
-    help="Only this managed key; repeatable.",
-)
 
 
 @click.group(
@@ -100,14 +26,12 @@ _key = click.option(
 @click.option("--once", is_flag=True, help="One pass: do what is due, then exit.")
 @click.option("--rotate-now", is_flag=True, help="One pass in which every managed key is due now.")
 @click.option("--dry-run", is_flag=True, help="Print what a pass would do; change nothing.")
-@_key
-@click.option(
-    "--revoke-old-now", is_flag=True, help="A leak: with both, old keys go without grace. Asks first."
-)
+@key_option
+@click.option("--revoke-old-now", is_flag=True, help="With --rotate-now --key: no grace. Asks first.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--shard", "shard", metavar="I/N", help="Only share I of N, counted from 0.")
-@_json
-@_common
+@json_option
+@common_options
 @click.version_option(__version__, prog_name="rotator")
 @click.pass_context
 def cli(
@@ -172,7 +96,7 @@ def cli(
 
 
 @cli.command(short_help="Show every managed key, its next rotation, the keys beside it.")
-@_key
+@key_option
 @click.option(
     "--watch",
     metavar="[SECONDS]",
@@ -181,8 +105,8 @@ def cli(
     type=click.IntRange(min=1),
     help="Look again every 10 s, or as told, until Ctrl-C.",
 )
-@_json
-@_common
+@json_option
+@common_options
 @click.pass_obj
 def status(common: Common, *, names: tuple[str, ...], watch: int | None, as_json: bool) -> None:
     """Show every managed key: its state, its next rotation, and the keys that live beside it.
@@ -203,13 +127,13 @@ def status(common: Common, *, names: tuple[str, ...], watch: int | None, as_json
     sys.exit(run_status(common.config_path, environ, only=only, watch=watch, output=output))
 
 
-@cli.command()
+@cli.command(short_help="Make the previous key current again, within its grace.")
 @click.option(
     "--key", "name", metavar="NAME", required=True, shell_complete=complete_name, help="This managed key."
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be done; change nothing.")
-@_json
-@_common
+@json_option
+@common_options
 @click.pass_obj
 def rollback(common: Common, *, name: str, dry_run: bool, as_json: bool) -> None:
     """Make the previous key current again, as long as it is in its grace period.
@@ -229,8 +153,8 @@ def rollback(common: Common, *, name: str, dry_run: bool, as_json: bool) -> None
 
 @cli.command()
 @click.argument("name", shell_complete=complete_name)
-@_json
-@_common
+@json_option
+@common_options
 @click.pass_obj
 def explain(common: Common, *, name: str, as_json: bool) -> None:
     """Say why a managed key is or is not rotated now.

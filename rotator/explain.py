@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from rotator.answers import words
+from rotator.bookkeeping import WITHOUT_GRACE
 from rotator.decide import (
     HOLDS,
     MAX_ORPHANS,
@@ -267,6 +268,8 @@ def _fate(facts: Facts, other: Revocation) -> Fate:
     if other.victim is Victim.ORPHAN:
         text = f"created {at:%Y-%m-%d %H:%M}, {_age(facts, at)}, never published; "
         text += f"orphan_after is {short(facts.timing.orphan_after)}"
+    elif at == WITHOUT_GRACE:
+        text = "superseded without grace, by --revoke-old-now"
     else:
         ends = at + facts.key.grace_period
         text = f"superseded {when(at, facts.now)}; its grace of {short(facts.key.grace_period)} "

@@ -1,14 +1,10 @@
-"""The command line's frame: its commands by what they are for, what a slip may have meant, completion of names."""
+"""The command line's frame: its commands by what they are for, and what a slip may have meant."""
 
 import difflib
 import os
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
-
-if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
 
 COMPLETE: Final = "_ROTATOR_COMPLETE"
 """The variable in which a shell asks for completions."""
@@ -48,16 +44,3 @@ class Group(click.Group):
             if rows:
                 with formatter.section(heading):
                     formatter.write_dl(rows)
-
-
-def complete_name(
-    ctx: click.Context, _parameter: click.Parameter, incomplete: str
-) -> "list[CompletionItem[str]]":
-    """Return the managed keys' names that begin so; quietly none where the config cannot be read."""
-    from click.shell_completion import CompletionItem
-
-    from rotator.config import managed_names
-
-    path: Path | None = ctx.obj.config_path if ctx.obj else None
-    names = managed_names(path.expanduser() if path else None, os.environ)
-    return [CompletionItem(name) for name in names if name.startswith(incomplete)]

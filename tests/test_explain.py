@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from rich.console import Console
 
+from rotator.bookkeeping import WITHOUT_GRACE
 from rotator.commands.explain import render
 from rotator.decide import HOLDS, REASONS, Hold, Kept, Reason, decide
 from rotator.explain import Explanation, explain
@@ -221,6 +222,13 @@ class TestOtherKeys:
         by_hand = fate(facts([key(1, ours=False), key(2)], self.DATA, now=at(5)), 1)
         assert by_hand[0] is Kept.ADOPTED
         assert by_hand[1].endswith("revoke it, or set revoke_adopted")
+
+    def test_superseded_without_grace(self) -> None:
+        data = secret(block(2, rotated=at(3), superseded={1: WITHOUT_GRACE}))
+        assert fate(facts([key(1), key(2)], data, now=at(3)), 1) == (
+            None,
+            "superseded without grace, by --revoke-old-now, so it is revoked",
+        )
 
     def test_nothing_has_taken_its_place(self) -> None:
         observed = facts([key(1)], None, version=3, now=at(3), traces={1: Trace.PUBLISHED})

@@ -108,6 +108,10 @@ class TestOtherModes:
             (["--once", "sandbox"], "options of a pass do not go before"),
             (["--once", "--log-level", "loud"], "'loud' is not one of"),
             (["--twice"], "--twice"),
+            (["stauts"], "did you mean status?"),
+            (["rotate"], "did you mean --rotate-now?"),
+            (["help"], "did you mean --help?"),
+            (["xyzzy"], "no such command; there are status, "),
             (["--once", "--key", "Reportin"], "did you mean 'Reporting'?"),
             (["--once", "--key", "Zzz"], "the config has: Production backend, Reporting"),
         ],
@@ -119,10 +123,12 @@ class TestOtherModes:
         assert run.out == ""
 
     def test_help_fits_a_screen_and_leads_with_an_example(self, rotator: Program) -> None:
-        text = rotator.run("--help").out
-        assert len(text.splitlines()) <= 45
+        text = rotator.run("--help", environ={"COLUMNS": "80"}).out
+        assert len(text.splitlines()) <= 40
+        assert max(map(len, text.splitlines())) <= 80
         assert text.index("rotator --dry-run") < text.index("Options:")
         assert "Exit codes: 0 converged" in text
+        assert "\nMore:" not in text  # each command has its section
 
 
 class TestTheBearersSources:

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import pytest
 
-from rotator.decide import MAX_ORPHANS, MAX_SUPERSEDED, Hold, Note, Reason, Victim
+from rotator.decide import HOLDS, MAX_ORPHANS, MAX_SUPERSEDED, Hold, Note, Reason, Victim
 from tests.program import ROOT
 
 TEXT = (ROOT / "docs/protocol.md").read_text()
@@ -27,3 +27,8 @@ def test_each_table_names_what_the_code_knows_in_its_order(first: str, values: t
 def test_the_bounds_are_the_codes() -> None:
     (bounds, *_) = (row[1] for row in _rows("hold") if row[0] == Hold.BACKING_OFF)
     assert re.findall(r"[0-9]+", bounds) == [str(MAX_ORPHANS), str(MAX_SUPERSEDED), str(2 * MAX_SUPERSEDED)]
+
+
+def test_what_a_hold_does_not_hold_stands_beside_it() -> None:
+    rows = [(row[0], set(re.findall(r"missing|revoked|due|forced", row[2]))) for row in _rows("hold")]
+    assert rows == [(rule.name, {reason.value for reason in rule.spares}) for rule in HOLDS]

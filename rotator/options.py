@@ -1,0 +1,100 @@
+"""The options that several commands take, and what completes them."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from rotator.commands.output import Output
+
+LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+C = TypeVar("C", bound=Callable[..., Any])
+
+
+@dataclass
+class Common:
+    """What every command takes, before its name or after it."""
+
+    config_path: Path | None = None
+    log_format: Literal["json", "console"] | None = None
+    log_level: str | None = None
+
+    def begin(self, *, as_json: bool = False) -> "Output":
+        """Set the log up; return how the command's result is to be shown."""
+        from rotator import log
+        from rotator.commands.output import Output
+
+        on_terminal = sys.stderr.isatty()
+        log_format = self.log_format or ("console" if on_terminal else "json")
+        quiet = log_format == "console" and on_terminal
+        log.configure(log_format, self.log_level or ("warning" if quiet else "info"))
+        return Output(as_json=as_json, plain_errors=log_format == "console")
+
+
+def common_options(command: C) -> C:
+    """The options of `Common`."""
+
+    def keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+        if value is not None and parameter.name:
+            setattr(context.ensure_object(Common), parameter.name, value)
+
+    context_options: tuple[Callable[[C], C], ...] = (
+        click.option(
+            "--config",
+            "config_path",
+            type=click.Path(path_type=Path),
+            help="Default: $ROTATOR_CONFIG, config/ or /etc/rotator/.",
+            expose_value=False,
+            callback=keep,
+        ),
+        click.option(
+            "--log-format",
+            metavar="FORMAT",
+            type=click.Choice(["json", "console"]),
+            help="json or console; default: console on a terminal.",
+            expose_value=False,
+            callback=keep,
+        ),
+        click.option(
+            "--log-level",
+            metavar="LEVEL",
+            type=click.Choice(LOG_LEVELS),
+            help="debug to critical; default: warning on a terminal.",
+            expose_value=False,
+            callback=keep,
+        ),
+    )
+    for option in reversed(context_options):
+        command = option(command)
+    return command
+
+
+def complete_name(
+    ctx: click.Context, _parameter: click.Parameter, incomplete: str
+) -> "list[CompletionItem[str]]":
+    """Return the managed keys' names that begin so; quietly none where the config cannot be read."""
+    from click.shell_completion import CompletionItem
+
+    from rotator.config import managed_names
+
+    path: Path | None = ctx.obj.config_path if ctx.obj else None
+    names = managed_names(path.expanduser() if path else None, os.environ)
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+key_option = click.option(
+    "--key",
+    "names",
+    metavar="NAME",
+    multiple=True,
+    shell_complete=complete_name,
+    help="Only this managed key; repeatable.",
+)
