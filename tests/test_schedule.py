@@ -194,6 +194,15 @@ def test_a_window_is_open_from_its_firing_until_just_before_its_end() -> None:
     assert not schedule.window_open(utc("2027-01-01 07:00"))
 
 
+def test_a_window_ends_after_the_last_firing() -> None:
+    daily = CronSchedule("0 3 * * *", window=timedelta(hours=4))
+    assert daily.window_ends(utc("2027-01-01 02:59:59")) is None
+    assert daily.window_ends(utc("2027-01-01 03:00")) == utc("2027-01-01 07:00")
+    overlapping = CronSchedule("0 3 * * *", window=timedelta(hours=50))
+    assert overlapping.window_ends(utc("2027-01-01 04:00")) == utc("2027-01-03 05:00")
+    assert CronSchedule("0 3 * * *").window_ends(utc("2027-01-01 03:00")) is None
+
+
 def test_without_a_window_it_is_always_open() -> None:
     assert CronSchedule("0 3 * * *").window_open(utc("2027-01-01 12:00"))
 
