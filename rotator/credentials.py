@@ -30,8 +30,15 @@ def _app_role(auth: AppRoleAuth, environ: Mapping[str, str]) -> AppRole:
     value = auth.role_id.value
     role_id = (lambda: value) if value else _reader("vault.auth.role_id", auth.role_id, environ)
     read = _reader("vault.auth.secret_id", auth.secret_id, environ)
-    path = auth.secret_id_response_wrapping_path
-    return AppRole(auth.mount, role_id, Wrapped(read, path) if path else lambda _client: read())
+    return AppRole(auth.mount, role_id, wrapped_of(auth, environ) or (lambda _client: read()))
+
+
+def wrapped_of(auth: Auth, environ: Mapping[str, str]) -> Wrapped | None:
+    """Return the secret id that comes response-wrapped, if one does."""
+    if not isinstance(auth, AppRoleAuth) or not auth.secret_id_response_wrapping_path:
+        return None
+    read = _reader("vault.auth.secret_id", auth.secret_id, environ)
+    return Wrapped(read, auth.secret_id_response_wrapping_path)
 
 
 def _reader(place: str, sources: Sources, environ: Mapping[str, str]) -> Read:

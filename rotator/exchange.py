@@ -90,7 +90,9 @@ class Server:
         self._timeout = timeout.total_seconds()
         # A proxy from the environment would see the credential of a plain http request.
         self._trust_env = url.startswith("https://")
-        self._tls = _context(trust or Trust()) if self._trust_env else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._tls = (
+            tls_context(trust or Trust()) if self._trust_env else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        )
 
     def exchange(self, request: Request, headers: Mapping[str, str]) -> Response:
         """Return the answer to one request, or raise Transient, Rejected or BrokenContract."""
@@ -152,7 +154,8 @@ def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     return [(name.encode(), value.encode()) for name, value in headers.items()]
 
 
-def _context(trust: Trust) -> ssl.SSLContext:
+def tls_context(trust: Trust) -> ssl.SSLContext:
+    """Return how TLS is spoken. Raises Rejected for files that cannot be loaded."""
     try:
         context = (
             ssl.create_default_context(cafile=trust.ca_cert)

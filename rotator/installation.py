@@ -17,7 +17,7 @@ def read_installation(account: Account, *, create: bool) -> str | None:
     """Return the identity. Where there is none, make one, or return None if not to `create`."""
     version = account.store.read(account.state_path)
     if version.data is not None:
-        return _identity(account, version)
+        return identity_of(version, account.state_path)
     account.store.check_mount()
     if not create:
         return None
@@ -30,7 +30,7 @@ def _create(account: Account) -> str:
     """One attempt: read again, for another replica may have been first, and write where there is nothing."""
     version = account.store.read(account.state_path, once=True)
     if version.data is not None:
-        return _identity(account, version)
+        return identity_of(version, account.state_path)
     identity = new_installation()
     try:
         account.store.write(account.state_path, {FIELD: identity}, cas=version.number)
@@ -39,11 +39,12 @@ def _create(account: Account) -> str:
     return identity
 
 
-def _identity(account: Account, version: Version) -> str:
+def identity_of(version: Version, path: str) -> str:
+    """Return the identity that stands in a secret, or raise Rejected."""
     identity = (version.data or {}).get(FIELD)
     if isinstance(identity, str) and valid_installation(identity):
         return identity
     raise Rejected(
-        f"the secret at {account.state_path} holds no installation: six hex digits in `{FIELD}`",
+        f"the secret at {path} holds no installation: six hex digits in `{FIELD}`",
         cure="roll it back; if it is lost, delete it: the keys made so far are then foreign, and left alone",
     )

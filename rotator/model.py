@@ -120,3 +120,8 @@ class Timing:
     orphan_after: timedelta
     verify_deadline: timedelta
     store_deadline: timedelta
+
+    @property
+    def rotation(self) -> timedelta:
+        """How long one may take, from create to store."""
+        return self.verify_deadline + self.store_deadline

@@ -19,7 +19,7 @@ class Preflight:
 
     def __init__(self, store: Store, timing: Timing) -> None:
         self._store = store
-        self._rotation = timing.verify_deadline + timing.store_deadline
+        self._rotation = timing.rotation
         self._needs = self._rotation.total_seconds()
         self._lock = threading.Lock()
         self._expires_at: float | None = None

@@ -36,25 +36,12 @@ def open_account(
     `watch` makes the watch of a server: of `gateway` and of `vault`.
     """
     policy = policy or Policy()
-    vault = Vault(
-        _connection(config, watch("vault") if watch else None),
-        config.vault.mount,
-        login_of(config.vault.auth, environ),
-        policy=policy,
-        sleep=stopping.sleep,
-    )
-    bearer = Bearer(_sources(config, vault, environ))
-    gateway = Gateway(
-        config.gateway.url,
-        bearer,
-        timeout=config.gateway.timeout,
-        policy=policy,
-        sleep=stopping.sleep,
-        watch=watch("gateway") if watch else None,
-    )
+    watch_vault, watch_gateway = (watch("vault"), watch("gateway")) if watch else (None, None)
+    vault = vault_of(config, environ, stopping, policy, watch_vault)
+    bearer = Bearer(list(bearer_sources(config, lambda: vault, environ).values()))
     with closing(vault):
         yield Account(
-            gateway=gateway,
+            gateway=gateway_of(config, bearer, stopping, policy, watch_gateway),
             store=vault,
             bearer=bearer,
             bearer_path=config.gateway.api_key.vault,
@@ -67,6 +54,42 @@ def open_account(
             policy=policy,
             stopping=stopping,
         )
+
+
+def vault_of(
+    config: Config,
+    environ: Mapping[str, str],
+    stopping: Stopping,
+    policy: Policy,
+    watch: Watch | None = None,
+) -> Vault:
+    """Return the client of Vault, which is to be closed. Raises Rejected for certificates that cannot be loaded."""
+    return Vault(
+        Connection(
+            address=config.vault.address,
+            namespace=config.vault.namespace,
+            trust=trust_of(config),
+            timeout=config.vault.timeout,
+            watch=watch,
+        ),
+        config.vault.mount,
+        login_of(config.vault.auth, environ),
+        policy=policy,
+        sleep=stopping.sleep,
+    )
+
+
+def gateway_of(
+    config: Config, bearer: Bearer, stopping: Stopping, policy: Policy, watch: Watch | None = None
+) -> Gateway:
+    return Gateway(
+        config.gateway.url,
+        bearer,
+        timeout=config.gateway.timeout,
+        policy=policy,
+        sleep=stopping.sleep,
+        watch=watch,
+    )
 
 
 @contextmanager
@@ -87,33 +110,29 @@ def open_notifier(webhook: Webhook | None, environ: Mapping[str, str]) -> Iterat
         notifier.close()
 
 
-def _connection(config: Config, watch: Watch | None) -> Connection:
+def trust_of(config: Config) -> Trust:
+    """Whom TLS trusts to be Vault."""
     vault = config.vault
-    return Connection(
-        address=vault.address,
-        namespace=vault.namespace,
-        trust=Trust(
-            ca_cert=vault.ca_cert,
-            skip_verify=vault.tls_skip_verify,
-            client_cert=(vault.client_cert, vault.client_key)
-            if vault.client_cert and vault.client_key
-            else None,
-        ),
-        timeout=vault.timeout,
-        watch=watch,
+    return Trust(
+        ca_cert=vault.ca_cert,
+        skip_verify=vault.tls_skip_verify,
+        client_cert=(vault.client_cert, vault.client_key) if vault.client_cert and vault.client_key else None,
     )
 
 
-def _sources(config: Config, store: Store, environ: Mapping[str, str]) -> list[Source]:
-    """In the order of the config: Vault, then a file, then the environment."""
-    sources, names = [], config.gateway.api_key
+def bearer_sources(
+    config: Config, store: Callable[[], Store], environ: Mapping[str, str]
+) -> Mapping[str, Source]:
+    """Return the sources by their names, in the order of the config: Vault, then a file, then the environment."""
+    sources: dict[str, Source] = {}
+    names = config.gateway.api_key
     if path := names.vault:
         field = next((key.field for key in config.managed if key.path == path), "api_key")
-        sources.append(lambda: _from_vault(store, path, field))
+        sources[f"{path} in Vault"] = lambda: _from_vault(store(), path, field)
     if file := names.file:
-        sources.append(lambda: _from_file(Path(file)))
+        sources[f"the file {file}"] = lambda: _from_file(Path(file))
     if variable := names.env:
-        sources.append(lambda: usable(environ.get(variable, "")))
+        sources[f"the variable {variable}"] = lambda: usable(environ.get(variable, ""))
     return sources
 
 

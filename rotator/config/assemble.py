@@ -25,6 +25,8 @@ _PATIENCE: Final = timedelta(minutes=2)
 class Config:
     """A config without a fault."""
 
+    file: str
+    """Where it was read."""
     gateway: Gateway
     vault: Vault
     """Its `auth` holds the token."""
@@ -40,9 +42,10 @@ class Config:
     """Which of `managed` are acted on."""
 
 
-def build(file: File, shard: Shard) -> Config:
+def build(file: File, shard: Shard, name: str) -> Config:
     """Build the core's values. `joint_faults` must have found none."""
     return Config(
+        file=name,
         gateway=file.gateway,
         vault=file.vault,
         schedule=_pass_schedule(file.schedule),

@@ -71,7 +71,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     faults += [f"{places.of(where)}: {text}" for where, text in _value_faults(values, environ)]
     if faults:
         raise _config_error(faults)
-    return assemble.build(File.model_validate(values), shard)
+    return assemble.build(File.model_validate(values), shard, name)
 
 
 def managed_names(path: Path | None, environ: Mapping[str, str]) -> list[str]:

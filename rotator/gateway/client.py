@@ -32,6 +32,13 @@ class Listing:
 
     now: datetime
     keys: tuple[Key, ...]
+    request_id: str | None
+    """Of the first page."""
+    pages: int
+    size: int
+    """In bytes, all pages together."""
+    largest: int
+    """In bytes, the largest page."""
 
 
 @dataclass(frozen=True)
@@ -79,21 +86,21 @@ class Gateway:
         now = self.now()
         rows, limit, paged = page_of(first)
         keys = {row.id: row.key() for row in rows}
-        page, size = 1, first.size
+        page, size, largest = 1, first.size, first.size
         while paged and rows:
             page += 1
             if page > MAX_PAGES:
                 raise BrokenContract(f"GET /keys: over {MAX_PAGES} pages", request_id=first.request_id)
             params = {"page": page} | ({"limit": limit} if limit else {})
             answer = self._patiently(partial(self._call, Request("GET", "/keys", params)))
-            size += answer.size
+            size, largest = size + answer.size, max(largest, answer.size)
             if size > MAX_LIST_BYTES:
                 raise BrokenContract(
                     f"GET /keys: a list of over {MAX_LIST_BYTES} bytes", request_id=first.request_id
                 )
             rows = [row for row in page_of(answer)[0] if row.id not in keys]
             keys |= {row.id: row.key() for row in rows}
-        return Listing(now, tuple(keys.values()))
+        return Listing(now, tuple(keys.values()), first.request_id, page, size, largest)
 
     def create(self, title: str) -> CreatedKey:
         """Create one key, in one attempt. The answer holds the only copy of its plaintext."""

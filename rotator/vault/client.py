@@ -21,12 +21,23 @@ from rotator.exchange import Request, Server, Trust, Watch
 from rotator.model import Version
 from rotator.trail import logged
 from rotator.vault.session import Clock, Login, Session
-from rotator.vault.wire import Answer, capabilities_of, version_of
+from rotator.vault.wire import (
+    Answer,
+    Health,
+    TokenFacts,
+    capabilities_of,
+    health_of,
+    token_of,
+    version_of,
+)
 
 MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
 """A larger answer is refused; Vault itself stores at most 1 MiB in a secret."""
 CAPABILITIES_BATCH: Final = 256
 """Paths in one question for capabilities: OpenBao refuses bodies of more than 1,000 strings."""
+
+_ANY_HEALTH: Final = {"standbyok": "true", "perfstandbyok": "true", "sealedcode": "200", "uninitcode": "200"}
+"""Be answered 200 in each of these states: they are told, and no error."""
 
 T = TypeVar("T")
 
@@ -57,7 +68,8 @@ class Vault:
     ) -> None:
         self._mount = mount
         self._policy, self._sleep = policy, sleep
-        server = _server(connection)
+        self._server = server = _server(connection)
+        self._anonymous = _client(connection, server, _Adapter)
         self._session = Session(_client(connection, server, _Adapter), login, clock)
         self._client = _client(connection, server, _SessionAdapter)
         self._client.adapter.session = self._session
@@ -89,33 +101,51 @@ class Vault:
             )
 
     def missing_capabilities(self, needed: Mapping[str, Iterable[str]]) -> Mapping[str, str]:
+        lacking = self.lacking(needed).items()
+        return {path: f"{', '.join(names)} on {self._mount}/data/{path}" for path, names in lacking}
+
+    def lacking(self, needed: Mapping[str, Iterable[str]]) -> Mapping[str, tuple[str, ...]]:
+        """What `missing_capabilities` says, by name."""
         wanted = {f"{self._mount}/data/{path}": (path, names) for path, names in needed.items()}
-        asked, missing = sorted(wanted), {}
+        asked = sorted(wanted)
+        missing: dict[str, tuple[str, ...]] = {}
         for start in range(0, len(asked), CAPABILITIES_BATCH):
             batch = asked[start : start + CAPABILITIES_BATCH]
             answer = self._patiently(partial(self._client.sys.get_capabilities, batch))
             for full in batch:
                 path, names = wanted[full]
                 if lacks := set(names) - capabilities_of(answer, full):
-                    missing[path] = f"{', '.join(sorted(lacks))} on {full}"
+                    missing[path] = tuple(sorted(lacks))
         return missing
 
     def token_ttl(self, *, at_least: timedelta = timedelta()) -> timedelta | None:
-        ttl = self._token_ttl()
+        ttl = self.look_up_token().ttl
         if ttl is None or ttl >= at_least:
             return ttl
         self._patiently(self._session.prolong)
-        return self._token_ttl()
+        return self.look_up_token().ttl
+
+    def look_up_token(self) -> TokenFacts:
+        return token_of(self._patiently(lambda: self._client.auth.token.lookup_self()))
+
+    def health(self) -> Health:
+        """Ask how the server is, without a token and in no namespace."""
+        request = Request("GET", "/v1/sys/health", _ANY_HEALTH)
+
+        def attempt() -> Answer:
+            return Answer(str(request), *self._server.exchange(request, {"X-Vault-Request": "true"}))
+
+        return health_of(
+            self._patiently(lambda: logged("vault.request", "vault_request_id", request, attempt))
+        )
+
+    def anonymously(self, ask: Callable[[Any], T]) -> T:
+        """Return what `ask` returns, given an hvac client that has no token."""
+        return self._patiently(lambda: ask(self._anonymous))
 
     def close(self) -> None:
         """Revoke the token, if a login of ours made it. That it fails is logged and no more: it expires."""
         self._session.close()
-
-    def _token_ttl(self) -> timedelta | None:
-        answer = self._patiently(lambda: self._client.auth.token.lookup_self())
-        ttl = answer.integer("data", "ttl")
-        expires = answer.data.get("expire_time") is not None or ttl > 0
-        return timedelta(seconds=ttl) if expires else None
 
     def _patiently(self, attempt: Callable[[], T]) -> T:
         return retry.call(attempt, self._policy, event="vault.retry", sleep=self._sleep)

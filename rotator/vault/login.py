@@ -94,7 +94,11 @@ class Wrapped:
             _unwrapped[token] = self._unwrap(client, token)
         return _unwrapped[token]
 
-    def _unwrap(self, client: Any, token: Secret) -> Secret:
+    def look(self, client: Any) -> None:
+        """Raise Rejected unless the wrapping token is good. This does not use it up."""
+        self._look(client, self.read())
+
+    def _look(self, client: Any, token: Secret) -> None:
         try:
             seen: Answer = client.adapter.post("/v1/sys/wrapping/lookup", json={"token": token.reveal()})
         except Rejected as error:
@@ -103,6 +107,9 @@ class Wrapped:
             raise self._suspect(
                 "was not made at vault.auth.secret_id_response_wrapping_path (is that right?)"
             )
+
+    def _unwrap(self, client: Any, token: Secret) -> Secret:
+        self._look(client, token)
         with speaking_as(client, token):
             try:
                 answer: Answer = client.sys.unwrap()

@@ -5,6 +5,7 @@ Pure: takes a status and bytes, returns values or raises one of `rotator.errors`
 
 import re
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from http import HTTPStatus
 from math import inf
 from typing import Any, Final, NamedTuple
@@ -28,6 +29,24 @@ class Lease(NamedTuple):
     renewable: bool = False
     ours: bool = False
     """Whether a login of ours made it, so that nobody else uses it."""
+
+
+class Health(NamedTuple):
+    """What a server says of itself."""
+
+    version: str
+    initialized: bool
+    sealed: bool
+    standby: bool
+
+
+class TokenFacts(NamedTuple):
+    """What Vault says of our token."""
+
+    ttl: timedelta | None
+    """None when it does not expire."""
+    renewable: bool
+    policies: tuple[str, ...]
 
 
 class Answer:
@@ -134,6 +153,23 @@ def lease_of(answer: Answer) -> Lease:
     renewable = isinstance(auth, dict) and auth.get("renewable") is True
     ttl = answer.integer("auth", "lease_duration")
     return Lease(answer.secret("auth", "client_token"), ttl or inf, renewable, ours=True)
+
+
+def health_of(answer: Answer) -> Health:
+    flags = [answer.body.get(name) for name in ("initialized", "sealed", "standby")]
+    if not all(isinstance(flag, bool) for flag in flags):
+        raise answer.broken("it does not say whether it is sealed")
+    return Health(words(str(answer.body.get("version", "unknown"))), *map(bool, flags))
+
+
+def token_of(answer: Answer) -> TokenFacts:
+    ttl, policies = answer.integer("data", "ttl"), answer.data.get("policies")
+    expires = answer.data.get("expire_time") is not None or ttl > 0
+    return TokenFacts(
+        timedelta(seconds=ttl) if expires else None,
+        answer.data.get("renewable") is True,
+        tuple(words(str(name)) for name in policies) if isinstance(policies, list) else (),
+    )
 
 
 def version_of(answer: Answer) -> Version:
