@@ -127,6 +127,30 @@ def status(common: Common, *, names: tuple[str, ...], watch: int | None, as_json
     sys.exit(run_status(common.config_path, environ, only=only, watch=watch, output=output))
 
 
+@cli.command(short_help="Try what a pass needs, and say what cures it.")
+@json_option
+@common_options
+@click.pass_obj
+def check(common: Common, *, as_json: bool) -> None:
+    """Try what a pass needs, and say what was seen and what cures it.
+
+    \b
+    Example: before the first pass, and when something is wrong
+      rotator check
+
+    The config; DNS and TLS of both sides; the login to Vault, the token, the mount, the policy; the bearer, the
+    gateway's clock and list; titles and grace periods. Writes nothing, and logs out of Vault. A secret id that is
+    response-wrapped is not used up.
+
+    Exit codes: 0 nothing is bad; 1 something is; 2 usage or config.
+    """
+    output = common.begin(as_json=as_json)
+    from rotator.commands.check import run_check
+
+    _heed_signals()
+    sys.exit(run_check(common.config_path, dict(os.environ), output))
+
+
 @cli.command(short_help="Make the previous key current again, within its grace.")
 @click.option(
     "--key", "name", metavar="NAME", required=True, shell_complete=complete_name, help="This managed key."

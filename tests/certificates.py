@@ -26,17 +26,22 @@ class Authority:
         made = made.add_extension(basic, critical=True).add_extension(usage, critical=True)
         self.cert = self._keep(f"{name}.pem", made.sign(self._key, hashes.SHA256()))
 
-    def issue(self, name: str, *names: x509.GeneralName) -> tuple[Path, Path]:
-        """Return the files of a certificate and of its key."""
+    def issue(
+        self, name: str, *names: x509.GeneralName, left: timedelta = timedelta(hours=1)
+    ) -> tuple[Path, Path]:
+        """Return the files of a certificate and of its key. It began an hour ago, and has so much time left."""
         key = ec.generate_private_key(ec.SECP256R1())
-        made = self._builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), key.public_key())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        made = self._builder(subject, key.public_key(), left)
         if names:
             made = made.add_extension(x509.SubjectAlternativeName(names), critical=False)
         key_path = self._directory / f"{name}-key.pem"
         key_path.write_bytes(private_pem(key))
         return self._keep(f"{name}.pem", made.sign(self._key, hashes.SHA256())), key_path
 
-    def _builder(self, subject: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    def _builder(
+        self, subject: x509.Name, public: ec.EllipticCurvePublicKey, left: timedelta = timedelta(hours=1)
+    ) -> x509.CertificateBuilder:
         now = datetime.now(UTC)
         return (
             x509.CertificateBuilder()
@@ -45,7 +50,7 @@ class Authority:
             .public_key(public)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(hours=1))
+            .not_valid_after(now + left)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False
             )

@@ -1,0 +1,105 @@
+"""What a check finds, and the order of checks: what needs another that failed is not tried."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from rotator.errors import RotatorError
+
+_SHOWN: Final = 3
+
+
+class State(StrEnum):
+    OK = "ok"
+    NOTE = "note"
+    """It goes well, and should be known."""
+    BAD = "bad"
+    SKIPPED = "skipped"
+    """Not tried, for what it needs failed or was not tried."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    state: State
+    seen: str
+    cure: str | None = None
+    """The command or the config line; may have several lines."""
+    request_id: str | None = None
+
+
+Found: TypeAlias = tuple[str, Finding]
+"""The check's name, and what it found."""
+
+
+class Step(NamedTuple):
+    name: str
+    run: Callable[[], Iterable[Finding]]
+    """What it raises of `rotator.errors` is a finding too."""
+    needs: Sequence[str] = ()
+    """Names of steps before it."""
+
+
+def look(steps: Iterable[Step]) -> Iterator[Found]:
+    """Take each step, and yield each finding when it is there."""
+    root: dict[str, str] = {}  # by the step that has not gone well: the one that all hangs on
+    for step in steps:
+        missing = next((root[name] for name in step.needs if name in root), None)
+        for finding in _not_tried(missing) if missing else _tried(step):
+            if finding.state in (State.BAD, State.SKIPPED):
+                root[step.name] = missing or step.name
+            yield step.name, finding
+
+
+def ok(seen: str) -> Finding:
+    return Finding(State.OK, seen)
+
+
+def note(seen: str, cure: str) -> Finding:
+    return Finding(State.NOTE, seen, cure)
+
+
+def bad(seen: str, cure: str) -> Finding:
+    return Finding(State.BAD, seen, cure)
+
+
+def to_json(found: Sequence[Found]) -> dict[str, Any]:
+    return {
+        "well": well(found),
+        "checks": [
+            {
+                "name": name,
+                "state": finding.state,
+                "seen": finding.seen,
+                "cure": finding.cure,
+                "request_id": finding.request_id,
+            }
+            for name, finding in found
+        ],
+    }
+
+
+def well(found: Sequence[Found]) -> bool:
+    """Whether nothing is bad. What was skipped although nothing is bad could not be known."""
+    return all(finding.state is not State.BAD for _, finding in found)
+
+
+def some(names: Sequence[str]) -> str:
+    """The first few of many names."""
+    rest = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
+def _tried(step: Step) -> Iterator[Finding]:
+    try:
+        yield from step.run()
+    except RotatorError as error:
+        yield Finding(State.BAD, error.message, error.cure, error.request_id)
+
+
+def _not_tried(missing: str) -> Iterator[Finding]:
+    yield Finding(State.SKIPPED, f"not tried: it needs {missing}")

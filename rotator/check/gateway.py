@@ -1,0 +1,94 @@
+"""The checks of the gateway: from its name to the account's list."""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from rotator.check import reach
+from rotator.check.findings import Finding, State, Step, bad, count, note, ok
+from rotator.check.vault import MOUNT, ONCE
+from rotator.config import Config
+from rotator.exchange import Trust
+from rotator.gateway.bearer import Bearer
+from rotator.gateway.client import MAX_ANSWER_BYTES, MAX_LIST_BYTES, MAX_PAGES, Listing
+from rotator.key_status import short
+from rotator.observe import SKEW
+from rotator.stopping import Stopping
+from rotator.vault.client import Vault
+from rotator.wiring import bearer_sources, gateway_of
+
+NEAR: Final = 0.5
+"""Of a bound on the list."""
+
+BEARER, ACCESS = "bearer", "gateway access"
+
+
+class GatewayChecks:
+    def __init__(self, config: Config, environ: Mapping[str, str], vault: Callable[[], Vault]) -> None:
+        self._config = config
+        self._sources = bearer_sources(config, vault, environ)
+        self._listing: Listing | None = None
+
+    def steps(self) -> tuple[Step, ...]:
+        gateway = self._config.gateway
+        reached = reach.steps(
+            reach.Server(
+                name="gateway",
+                url=gateway.url,
+                field="gateway.url",
+                trust=Trust(),
+                trust_cure="is it the gateway? If something of yours reads along, name its CA in SSL_CERT_FILE",
+                timeout=gateway.timeout,
+            )
+        )
+        in_vault = (MOUNT,) if gateway.api_key.vault else ()
+        return (
+            *reached,
+            Step(BEARER, self._bearer, needs=in_vault),
+            Step(ACCESS, self._access, needs=(reached[-1].name, BEARER)),
+            Step("gateway clock", lambda: (clock(self._seen.now, datetime.now(UTC)),), needs=(ACCESS,)),
+            Step("gateway list", lambda: (list_size(self._seen),), needs=(ACCESS,)),
+        )
+
+    @property
+    def _seen(self) -> Listing:
+        assert self._listing  # noqa: S101 - who needs the access has it
+        return self._listing
+
+    def _bearer(self) -> Iterator[Finding]:
+        for where, source in self._sources.items():
+            if source():
+                yield ok(f"from {where}")
+                return
+        yield bad(
+            f"there is none in {', nor in '.join(self._sources)}", "put an API key of the account there"
+        )
+
+    def _access(self) -> Iterator[Finding]:
+        client = gateway_of(self._config, Bearer(list(self._sources.values())), Stopping(), ONCE)
+        self._listing = client.list_keys()
+        live = sum(key.live for key in self._listing.keys)
+        said = f"GET /keys: {count(len(self._listing.keys), 'key')}, {live} live"
+        yield Finding(State.OK, said, request_id=self._listing.request_id)
+
+
+def clock(theirs: datetime, ours: datetime) -> Finding:
+    skew = ours - theirs
+    off = f"this machine's is {short(abs(skew))} {'ahead' if skew > timedelta() else 'behind'}"
+    if abs(skew) > SKEW:
+        return note(f"{off}; ages are measured by the gateway's alone", "set this machine's clock, by NTP")
+    return ok(off if abs(skew) >= timedelta(seconds=2) else "the same as this machine's")
+
+
+def list_size(listing: Listing) -> Finding:
+    """How near the list is to what the client takes."""
+    share, bound = max(
+        (listing.largest / MAX_ANSWER_BYTES, f"{MAX_ANSWER_BYTES >> 20} MiB in one answer"),
+        (listing.size / MAX_LIST_BYTES, f"{MAX_LIST_BYTES >> 20} MiB in all"),
+        (listing.pages / MAX_PAGES, f"{MAX_PAGES:,} pages"),
+    )
+    used = f"{share:.0%}" if share >= 0.01 else "under 1%"
+    said = f"{count(listing.pages, 'page')}, {count(listing.size, 'byte')}: {used} of the bound of {bound}"
+    if share < NEAR:
+        return ok(said)
+    return note(said, "let the gateway's support take revoked keys off the list, or use another account")

@@ -1,0 +1,161 @@
+"""How far a server is reached: its name, its address, its certificate. By the trust of the real client."""
+
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from rotator.check.findings import Finding, Step, bad, note, ok, some
+from rotator.exchange import Trust, cause, raise_for_tls, tls_context, within
+from rotator.key_status import until
+
+_EXPIRED, _NOT_YET_VALID, _OTHER_NAME, _OTHER_ADDRESS = 10, 9, 62, 64
+"""Of X509_V_ERR_…, as OpenSSL numbers them."""
+_ENDS_SOON: Final = 0.1
+"""Of a certificate's life: whatever renews it should have done so long before."""
+
+
+@dataclass(frozen=True)
+class Server:
+    name: str
+    url: str
+    field: str
+    """The config's field that holds the URL."""
+    trust: Trust
+    trust_cure: str
+    """What to do about a certificate of an unknown CA."""
+    timeout: timedelta
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def port(self) -> int:
+        return urlsplit(self.url).port or (443 if self.encrypted else 80)
+
+    @property
+    def encrypted(self) -> bool:
+        return self.url.startswith("https://")
+
+    @property
+    def cure(self) -> str:
+        return f"check {self.field} ({self.url}), and the network between here and there"
+
+
+class _Certificate(NamedTuple):
+    tls: str
+    fields: Any
+    """Empty where it was not verified."""
+
+
+def steps(server: Server) -> tuple[Step, ...]:
+    """The last of them says whether the server is reached."""
+    if proxy := _proxy(server):
+        said = f"{proxy}, named by the environment, stands between: DNS and TLS are not tried from here"
+        return (Step(f"{server.name} proxy", lambda: (ok(said),)),)
+    dns = f"{server.name} DNS"
+    return (
+        Step(dns, lambda: _look_up(server)),
+        Step(f"{server.name} TLS", lambda: _connect(server), needs=(dns,)),
+    )
+
+
+def _proxy(server: Server) -> str | None:
+    """Host and port of the proxy that an https request goes through. It may have a password, which is not shown."""
+    proxies = getproxies()
+    named = proxies.get("https") or proxies.get("all")
+    if not (server.encrypted and named) or proxy_bypass(f"{server.host}:{server.port}"):
+        return None
+    return "a proxy, " + urlsplit(named if "//" in named else f"//{named}").netloc.rpartition("@")[2]
+
+
+def _look_up(server: Server) -> Iterator[Finding]:
+    host = server.host
+    if _is_address(host):
+        yield ok(f"{host} is an address: there is nothing to look up")
+        return
+    try:
+        found = within(
+            f"looking up {host}",
+            server.timeout.total_seconds(),
+            lambda: socket.getaddrinfo(host, server.port, type=socket.SOCK_STREAM),
+            cure="check this machine's name servers",
+        )
+    except (OSError, UnicodeError) as error:
+        yield bad(f"{host}: {cause(error)}", f"check {server.field}, and this machine's name servers")
+        return
+    yield ok(f"{host} is {some(sorted({str(address[0]) for *_, address in found}))}")
+
+
+def _connect(server: Server) -> Iterator[Finding]:
+    context = tls_context(server.trust) if server.encrypted else None
+    what = f"connecting to {server.host}:{server.port}"
+    try:
+        seen = within(
+            what, server.timeout.total_seconds(), lambda: _handshake(server, context), cure=server.cure
+        )
+    except ssl.SSLCertVerificationError as error:
+        yield bad(f"the certificate is not trusted: {error.verify_message}", _untrusted(server, error))
+    except OSError as error:
+        raise_for_tls("the handshake", error, server.url)
+        yield bad(f"{what}: {cause(error)}", server.cure)
+    else:
+        yield _in_the_clear(server) if seen is None else _judged(server, seen)
+
+
+def _handshake(server: Server, context: ssl.SSLContext | None) -> _Certificate | None:
+    with socket.create_connection((server.host, server.port), server.timeout.total_seconds()) as plain:
+        if context is None:
+            return None
+        with context.wrap_socket(plain, server_hostname=server.host) as connection:
+            return _Certificate(connection.version() or "TLS", connection.getpeercert())
+
+
+def _untrusted(server: Server, error: ssl.SSLCertVerificationError) -> str:
+    match error.verify_code:
+        case code if code == _EXPIRED:
+            return "renew the server's certificate; is this machine's clock right?"
+        case code if code == _NOT_YET_VALID:
+            return "is this machine's clock right, and the server's?"
+        case code if code in (_OTHER_NAME, _OTHER_ADDRESS):
+            return f"write the host name of the certificate in {server.field}"
+        case _:
+            return server.trust_cure
+
+
+def _in_the_clear(server: Server) -> Finding:
+    if server.host == "localhost" or (_is_address(server.host) and ip_address(server.host).is_loopback):
+        return ok("none: plain http, to this machine only; it accepts connections")
+    return note(
+        "none: plain http; anybody in between can read the secrets",
+        f"write https:// in {server.field}, and remove vault.allow_http",
+    )
+
+
+def _judged(server: Server, seen: _Certificate) -> Finding:
+    if not seen.fields:
+        return note(
+            f"{seen.tls}; any certificate is trusted, so anybody in between can read the secrets",
+            f"remove vault.tls_skip_verify; {server.trust_cure}",
+        )
+    begins, ends = (ssl.cert_time_to_seconds(seen.fields[name]) for name in ("notBefore", "notAfter"))
+    end = datetime.fromtimestamp(ends, UTC)
+    said = f"{seen.tls}; the certificate ends {end:%Y-%m-%d %H:%M} UTC, {until(end, datetime.now(UTC))}"
+    if ends - time.time() < (ends - begins) * _ENDS_SOON:
+        return note(said, "renew the server's certificate: nothing has done it so far")
+    return ok(said)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,161 @@
+"""The checks of Vault: from its name to what our token may do there."""
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from functools import cached_property
+from http import HTTPStatus
+from typing import Final
+
+from rotator.check import policy, reach
+from rotator.check.findings import Finding, State, Step, bad, note, ok
+from rotator.config import Config
+from rotator.config.durations import show
+from rotator.credentials import wrapped_of
+from rotator.errors import Rejected
+from rotator.installation import identity_of
+from rotator.key_status import short
+from rotator.preflight import NEEDED, NEEDED_FOR_IDENTITY
+from rotator.retry import Policy
+from rotator.stopping import Stopping
+from rotator.vault.client import Vault
+from rotator.vault.wire import TokenFacts
+from rotator.wiring import trust_of, vault_of
+
+ONCE: Final = Policy(attempts=1)
+"""Who waits for an answer repeats nothing: what is not well now is to be seen."""
+SOON: Final = timedelta(days=1)
+"""A token that nobody renews is worth a word so long before it expires."""
+
+HEALTH, LOGIN, TOKEN, MOUNT = "Vault health", "Vault login", "Vault token", "Vault mount"
+POLICY, INSTALLATION = "Vault policy", "installation"
+
+
+class VaultChecks:
+    """Opens Vault when it is first asked."""
+
+    def __init__(self, config: Config, environ: Mapping[str, str]) -> None:
+        self._config, self._environ = config, environ
+        self._facts: TokenFacts | None = None
+
+    @cached_property
+    def vault(self) -> Vault:
+        return vault_of(self._config, self._environ, Stopping(), ONCE)
+
+    def close(self) -> None:
+        """Log out."""
+        if "vault" in self.__dict__:
+            self.vault.close()
+
+    def steps(self) -> tuple[Step, ...]:
+        vault = self._config.vault
+        reached = reach.steps(
+            reach.Server(
+                name="Vault",
+                url=vault.address,
+                field="vault.address",
+                trust=trust_of(self._config),
+                trust_cure="name the CA's PEM file in vault.ca_cert",
+                timeout=vault.timeout,
+            )
+        )
+        return (
+            *reached,
+            Step(HEALTH, self._health, needs=(reached[-1].name,)),
+            Step(LOGIN, self._login, needs=(HEALTH,)),
+            Step(TOKEN, self._token, needs=(LOGIN,)),
+            Step(MOUNT, self._mount, needs=(LOGIN,)),
+            Step(POLICY, self._policy, needs=(LOGIN,)),
+            Step(INSTALLATION, self._installation, needs=(MOUNT, POLICY)),
+        )
+
+    def _health(self) -> Iterator[Finding]:
+        health = self.vault.health()
+        if not health.initialized:
+            yield bad(f"version {health.version}, not initialised", "`vault operator init`")
+        elif health.sealed:
+            yield bad(f"version {health.version}, sealed", "`vault operator unseal`")
+        else:
+            standby = ", a standby, which hands requests on" if health.standby else ""
+            yield ok(f"version {health.version}, unsealed{standby}")
+
+    def _login(self) -> Iterator[Finding]:
+        auth = self._config.vault.auth
+        if wrapped := wrapped_of(auth, self._environ):
+            self.vault.anonymously(wrapped.look)
+            yield Finding(
+                State.SKIPPED,
+                f"not tried: the wrapping token is good, of {wrapped.path}, and works only once; it is "
+                "left for the rotator itself",
+                "to try the rest, check with a secret id that is not wrapped, or with another vault.auth",
+            )
+            return
+        self._facts = self.vault.look_up_token()
+        mount = getattr(auth, "mount", None)
+        at = f" at auth/{mount}" if mount else ""
+        yield ok(f"by {auth.method}{at}; policies: {', '.join(self._facts.policies) or 'none'}")
+
+    def _token(self) -> Iterator[Finding]:
+        assert self._facts  # noqa: S101 - who needs a login has one
+        yield token(
+            self._facts, self._config.timing.rotation, static=self._config.vault.auth.method == "token"
+        )
+
+    def _mount(self) -> Iterator[Finding]:
+        mount = self._config.vault.mount
+        try:
+            self.vault.check_mount()
+        except Rejected as error:
+            if error.status != HTTPStatus.FORBIDDEN:
+                raise
+            yield self._hidden_mount()
+        else:
+            yield ok(f"{mount}/ is a KV version 2 engine")
+
+    def _hidden_mount(self) -> Finding:
+        """Vault answers 403 also where there is none. If the token may read there, that tells."""
+        mount = self._config.vault.mount
+        try:
+            self.vault.read(self._config.vault.state_path)
+        except Rejected as error:
+            if error.status != HTTPStatus.FORBIDDEN:
+                raise
+        return bad(
+            f"there is no mount {mount}/, or the token may do nothing there",
+            "is vault.mount right? `vault secrets list` names the mounts; else mend the policy",
+        )
+
+    def _policy(self) -> Iterator[Finding]:
+        config = self._config
+        needed: dict[str, tuple[str, ...]] = {key.path: NEEDED for key in config.managed}
+        if bearer := config.gateway.api_key.vault:
+            needed.setdefault(bearer, ("read",))
+        needed.setdefault(config.vault.state_path, NEEDED_FOR_IDENTITY)
+        yield from policy.judged(config.vault.mount, needed, self.vault.lacking(needed))
+
+    def _installation(self) -> Iterator[Finding]:
+        path = self._config.vault.state_path
+        version = self.vault.read(path)
+        if version.data is None:
+            yield ok("none yet: the first pass makes it")
+        else:
+            yield ok(f"{identity_of(version, path)}, at {path}")
+
+
+def token(facts: TokenFacts, rotation: timedelta, *, static: bool) -> Finding:
+    """`static`: nobody renews it, and there is no login to get another by."""
+    if facts.ttl is None:
+        return ok("does not expire")
+    said = f"expires in {short(facts.ttl)}"
+    if facts.ttl < rotation:
+        return bad(
+            f"{said}; a rotation may take {show(rotation)} (verify_deadline and store_deadline)",
+            "issue another with `vault token create -policy=rotator`, or log in: see vault.auth"
+            if static
+            else "raise the token_ttl of its role",
+        )
+    if static and facts.ttl < SOON:
+        return note(
+            f"{said}, and this program does not renew it",
+            "let an agent keep a token_file, or log in by approle, kubernetes or jwt: see vault.auth",
+        )
+    return ok(said + ("" if static else ", renewable" if facts.renewable else ", not renewable: got anew"))

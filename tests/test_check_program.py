@@ -1,0 +1,347 @@
+"""`rotator check` as a process, against a real Vault-API server and the sandbox's gateway over HTTP."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from rotator.sandbox.faults import Fault, Phase, Status
+from rotator.sandbox.server import GatewayServer
+from rotator.sandbox.vault import VaultServer
+from tests.deployed import run
+from tests.logins import Role
+from tests.program import BACKEND, REPORTING, Program
+from tests.proxy import Proxy
+from tests.vaults import new_token
+
+NOWHERE = "http://127.0.0.1:1"  # nobody listens there
+
+
+def policy(
+    mount: str, *, managed: str = '"create", "read", "update"', state: str = '"create", "read"'
+) -> str:
+    return f"""
+        path "{mount}/data/apimall/*" {{ capabilities = [{managed}] }}
+        path "{mount}/data/rotator/installation" {{ capabilities = [{state}] }}
+    """
+
+
+def check(rotator: Program, code: int) -> dict[str, dict[str, Any]]:
+    """Return the last finding of each name."""
+    done = run(rotator, "check", "--json")
+    assert done.code == code, done.out + done.err
+    assert done.json["well"] == (code == 0)
+    return {finding["name"]: finding for finding in done.json["checks"]}
+
+
+def states(found: dict[str, dict[str, Any]], *wanted: str) -> set[str]:
+    """The names of findings in these states."""
+    return {name for name, finding in found.items() if finding["state"] in wanted}
+
+
+@pytest.fixture
+def proxied(rotator: Program, vault_server: VaultServer) -> Iterator[list[tuple[str, str]]]:
+    """Each request to Vault."""
+    seen: list[tuple[str, str]] = []
+    with Proxy(vault_server.address) as proxy:
+        proxy.hook = lambda method, path, phase: (
+            seen.append((method, path.partition("?")[0])) if phase is Phase.BEFORE else None
+        )
+        rotator.config["vault"]["address"] = proxy.address
+        yield seen
+
+
+class TestAllIsWell:
+    def test_each_check_says_what_it_saw(self, rotator: Program, gateway: GatewayServer) -> None:
+        found = check(rotator, 0)
+        assert states(found, "note", "bad", "skipped") == set()
+        assert len(found) == 18
+        assert found["config"]["seen"].endswith("rotator.yaml: 2 managed keys")
+        assert found["installation"]["seen"] == "none yet: the first pass makes it"
+        assert found["bearer"]["seen"] == "from the variable APIMALL_API_KEY"
+        assert found["gateway access"]["seen"] == "GET /keys: 1 key, 1 live"
+        assert found["gateway access"]["request_id"] == gateway.requests[-1].request_id
+
+    def test_after_a_pass_it_names_the_installation(
+        self, rotator: Program, vault_server: VaultServer, mount: str
+    ) -> None:
+        run(rotator, "--once")
+        made = vault_server.api("GET", f"{mount}/data/rotator/installation")["data"]["data"]["installation"]
+        assert check(rotator, 0)["installation"]["seen"] == f"{made}, at rotator/installation"
+
+    def test_a_person_reads_80_columns_without_colour(self, rotator: Program, gateway: GatewayServer) -> None:
+        rotator.environ |= {"COLUMNS": "80"}
+        gateway.account.clock.advance(timedelta(hours=1))
+        lines = run(rotator, "check").out.splitlines()
+        assert "✓ Vault DNS       127.0.0.1 is an address: there is nothing to look up" in lines
+        assert lines[-1] == "18 checks: 17 well, 1 to note"
+        assert max(len(line) for line in lines if str(rotator.directory) not in line) <= 80
+        assert not any("\x1b" in line for line in lines)
+
+    def test_nothing_is_written_to_either_side(
+        self,
+        rotator: Program,
+        gateway: GatewayServer,
+        vault_server: VaultServer,
+        mount: str,
+        proxied: list[tuple[str, str]],
+    ) -> None:
+        role = Role(vault_server, policy(mount))
+        rotator.config["vault"]["auth"] = {"method": "approle", "mount": role.mount}
+        rotator.environ |= {
+            "VAULT_ROLE_ID": role.role_id.reveal(),
+            "VAULT_SECRET_ID": role.secret_id().reveal(),
+        }
+        found = check(rotator, 0)
+        assert found["Vault login"]["seen"].startswith(f"by approle at auth/{role.mount}; policies: ")
+        assert found["Vault token"]["seen"] == "expires in 1h, renewable"
+        assert [(line.method, line.path) for line in gateway.requests] == [("GET", "/keys")]
+        assert {request for request in proxied if request[0] != "GET"} == {
+            ("POST", f"/v1/auth/{role.mount}/login"),
+            ("POST", "/v1/sys/capabilities-self"),
+            ("POST", "/v1/auth/token/revoke-self"),
+        }
+        assert proxied[-1] == ("POST", "/v1/auth/token/revoke-self")
+        assert role.tokens() == 0
+
+    def test_a_thousand_keys_are_no_more_lines(self, rotator: Program) -> None:
+        rotator.config["keys"] = [{"name": f"K{n}", "path": f"apimall/k{n}"} for n in range(1000)]
+        found = check(rotator, 0)
+        assert len(found) == 18
+        assert "1,001 paths" in found["Vault policy"]["seen"]
+
+    def test_the_bearer_in_vault(
+        self, rotator: Program, gateway: GatewayServer, vault_server: VaultServer, mount: str
+    ) -> None:
+        rotator.config["gateway"]["api_key"] = {"vault": "bearers/rotator", "env": "APIMALL_API_KEY"}
+        assert check(rotator, 0)["bearer"]["seen"] == "from the variable APIMALL_API_KEY"
+        by_hand = gateway.account.create("by hand")
+        vault_server.api("POST", f"{mount}/data/bearers/rotator", {"data": {"api_key": by_hand.plaintext}})
+        assert check(rotator, 0)["bearer"]["seen"] == "from bearers/rotator in Vault"
+        rotator.environ["VAULT_TOKEN"] = new_token(vault_server, policy(mount)).reveal()
+        found = check(rotator, 1)
+        assert f"lacks read on {mount}/data/bearers/rotator" in found["Vault policy"]["seen"]
+        assert 'capabilities = ["read"]' in found["Vault policy"]["cure"]
+        assert "bearer" in states(found, "bad")
+
+
+class TestConfig:
+    def test_all_faults_and_nothing_more(self, rotator: Program, gateway: GatewayServer) -> None:
+        rotator.config["vault"]["mount"] = 5
+        rotator.config["keys"][1]["path"] = BACKEND
+        done = run(rotator, "check", "--json")
+        assert done.code == 2
+        assert [(finding["name"], finding["state"]) for finding in done.json["checks"]] == [
+            ("config", "bad")
+        ] * 2
+        assert not done.json["well"]
+        assert run(rotator, "check").out.count("✗ config") == 2
+        assert gateway.requests == ()
+
+    def test_short_graces_and_windows_are_notes(self, rotator: Program) -> None:
+        rotator.config["keys"][0]["grace_period"] = "30m"
+        rotator.config["keys"][1] |= {"rotation_schedule": "0 3 * * SUN", "rotation_window": "5m"}
+        found = check(rotator, 0)
+        assert states(found, "note") == {"grace periods", "schedule"}
+        assert "30m for Production backend: shorter than the 1h12m" in found["grace periods"]["seen"]
+        assert "deploy/consumers/README.md" in found["grace periods"]["cure"]
+
+    def test_help_fits_a_screen_and_leads_with_an_example(self, rotator: Program) -> None:
+        text = run(rotator, "check", "--help").out
+        assert len(text.splitlines()) <= 30
+        assert text.index("  rotator check") < text.index("Options:")
+
+
+class TestReach:
+    @pytest.mark.parametrize("side", ["Vault", "gateway"])
+    def test_a_name_that_is_not_known(self, rotator: Program, side: str) -> None:
+        block, field = ("vault", "address") if side == "Vault" else ("gateway", "url")
+        rotator.config[block][field] = "https://nobody.invalid/api"
+        found = check(rotator, 1)
+        assert states(found, "bad") == {f"{side} DNS"}
+        assert found[f"{side} DNS"]["seen"].startswith("nobody.invalid: ")
+        assert f"{block}.{field}" in found[f"{side} DNS"]["cure"]
+        assert f"{side} TLS" in states(found, "skipped")
+        assert found["Vault policy" if side == "Vault" else "gateway list"]["seen"] == (
+            f"not tried: it needs {side} DNS"
+        )
+        assert len(found) == 18
+
+    @pytest.mark.parametrize("side", ["Vault", "gateway"])
+    def test_nobody_listens(self, rotator: Program, side: str) -> None:
+        block, field = ("vault", "address") if side == "Vault" else ("gateway", "url")
+        rotator.config[block][field] = NOWHERE
+        found = check(rotator, 1)
+        assert states(found, "bad") == {f"{side} TLS"}
+        assert found[f"{side} TLS"]["seen"] == "connecting to 127.0.0.1:1: Connection refused"
+        assert f"check {block}.{field}" in found[f"{side} TLS"]["cure"]
+
+    def test_tls_with_who_does_not_speak_it(self, rotator: Program, gateway: GatewayServer) -> None:
+        rotator.config["gateway"]["url"] = gateway.url.replace("http:", "https:")
+        found = check(rotator, 1)
+        assert states(found, "bad") == {"gateway TLS"}
+        assert "does not speak TLS" in found["gateway TLS"]["seen"]
+
+    def test_a_proxy_is_said_without_its_password(self, rotator: Program) -> None:
+        rotator.config["gateway"]["url"] = "https://gateway.invalid/api/v1"
+        rotator.environ["HTTPS_PROXY"] = "http://somebody:hunter2-hunter2@127.0.0.1:1"
+        found = check(rotator, 1)
+        assert found["gateway proxy"]["seen"].startswith("a proxy, 127.0.0.1:1, named by the environment")
+        assert "gateway DNS" not in found
+        assert states(found, "bad") == {"gateway access"}
+        assert "hunter2" not in rotator.runs[-1].out + rotator.runs[-1].err
+
+    def test_a_host_that_needs_no_proxy(self, rotator: Program) -> None:
+        rotator.config["gateway"]["url"] = "https://gateway.invalid/api/v1"
+        rotator.environ |= {"HTTPS_PROXY": NOWHERE, "NO_PROXY": "gateway.invalid"}
+        assert states(check(rotator, 1), "bad") == {"gateway DNS"}
+
+
+class TestVault:
+    def test_a_wrong_token(self, rotator: Program) -> None:
+        rotator.environ["VAULT_TOKEN"] = "s.nonsense"
+        found = check(rotator, 1)
+        assert states(found, "bad") == {"Vault login"}
+        assert "403 (permission denied)" in found["Vault login"]["seen"]
+        assert states(found, "skipped") == {"Vault token", "Vault mount", "Vault policy", "installation"}
+
+    def test_a_refused_login(self, rotator: Program, vault_server: VaultServer, mount: str) -> None:
+        role = Role(vault_server, policy(mount))
+        rotator.config["vault"]["auth"] = {"method": "approle", "mount": role.mount}
+        rotator.environ |= {"VAULT_ROLE_ID": role.role_id.reveal(), "VAULT_SECRET_ID": "of-nobody-at-all"}
+        found = check(rotator, 1)
+        assert found["Vault login"]["seen"].startswith("Vault refused the login: ")
+        assert "secret id has expired or is used up" in found["Vault login"]["cure"]
+
+    def test_a_short_lived_token(self, rotator: Program, vault_server: VaultServer, mount: str) -> None:
+        rotator.environ["VAULT_TOKEN"] = new_token(vault_server, policy(mount), ttl="5m").reveal()
+        found = check(rotator, 1)
+        assert states(found, "bad") == {"Vault token"}
+        assert "a rotation may take 6m" in found["Vault token"]["seen"]
+
+    def test_the_least_policy_is_enough(
+        self, rotator: Program, vault_server: VaultServer, mount: str
+    ) -> None:
+        rotator.environ["VAULT_TOKEN"] = new_token(vault_server, policy(mount)).reveal()
+        assert states(check(rotator, 0), "note", "bad", "skipped") == set()
+
+    def test_the_policy_that_it_writes_is_the_cure(
+        self, rotator: Program, vault_server: VaultServer, mount: str
+    ) -> None:
+        lame = policy(mount, managed='"create", "read"', state='"create"')
+        rotator.environ["VAULT_TOKEN"] = new_token(vault_server, lame).reveal()
+        done = run(rotator, "check", "--json")
+        found = [finding for finding in done.json["checks"] if finding["state"] == "bad"]
+        assert done.code == 1
+        assert [(finding["name"], finding["seen"]) for finding in found] == [
+            ("Vault policy", f"the token lacks update on {mount}/data/{BACKEND}, {mount}/data/{REPORTING}"),
+            ("Vault policy", f"the token lacks read on {mount}/data/rotator/installation"),
+        ]
+        cured = "\n".join(finding["cure"].partition("\n")[2] for finding in found)
+        rotator.environ["VAULT_TOKEN"] = new_token(vault_server, cured).reveal()
+        assert states(check(rotator, 0), "note", "bad", "skipped") == set()
+
+    @pytest.mark.parametrize("root", [True, False])
+    def test_a_mount_that_is_not_there(self, rotator: Program, vault_server: VaultServer, root: bool) -> None:
+        rotator.config["vault"]["mount"] = name = f"none-{uuid4().hex[:8]}"
+        if not root:
+            rotator.environ["VAULT_TOKEN"] = new_token(vault_server).reveal()
+        found = check(rotator, 1)
+        assert "Vault mount" in states(found, "bad")
+        assert ("no handler for route" if root else f"there is no mount {name}/, or") in found["Vault mount"][
+            "seen"
+        ]
+        assert "vault.mount" in found["Vault mount"]["cure"]
+
+    def test_a_mount_of_version_1(self, rotator: Program, vault_server: VaultServer) -> None:
+        rotator.config["vault"]["mount"] = name = f"v1-{uuid4().hex[:8]}"
+        vault_server.api("POST", f"sys/mounts/{name}", {"type": "kv", "options": {"version": "1"}})
+        found = check(rotator, 1)
+        assert states(found, "bad") == {"Vault mount"}
+        assert f"vault kv enable-versioning {name}/" in found["Vault mount"]["cure"]
+
+    def test_an_identity_that_is_none(self, rotator: Program, vault_server: VaultServer, mount: str) -> None:
+        vault_server.api("POST", f"{mount}/data/rotator/installation", {"data": {"installation": "x"}})
+        assert states(check(rotator, 1), "bad") == {"installation"}
+
+    def test_a_certificate_that_cannot_be_loaded(self, rotator: Program, tmp_path: Path) -> None:
+        (tmp_path / "ca.pem").write_text("nonsense")
+        rotator.config["vault"] |= {"address": "https://127.0.0.1:1", "ca_cert": str(tmp_path / "ca.pem")}
+        found = check(rotator, 1)
+        assert states(found, "bad") == {"Vault TLS"}
+        assert "PEM files" in found["Vault TLS"]["cure"]
+        assert found["gateway access"]["state"] == "ok"
+
+
+class TestWrappedSecretId:
+    @pytest.fixture
+    def role(self, rotator: Program, vault_server: VaultServer, mount: str) -> Role:
+        role = Role(vault_server, policy(mount))
+        rotator.config["vault"]["auth"] = {
+            "method": "approle",
+            "mount": role.mount,
+            "secret_id_response_wrapping_path": f"{role.path}/secret-id",
+        }
+        rotator.environ |= {
+            "VAULT_ROLE_ID": role.role_id.reveal(),
+            "VAULT_SECRET_ID": role.wrapped().reveal(),
+        }
+        return role
+
+    def test_it_is_looked_at_and_not_used_up(
+        self, rotator: Program, role: Role, proxied: list[tuple[str, str]]
+    ) -> None:
+        found = check(rotator, 0)
+        assert "the wrapping token is good" in found["Vault login"]["seen"]
+        assert states(found, "skipped") == {
+            "Vault login",
+            "Vault token",
+            "Vault mount",
+            "Vault policy",
+            "installation",
+        }
+        assert proxied == [("GET", "/v1/sys/health"), ("POST", "/v1/sys/wrapping/lookup")]
+        assert run(rotator, "--once").code == 0
+
+    def test_one_that_was_used_is_bad(self, rotator: Program, role: Role) -> None:
+        role.server.api("POST", "sys/wrapping/unwrap", token=rotator.environ["VAULT_SECRET_ID"])
+        found = check(rotator, 1)
+        assert states(found, "bad") == {"Vault login"}
+        assert "somebody else may hold the secret id" in found["Vault login"]["seen"]
+
+    def test_a_bearer_in_vault_is_not_tried(self, rotator: Program, role: Role) -> None:
+        rotator.config["gateway"]["api_key"] = {"vault": "bearers/rotator"}
+        found = check(rotator, 0)
+        assert found["gateway access"]["seen"] == "not tried: it needs Vault login"
+
+
+class TestGateway:
+    def test_a_wrong_bearer(self, rotator: Program, gateway: GatewayServer) -> None:
+        rotator.environ["APIMALL_API_KEY"] = "sk-" + "0" * 48
+        found = check(rotator, 1)
+        assert states(found, "bad") == {"gateway access"}
+        assert found["gateway access"]["seen"].startswith("GET /keys: 401")
+        assert found["gateway access"]["request_id"] == gateway.requests[-1].request_id
+        assert states(found, "skipped") == {"gateway clock", "gateway list"}
+
+    def test_no_bearer(self, rotator: Program) -> None:
+        rotator.config["gateway"]["api_key"] = {"file": "/nowhere/bearer"}
+        found = check(rotator, 1)
+        assert found["bearer"]["seen"] == "there is none in the file /nowhere/bearer"
+        assert found["gateway access"]["state"] == "skipped"
+
+    def test_an_account_without_access(self, rotator: Program, gateway: GatewayServer) -> None:
+        gateway.faults.add(Fault("GET /keys", Status(403)))
+        found = check(rotator, 1)
+        assert found["gateway access"]["seen"].startswith("GET /keys: 403")
+        assert "approve API access" in found["gateway access"]["cure"]
+        assert len(gateway.requests) == 1, "nothing is repeated"
+
+    def test_a_clock_that_is_off_is_a_note(self, rotator: Program, gateway: GatewayServer) -> None:
+        gateway.account.clock.advance(timedelta(hours=-3))
+        found = check(rotator, 0)
+        assert states(found, "note") == {"gateway clock"}
+        assert found["gateway clock"]["seen"].startswith("this machine's is 3h ahead")
