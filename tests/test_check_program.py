@@ -338,7 +338,11 @@ class TestGateway:
         found = check(rotator, 1)
         assert found["gateway access"]["seen"].startswith("GET /keys: 403")
         assert "approve API access" in found["gateway access"]["cure"]
-        assert len(gateway.requests) == 1, "nothing is repeated"
+
+    def test_nothing_is_repeated(self, rotator: Program, gateway: GatewayServer) -> None:
+        gateway.faults.add(Fault("GET /keys", Status(500)))
+        assert states(check(rotator, 1), "bad") == {"gateway access"}
+        assert len(gateway.requests) == 1
 
     def test_a_clock_that_is_off_is_a_note(self, rotator: Program, gateway: GatewayServer) -> None:
         gateway.account.clock.advance(timedelta(hours=-3))
