@@ -2,22 +2,20 @@
 
 import io
 import json
-import re
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
 from rich.console import Console
 
 from rotator.bookkeeping import WITHOUT_GRACE
 from rotator.commands.explain import render
-from rotator.decide import HOLDS, REASONS, Hold, Kept, Reason, decide
+from rotator.decide import Hold, Kept, Reason
 from rotator.explain import Explanation, explain
 from rotator.facts import Facts
 from rotator.history import Trace
 from rotator.model import Period
 from rotator.schedule import CronSchedule
-from tests.facts import any_facts, at, block, facts, key, managed, plaintext, secret
+from tests.facts import at, block, facts, key, managed, plaintext, secret
 
 FRESH = secret(block(2, rotated=at(0)))
 WEEKLY = CronSchedule("0 3 * * SUN", "Europe/Berlin", timedelta(hours=2))  # at(0) is a Sunday
@@ -42,54 +40,6 @@ def holds(observed: Facts) -> list[tuple[bool, str]]:
 def fate(observed: Facts, id_: int) -> tuple[Kept | None, str]:
     (found,) = [(other.kept, other.text) for other in explain(observed).others if other.key_id == id_]
     return found
-
-
-class TestWhateverIsObserved:
-    @given(any_facts())
-    def test_the_first_row_that_holds_is_what_is_decided(self, observed: Facts) -> None:
-        plan, told = decide(observed), explain(observed)
-        assert [row.name for row in told.reasons] == [row.name for row in REASONS]
-        assert [row.name for row in told.holds] == [row.name for row in HOLDS]
-        assert next((row.name for row in told.reasons if row.holds), None) is plan.reason
-        if plan.reason:
-            assert next((row.name for row in told.holds if row.holds), None) is plan.hold
-        assert bool(told.note) is bool(plan.note)
-        assert (str(plan.reason) in told.verdict) is bool(plan.reason)
-        assert (str(plan.hold) in told.verdict) is bool(plan.hold)
-
-    @given(any_facts())
-    def test_every_live_key_of_the_family_is_told_of_and_every_revocation(self, observed: Facts) -> None:
-        told = explain(observed)
-        gone = [other.key_id for other in told.others if other.kept is None]
-        assert gone == [revocation.key_id for revocation in decide(observed).revocations]
-        assert gone == [int(id_) for id_ in re.findall(r"[0-9]+", told.verdict.partition("revokes ")[2])]
-        current = {observed.current.key_id} if observed.current else set()
-        assert {key.id for key in observed.family} <= current | {other.key_id for other in told.others}
-        assert all((other.kept is None) is other.text.endswith("so it is revoked") for other in told.others)
-
-    @given(any_facts())
-    def test_what_a_row_says_is_what_it_goes_by(self, observed: Facts) -> None:
-        said = {row.name: row for row in explain(observed).reasons}
-        assert said[Reason.MISSING].holds is ("holds a plaintext" not in said[Reason.MISSING].text)
-        assert said[Reason.REVOKED].holds is ("answered 401" in said[Reason.REVOKED].text)
-        due = said[Reason.DUE].text
-        assert said[Reason.DUE].holds is bool(re.search(r"(due at once|ago|now)$", due))
-        in_flight, piled_up, omitted, window = explain(observed).holds
-        spared = [" does not hold back " in row.text for row in (in_flight, piled_up, omitted, window)]
-        assert (in_flight.holds or spared[0]) is (", younger than" in in_flight.text)
-        assert (omitted.holds or spared[2]) is ("omits key" in omitted.text)
-        assert (window.holds or spared[3]) is ("is closed" in window.text)
-        assert not spared[1]
-
-    @given(any_facts())
-    @settings(max_examples=40)
-    def test_it_fits_80_columns_and_shows_no_secret(self, observed: Facts) -> None:
-        told = explain(observed)
-        text, body = shown(told), json.dumps(told.to_json())
-        assert max(map(len, text.splitlines())) <= 80
-        for id_ in (9, *observed.listed):
-            assert plaintext(id_)[3:12] not in text + body
-        assert not any(one.preview in text + body for one in observed.listed.values())
 
 
 class TestReasons:
