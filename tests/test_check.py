@@ -219,12 +219,14 @@ class TestLines:
     CONSOLE = Console(width=80, highlight=False, markup=False)
 
     def test_what_is_long_hangs_and_what_is_to_be_copied_is_whole(self) -> None:
-        finding = Finding(State.BAD, "word " * 30, "grant " * 12 + ":\n  a b\n    c", "req_" + "0" * 26)
+        finding = Finding(
+            State.BAD, "word " * 30, "grant " * 12 + ":\n  first line\n    second", "req_" + "0" * 26
+        )
         lines = render("Vault policy", finding, self.CONSOLE).splitlines()
         assert lines[0].startswith("✗ Vault policy    word word")
         assert all(line.startswith(" " * 18) for line in lines[1:])
         assert max(map(len, lines)) <= 80
-        assert [line[18:] for line in lines[-2:]] == ["  a b", "    c"]
+        assert [line[18:] for line in lines[-2:]] == ["  first line", "    second"]
         assert any(line.endswith("(request_id req_" + "0" * 26 + ")") for line in lines)
 
     def test_a_command_is_not_broken(self) -> None:

@@ -263,9 +263,14 @@ class TestWhatBreaksTheContract:
         assert raised.value.request_id is None
 
 
+FIRST, SECOND = "1" * 20, "2" * 20
+"""Not of one letter: what is a secret once is redacted from all that this process shows later."""
+
+
 class TestTheBearer:
     def test_the_first_source_that_has_one_wins(self) -> None:
-        assert Bearer([lambda: None, lambda: usable(" a "), lambda: usable("b")]).current() == Secret("a")
+        sources = [lambda: None, lambda: usable(f" {FIRST} "), lambda: usable(SECOND)]
+        assert Bearer(sources).current() == Secret(FIRST)
 
     def test_no_source_has_one(self) -> None:
         with pytest.raises(Rejected, match="put one where"):
@@ -277,16 +282,16 @@ class TestTheBearer:
         assert "two" not in str(raised.value)
 
     def test_a_refresh_reads_again_only_what_was_refused(self) -> None:
-        values = iter(["a", "b", "c"])
+        values = iter([FIRST, SECOND, "3" * 20])
         bearer = Bearer([lambda: usable(next(values))])
         first = bearer.current()
         assert bearer.refresh(first)
-        assert bearer.current() == Secret("b")
+        assert bearer.current() == Secret(SECOND)
         assert bearer.refresh(first)
-        assert bearer.current() == Secret("b")
+        assert bearer.current() == Secret(SECOND)
 
     def test_a_refresh_that_finds_the_same_is_none(self) -> None:
-        bearer = Bearer([lambda: usable("a")])
+        bearer = Bearer([lambda: usable(FIRST)])
         assert not bearer.refresh(bearer.current())
 
 
