@@ -242,8 +242,15 @@ def _leak(
 ) -> int:
     from rotator.commands.leak import run_leak
 
-    def confirm() -> bool:
-        return yes or click.confirm("Replace and revoke now?", err=True)
+    def confirm(what: str) -> bool:
+        if yes:
+            return True
+        click.echo(what, nl=False, err=True)  # where the question is, for stdout may be a file
+        try:
+            return click.confirm("Replace and revoke now?", err=True)
+        except click.Abort:  # Ctrl-C, or nobody is there any more
+            click.echo(err=True)
+            return False
 
     _heed_signals()
     return run_leak(common.config_path, environ, only=only, dry_run=dry_run, confirm=confirm, output=output)

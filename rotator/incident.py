@@ -1,6 +1,6 @@
 """The record of a leak that was contained: what was replaced and revoked, by which requests. It holds no secret."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from rotator.bookkeeping import format_time
+from rotator.bookkeeping import WITHOUT_GRACE, Rotation, format_time
 from rotator.errors import RotatorError
 from rotator.report import captured, lines_of
 from rotator.result import KeyResult, PassResult, error_to_json
@@ -27,6 +27,12 @@ class Exposed:
     going: tuple[int, ...]
     staying: tuple[int, ...]
     """Not ours to revoke."""
+    unknown: bool
+    """Whether the secret holds a key that may work and fits no listed one: nobody can tell which to revoke."""
+
+    @property
+    def keys(self) -> tuple[int, ...]:
+        return (*self.going, *self.staying)
 
 
 @dataclass(frozen=True)
@@ -35,13 +41,19 @@ class Contained:
 
     exposed: Exposed
     successor: int | None
-    """None when no new key was published: then nothing was revoked either."""
+    """None when none of the exposed keys' place was taken by another one."""
     published_at: datetime | None
     """By the gateway's clock."""
     revoked: tuple[int, ...]
     alive: tuple[int, ...]
-    """Of the exposed keys."""
+    """Of the exposed keys: those that nobody has seen dead."""
+    in_grace: bool
+    """Whether another rotator's key took the place, and left those that are alive their grace."""
     errors: tuple[RotatorError, ...]
+
+    @property
+    def over(self) -> bool:
+        return bool(self.successor) and not (self.alive or self.exposed.unknown or self.errors)
 
 
 @dataclass(frozen=True)
@@ -53,11 +65,13 @@ class Incident:
     keys: tuple[Contained, ...]
     steps: tuple[Step, ...]
     """The requests that may have changed something."""
+    error: RotatorError | None = None
+    """What ended it before the old keys were revoked."""
 
     @property
     def over(self) -> bool:
         """Whether every exposed key is dead."""
-        return all(key.successor and not key.alive and not key.errors for key in self.keys)
+        return self.error is None and all(key.over for key in self.keys)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -74,11 +88,13 @@ class Incident:
                     "published_at": format_time(key.published_at) if key.published_at else None,
                     "revoked": list(key.revoked),
                     "alive": list(key.alive),
+                    "unknown": key.exposed.unknown,
                     "errors": [error_to_json(error) for error in key.errors],
                 }
                 for key in self.keys
             ],
             "requests": [step.to_json() for step in self.steps],
+            "error": error_to_json(self.error) if self.error else None,
         }
 
 
@@ -87,8 +103,11 @@ def exposed_by(seen: KeyResult, *, is_bearer: bool) -> Exposed:
     facts, plan = seen.facts, seen.plan
     if facts is None or plan is None:
         raise next(iter(seen.errors), RotatorError("not decided"))
-    current = seen.key_id
-    ids = [] if current is None or current not in facts.listed else [current]
+    current, ids = seen.key_id, []
+    # The list alone proves nothing: it may omit a key that works, or call it revoked too early.
+    works = facts.current is not None and not facts.refused
+    if current and works:
+        ids.append(current)
     ids += [id_ for id_ in plan.superseded if id_ != current]
     ours = {key.id for key in facts.family} if not seen.key.revoke_adopted else set(ids)
     # The bearer is one no more when its own entry is rotated.
@@ -96,23 +115,37 @@ def exposed_by(seen: KeyResult, *, is_bearer: bool) -> Exposed:
         id_ for id_ in ids if id_ in ours and (id_ not in facts.protected or (is_bearer and id_ == current))
     ]
     staying = tuple(id_ for id_ in ids if id_ not in going)
-    return Exposed(seen.key.name, seen.key.path, current, tuple(going), staying)
+    return Exposed(
+        seen.key.name, seen.key.path, current, tuple(going), staying, unknown=works and not current
+    )
 
 
-def contained(exposed: Exposed, passes: Sequence[PassResult]) -> Contained:
-    """Return what these passes made of it."""
+def contained(exposed: Exposed, passes: Sequence[PassResult], dead: Set[int]) -> Contained:
+    """Return what these passes made of it. `dead`: what they revoked, for whichever entry, or saw dead."""
     results = [key for result in passes for key in result.keys if key.key.name == exposed.name]
-    rotation = next((key.rotation for key in results if key.rotation), None)
-    revoked = tuple(done.key_id for key in results for done in key.revoked)
-    alive = tuple(id_ for id_ in (*exposed.going, *exposed.staying) if id_ not in revoked)
+    successor = _successor(exposed, results)
+    alive = tuple(id_ for id_ in exposed.keys if id_ not in dead)
+    # A failure that a later pass made good is over, too.
+    telling = results if alive or not successor else results[-1:]
     return Contained(
         exposed=exposed,
-        successor=rotation.key_id if rotation else None,
-        published_at=rotation.rotated_at if rotation else None,
-        revoked=revoked,
+        successor=successor.key_id if successor else None,
+        published_at=successor.rotated_at if successor else None,
+        revoked=tuple(done.key_id for key in results for done in key.revoked),
         alive=alive,
-        errors=tuple(error for key in results for error in key.errors),
+        in_grace=successor is not None
+        and any(successor.superseded.get(id_, WITHOUT_GRACE) != WITHOUT_GRACE for id_ in alive),
+        errors=tuple(dict.fromkeys(error for key in telling for error in key.errors)),
     )
+
+
+def _successor(exposed: Exposed, results: Sequence[KeyResult]) -> Rotation | None:
+    """What was last seen in the secret, or written there, if it is none of the exposed keys."""
+    for key in reversed(results):
+        held = key.facts.current if key.facts else None
+        if rotation := key.rotation or (held.rotation if held else None):
+            return None if rotation.key_id in {exposed.current, *exposed.keys} else rotation
+    return None
 
 
 def changing(steps: Sequence[Step]) -> tuple[Step, ...]:
@@ -133,12 +166,19 @@ def foretell(exposed: Sequence[Exposed], console: Console) -> str:
             yield Text(f"{key.name}: {current}; {_ids(key.going)} revoked without grace", style="bold")
             if key.staying:
                 yield Text(f"! {_ids(key.staying)} not ours to revoke: {_STAYS}", style="yellow")
+            if key.unknown:
+                yield Text(f"! {_UNKNOWN}", style="yellow")
         yield Text("Programs that hold a revoked key fail until they read the new one from Vault.")
 
     return captured(console, lines())
 
 
-_STAYS = "made by a person (set revoke_adopted to revoke it, too), or in use elsewhere"
+_STAYS = (
+    "made by a person (revoke_adopted lets it go, too), in use elsewhere, or missing in the gateway's list"
+)
+_UNKNOWN = (
+    "the key in the secret fits no listed one, so it is not known which to revoke: find it at the gateway"
+)
 
 
 def render(incident: Incident, console: Console) -> str:
@@ -149,6 +189,8 @@ def render(incident: Incident, console: Console) -> str:
         yield Text(f"incident record, {times}", style="bold")
         for key in incident.keys:
             yield from _lines_of_key(key)
+        if incident.error:
+            yield from lines_of("the account", incident.error)
         yield Text("requests that changed something, by this machine's clock")
         for step in incident.steps:
             yield Text(f"  {step.at:%H:%M:%S}Z  {step.method:6}  {step.status or '-'}  {step.path}")
@@ -164,6 +206,7 @@ def _lines_of_key(key: Contained) -> Iterator[Text]:
     yield Text(f"{key.exposed.name} ({key.exposed.path})", style="bold")
     if key.successor and key.published_at:
         replaced = f"key {key.exposed.current} by key " if key.exposed.current else "nothing by key "
+        replaced = "an unknown key by key " if key.exposed.unknown else replaced
         yield Text(f"  replaced {replaced}{key.successor}, published {format_time(key.published_at)}")
     else:
         yield Text("✗ not replaced, and so not revoked: the exposed keys still work", style="bold red")
@@ -171,12 +214,20 @@ def _lines_of_key(key: Contained) -> Iterator[Text]:
         yield Text(f"  revoked {', '.join(map(str, key.revoked))}")
     if key.alive:
         yield Text(f"! alive: {', '.join(map(str, key.alive))}", style="bold red")
+    if key.exposed.unknown:
+        yield Text(f"! {_UNKNOWN}", style="bold red")
     for error in key.errors:
         yield from lines_of(key.exposed.name, error)
-    if key.successor and set(key.alive) & set(key.exposed.going):
+    yield from _cures(key)
+
+
+def _cures(key: Contained) -> Iterator[Text]:
+    if not key.successor or key.in_grace:
+        yield Text("  cure: run it again")
+    elif set(key.alive) & set(key.exposed.going):
         yield Text("  cure: rotator --once tries again; no grace keeps them alive")
-    if key.alive and set(key.alive) <= set(key.exposed.staying):
-        yield Text(f"  cure: {_STAYS}")
+    if stay := [id_ for id_ in key.alive if id_ in key.exposed.staying]:
+        yield Text(f"  {_ids(stay)} {_STAYS}")
 
 
 def _ids(ids: Sequence[int]) -> str:

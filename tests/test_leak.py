@@ -195,17 +195,17 @@ class TestTheCommand:
         assert len(gateway.account.ledger) == 1
 
     @pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 2)])
-    def test_on_a_terminal_it_asks(
+    def teston_a_terminal_it_asks(
         self, rotator: Program, gateway: GatewayServer, leaked: int, answer: str, code: int
     ) -> None:
-        asked = _on_a_terminal(rotator, answer, *LEAK)
+        asked = on_a_terminal(rotator, answer, *LEAK)
         assert asked[0] == code
         assert "Replace and revoke now?" in asked[1]
         live = {key.id for key in gateway.account.ledger if key.live}
         assert (leaked in live) == (code == 2)
 
 
-def _on_a_terminal(rotator: Program, answer: str, *options: str) -> tuple[int, str]:
+def on_a_terminal(rotator: Program, answer: str, *options: str) -> tuple[int, str]:
     """Run it with a terminal of its own, and answer what it asks."""
     command: list[Any] = rotator.command(*options)
     pid, terminal = pty.fork()

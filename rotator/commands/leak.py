@@ -8,11 +8,10 @@ from pathlib import Path
 from rotator.commands.output import CONVERGED, FAILED, MISCONFIGURED, Output, print_json, write
 from rotator.commands.passes import check_names, make_pass, stop_on_signals
 from rotator.config import Config, load
-from rotator.errors import ConfigError
+from rotator.errors import ConfigError, RotatorError
 from rotator.incident import Exposed, Incident, changing, contained, exposed_by, foretell, render
 from rotator.report import console_for_stdout
-from rotator.result import Outcome, PassResult
-from rotator.stopping import Stopping
+from rotator.stopping import Stopped, Stopping
 from rotator.survey import survey
 from rotator.trail import recorded
 from rotator.wiring import Tell, open_account, open_notifier
@@ -24,10 +23,13 @@ def run_leak(
     *,
     only: frozenset[str],
     dry_run: bool,
-    confirm: Callable[[], bool],
+    confirm: Callable[[str], bool],
     output: Output,
 ) -> int:
-    """Say what is exposed; once confirmed, contain it and print the record. Return the exit code."""
+    """Say what is exposed; once confirmed, contain it and print the record. Return the exit code.
+
+    `confirm` is given what a person must know before.
+    """
 
     def go() -> int:
         config = load(config_path, environ)
@@ -35,16 +37,19 @@ def run_leak(
         if others := sorted(name for name in only if not config.shard.holds(name)):
             raise ConfigError("another shard's", tuple(f"{name}: leave out --shard" for name in others))
         exposed = _look(config, environ, only)
-        if not output.as_json or dry_run:
-            _show(exposed, output)
         if dry_run:
+            _show(exposed, output)
             return CONVERGED
-        if not confirm():
+        if not confirm(foretell(exposed, console_for_stdout())):
             sys.stderr.write("rotator: nothing was changed\n")
             return MISCONFIGURED
         stopping = stop_on_signals()
         with open_notifier(config.webhook, environ) as tell:
-            incident = _contain(config, environ, stopping, exposed, tell)
+            try:
+                incident = _contain(config, environ, stopping, exposed, tell)
+            except Stopped as error:  # a leak that was not contained is no success
+                output.complain(error)
+                return FAILED
         if output.as_json:
             print_json(incident.to_json())
         else:
@@ -75,22 +80,34 @@ def _contain(
 
     So the second is an ordinary pass, and if this process dies before it, whichever comes next does the same.
     """
-    began = datetime.now(UTC)
-    passes: list[PassResult] = []
+    began, error = datetime.now(UTC), None
     with recorded() as steps:
         names = frozenset(one.name for one in exposed)
-        passes.append(make_pass(config, environ, stopping, only=names, forced=True, without_grace=True))
+        passes = [make_pass(config, environ, stopping, only=names, forced=True, without_grace=True)]
         tell(passes[0])
-        done = frozenset(
-            key.key.name for key in passes[0].keys if key.rotation and key.outcome is Outcome.DONE
-        )
-        if done and not stopping.requested:
-            passes.append(make_pass(config, environ, stopping, only=done))
-            tell(passes[1])
+        if passes[0].changed and not stopping.requested:
+            try:
+                passes.append(make_pass(config, environ, stopping, only=names))
+            except RotatorError as failure:  # what the first one did must be told all the same
+                error = failure
+            tell(error or passes[-1])
+    dead = {done.key_id for result in passes for key in result.keys for done in key.revoked}
+    if not dead.issuperset(id_ for one in exposed for id_ in one.keys):
+        dead |= _listed_dead(config, environ, stopping)
     return Incident(
         began=began,
         ended=datetime.now(UTC),
         run_ids=tuple(result.run_id for result in passes),
-        keys=tuple(contained(one, passes) for one in exposed),
+        keys=tuple(contained(one, passes, dead) for one in exposed),
         steps=changing(steps),
+        error=error,
     )
+
+
+def _listed_dead(config: Config, environ: Mapping[str, str], stopping: Stopping) -> set[int]:
+    """What is revoked by now, as far as can be seen: another rotator, or a person, may have been faster."""
+    try:
+        with open_account(config, environ, stopping) as account:
+            return {key.id for key in account.gateway.list_keys().keys if not key.live}
+    except RotatorError:
+        return set()
