@@ -30,7 +30,7 @@ class State(StrEnum):
     REVOKED = "revoked"
     """The gateway refuses it; the next pass rotates it."""
     HELD = "held"
-    """It has a reason to be rotated, and waits."""
+    """It is due, and waits; the key works."""
     FAILED = "failed"
     STOPPED = "stopped"
     UNKNOWN = "unknown"
@@ -204,12 +204,14 @@ def _state(key: KeyResult, due_at: datetime | None, now: datetime) -> State:
         return State.STOPPED
     if key.facts is None or key.outcome is Outcome.YIELDED:
         return State.UNKNOWN
-    if key.action is Action.HOLD:
-        return State.HELD
-    if key.outcome is Outcome.PLANNED and key.plan and key.plan.reason in _GONE:
+    held = key.action is Action.HOLD
+    # Nor is a key well that is dead or late only because something holds its rotation back.
+    if key.plan and key.plan.reason in _GONE and (held or key.outcome is Outcome.PLANNED):
         return State(key.plan.reason)
     if due_at is not None and due_at + LATE <= now:
         return State.OVERDUE
+    if held:
+        return State.HELD
     planned = key.outcome is Outcome.PLANNED and key.action is Action.ROTATE
     return State.DUE if planned or (due_at is not None and due_at <= now) else State.OK
 

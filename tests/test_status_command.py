@@ -13,9 +13,10 @@ from rich.console import Console
 from rotator.errors import Rejected
 from rotator.key_status import State
 from rotator.model import Version
-from rotator.sandbox.faults import ALWAYS, Fault, Status
+from rotator.sandbox.faults import ALWAYS, Fault, Phase, Status
 from rotator.sandbox.server import GatewayServer
 from rotator.sandbox.vault import VaultServer
+from rotator.schedule.cron import CronSchedule
 from rotator.status_report import Status as Seen
 from rotator.status_report import render
 from rotator.survey import survey
@@ -53,6 +54,29 @@ def revoked(world: World) -> None:
     world.server.account.revoke(2)
 
 
+def revoked_and_held(world: World) -> None:
+    """Its rotation failed, and left a young orphan."""
+    revoked(world)
+    world.server.faults.add(Fault("POST /keys", Status(400), at=Phase.AFTER))
+    world.make_pass()
+
+
+def missing_and_held(world: World) -> None:
+    world.memory.put(PATH, {})
+    revoked_and_held(world)
+
+
+def closed(world: World) -> None:
+    """Its window is over, and nobody rotated it meanwhile."""
+    world.keys = (managed(CronSchedule("0 12 * * *", window=timedelta(minutes=30))),)
+    world.advance(0, minutes=60 * 12 + 45)
+
+
+def long_closed(world: World) -> None:
+    closed(world)
+    world.advance(0, minutes=15)
+
+
 def unread(world: World) -> None:
     class Unread(StoreWrapper):
         def read(self, path: str, version: int | None = None, *, once: bool = False) -> Version:
@@ -71,6 +95,10 @@ def unread(world: World) -> None:
         (overdue, State.OVERDUE, False),
         (gone, State.MISSING, False),
         (revoked, State.REVOKED, False),
+        (revoked_and_held, State.REVOKED, False),
+        (missing_and_held, State.MISSING, False),
+        (closed, State.HELD, True),
+        (long_closed, State.OVERDUE, False),
         (unread, State.FAILED, False),
     ],
 )
