@@ -9,7 +9,7 @@ from typing import Any
 
 from rotator import retry
 from rotator.account import Account
-from rotator.errors import Conflict, RotatorError, Transient
+from rotator.errors import BrokenContract, Conflict, Rejected, RotatorError, Transient
 from rotator.model import Version
 
 
@@ -25,7 +25,8 @@ def write_on_top(
 ) -> Version:
     """Write `data` as version `of` + 1, and return that version.
 
-    Raises Moved if there is another by now; with `alone`, even if it is the same, but a replica's.
+    Raises Moved if there is another by now; with `alone`, even if it is the same, but a replica's. What is raised
+    is a Transient that is `ambiguous` where the write may have landed all the same.
     """
     written = Version(of + 1, data)
     may_be_ours = False
@@ -37,6 +38,9 @@ def write_on_top(
         except Transient as error:
             may_be_ours = may_be_ours or error.ambiguous
             raise
+        except BrokenContract:
+            may_be_ours = True
+            raise
 
     try:
         retry.call(attempt, account.policy, event="vault.retry", sleep=account.stopping.sleep)
@@ -44,4 +48,10 @@ def write_on_top(
         # It may be with ourselves, or with a replica that did the same: then what was wanted is done.
         if (alone and not may_be_ours) or account.store.read(path) != written:
             raise Moved from None
+    except (BrokenContract, Rejected) as error:
+        if not may_be_ours:
+            raise
+        raise Transient(
+            error.message, ambiguous=True, status=error.status, request_id=error.request_id, cure=error.cure
+        ) from None
     return written

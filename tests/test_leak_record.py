@@ -161,3 +161,22 @@ def test_stopped_at_every_boundary(vault_server: VaultServer, tmp_path: Path, fi
                 assert len(stage.crossed) == at >= LEAST
                 figure(f"leak: stopped at {at} boundaries")
                 break
+
+
+def test_a_rollback_stopped_at_every_boundary(
+    vault_server: VaultServer, tmp_path: Path, figure: Figure
+) -> None:
+    """Only what was rolled back is a success."""
+    for at in itertools.count():
+        with staged(vault_server, tmp_path / str(at)) as stage:
+            stage.world.make_pass()
+            previous = stage.world.rotation()["key_id"]
+            stage.world.advance(7)
+            stage.world.make_pass()
+            code = stage.cross(at, STOPPED_AT, terminate, "rollback --key Backend")
+            assert stage.world.rotation()["key_id"] == previous or code != 0
+            stage.promises.hold()
+            if code is None:
+                assert len(stage.crossed) == at >= LEAST
+                figure(f"rollback: stopped at {at} boundaries")
+                break

@@ -9,6 +9,7 @@ from rotator.config import load
 from rotator.key_status import until
 from rotator.redaction import redact
 from rotator.rollback import NotRolledBack, RolledBack, roll_back
+from rotator.stopping import Stopped
 from rotator.wiring import open_account
 
 
@@ -24,7 +25,7 @@ def run_rollback(
         with open_account(config, environ, stopping) as account:
             try:
                 done = roll_back(account, name, dry_run=dry_run)
-            except NotRolledBack as error:
+            except (NotRolledBack, Stopped) as error:  # what was asked for was not done
                 output.complain(error)
                 return FAILED
         if output.as_json:
