@@ -99,6 +99,10 @@ class Plan:
         return self.reason is not None and self.hold is None
 
     @property
+    def victims(self) -> frozenset[int]:
+        return frozenset(revocation.key_id for revocation in self.revocations)
+
+    @property
     def writes(self) -> bool:
         """Whether the secret is written: by a rotation, for its bookkeeping, or to fence a revocation."""
         return self.rotates or self.note is not None or bool(self.revocations)

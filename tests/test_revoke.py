@@ -220,7 +220,8 @@ class TestRevoke:
 
     def test_two_rotators_that_fence_at_once_do_not_keep_each_other_from_it(self, world: World) -> None:
         old = self._superseded(world)
-        fenced = {**world.secret(), "rotation": {**world.rotation(), "version": 4}}
+        given_up = {"version": 4, "superseded": {str(old): "1970-01-01T00:00:00Z"}}
+        fenced = {**world.secret(), "rotation": world.rotation() | given_up}
         same = Paused(world.memory, lambda: world.memory.put(PATH, fenced))
         assert [done.key_id for done in world.one(store=same).revoked] == [old]
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from rotator.errors import Rejected, RotatorError
+from rotator.errors import BrokenContract, Rejected, RotatorError
 from rotator.model import Period
 from rotator.rollback import NotRolledBack
-from rotator.sandbox.faults import ALWAYS, Fault, Phase, Status, data_with
+from rotator.sandbox.faults import ALWAYS, Fault, Phase, Reply, Status, data_with
 from tests.facts import PATH, managed
 from tests.promises import Promises
 from tests.stores import CUT, Faulty, Paused
@@ -164,6 +164,18 @@ class TestRefused:
         with pytest.raises(RotatorError, match="403"):
             rotated.roll_back(store=store)
 
+    @pytest.mark.parametrize(
+        "errors",
+        [[CUT, Rejected("403")], [BrokenContract("not the contract's answer")]],
+        ids=["refused", "broken"],
+    )
+    def test_a_write_that_may_have_landed_is_not_called_undone(
+        self, rotated: World, errors: list[RotatorError]
+    ) -> None:
+        store = Faulty(rotated.memory)
+        store.before = errors
+        assert "before you run it again" in refusal(rotated, store=store)
+
     def test_it_is_not_known_whether_it_was_stored(self, rotated: World) -> None:
         store = Faulty(rotated.memory)
         store.before = [CUT] * 100
@@ -184,6 +196,36 @@ def test_a_pass_that_was_about_to_revoke_the_previous_key_does_not(rotated: Worl
     assert rotated.one(store=store).revoked == ()
     assert rotated.rotation()["key_id"] == 2
     assert rotated.works()
+
+
+@pytest.mark.parametrize("fenced_by", ["the secret as it is", "a rotation", "a claim"])
+def test_a_pass_that_stood_still_between_its_fence_and_its_delete(world: World, fenced_by: str) -> None:
+    """It goes by a config of before, whose grace is shorter; a rollback meanwhile sees that the key is given up."""
+    world.one()
+    world.one(forced=True)
+    world.advance(0, minutes=120)
+    patient, hurried = world.keys, managed(grace=timedelta(hours=1))
+    match fenced_by:
+        case "a rotation":
+            world.server.account.revoke(3)
+        case "a claim":
+            hurried = managed(Period(timedelta(hours=2)), grace=timedelta(hours=1))
+            world.server.faults.add(Fault("POST /keys", Status(400)))
+    refused: list[str] = []
+
+    def back(reply: Reply | None) -> Reply | None:
+        world.keys = patient
+        try:
+            world.roll_back()
+        except NotRolledBack as error:
+            refused.append(str(error))
+        return reply
+
+    world.server.faults.add(Fault("DELETE /keys/2", back))
+    world.keys = (hurried,)
+    assert [done.key_id for done in world.one().revoked] == [2]
+    assert "is over" in refused[0]
+    assert world.works()
 
 
 def test_a_rollback_that_comes_after_the_fence_of_a_leak_is_refused(world: World) -> None:
