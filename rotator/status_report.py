@@ -147,4 +147,4 @@ def _sum(status: Status) -> Text:
 
 
 def _to_json(keys: Sequence[Key]) -> list[dict[str, Any]]:
-    return [{"key_id": key.id, "title": key.title} for key in keys]
+    return [{"key_id": key.id, "title": words(key.title)} for key in keys]

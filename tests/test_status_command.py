@@ -13,6 +13,7 @@ from rich.console import Console
 from rotator.errors import Rejected
 from rotator.key_status import State
 from rotator.model import Version
+from rotator.redaction import redact_values
 from rotator.sandbox.faults import ALWAYS, Fault, Phase, Status
 from rotator.sandbox.server import GatewayServer
 from rotator.sandbox.vault import VaultServer
@@ -169,6 +170,16 @@ class TestKeysOfOthers:
         seen = look(world)
         assert [key.id for key in seen.survey.unmanaged] == [1]
         assert "2 is superseded and stays: it is not ours to revoke" in words(seen)
+
+    def test_a_title_is_shown_without_what_a_terminal_would_obey(self, world: World) -> None:
+        """Nor does a character that takes no room hide a plaintext from the redaction."""
+        plaintext = f"sk-{'0a1b2c3d4e' * 4}"
+        world.server.account.create(
+            f"\x1b[2Jfor\r\nthe \u202eshop\u2066 {plaintext[:12]}\u200b{plaintext[12:]}"
+        )
+        seen = look(world)
+        assert "2 “[2Jforthe shop [redacted]”" in words(seen)
+        assert redact_values(seen.to_json())["unmanaged"][1]["title"] == "[2Jforthe shop [redacted]"
 
     def test_a_long_list_is_cut(self, world: World) -> None:
         for number in range(30):
