@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from rotator.bookkeeping import rotation_or_none
+from rotator.bookkeeping import WITHOUT_GRACE, rotation_or_none
 from rotator.history import Trace
 from rotator.identify import Current
 from rotator.model import Key, ManagedKey, Timing, Version
@@ -95,7 +95,11 @@ class Facts:
     def carried(self) -> Mapping[int, datetime]:
         """`superseded` without what is dead, or is no longer listed and past its grace: the list may lag."""
 
+        rotation = self.current.rotation if self.current else None
+
         def still(id_: int, since: datetime) -> bool:
+            if since == WITHOUT_GRACE and rotation:  # noticed anew, it would have a whole grace again
+                since = rotation.rotated_at
             return self.lives(id_) if id_ in self.listed else since + self.key.grace_period > self.now
 
         return {id_: since for id_, since in self.superseded.items() if still(id_, since)}

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from rotator.bookkeeping import WITHOUT_GRACE, read_rotation
+from rotator.sandbox.account import Quirks
 from rotator.sandbox.faults import ALWAYS, Fault, Status
 from rotator.sandbox.server import GatewayServer
 from rotator.sandbox.vault import VaultServer
@@ -46,6 +47,15 @@ class TestTheTwoPasses:
         world.contain()
         assert world.rotation("apimall/reporting")["superseded"]
         assert len(world.live) == 3
+
+    def test_an_old_key_that_the_list_omits_for_a_while_goes_when_it_is_back(self, world: World) -> None:
+        world.one()
+        world.one(forced=True)
+        world.make_pass(forced=True, without_grace=True)
+        world.server.account.quirks = Quirks(omitted=frozenset({3}))
+        assert [done.key_id for done in world.one().revoked] == [2]
+        world.server.account.quirks = Quirks()
+        assert [done.key_id for done in world.one().revoked] == [3]
 
     def test_where_no_new_key_can_be_made_nothing_is_revoked(self, world: World) -> None:
         world.one()
