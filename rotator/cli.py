@@ -64,12 +64,12 @@ def cli(
         return
     if once and rotate_now:
         raise click.UsageError("--once does what is due, --rotate-now does all: choose one")
+    if revoke_old_now and not (rotate_now and names):
+        raise click.UsageError("--revoke-old-now goes with --rotate-now and --key")
     daemon = not (once or rotate_now or dry_run)
     if daemon and (names or as_json):
         raise click.UsageError("--key and --json go with --once, --rotate-now or --dry-run")
 
-    if revoke_old_now and not (rotate_now and names):
-        raise click.UsageError("--revoke-old-now goes with --rotate-now and --key")
     if yes and not revoke_old_now:
         raise click.UsageError("--yes goes with --revoke-old-now")
     if revoke_old_now and not (yes or dry_run or sys.stdin.isatty()):

@@ -181,6 +181,7 @@ class TestTheCommand:
             0,
             True,
         )
+        assert done.out.endswith("\nnothing was changed\n")
         assert rotator.run(*LEAK, "--dry-run", "--json").json["keys"][0]["going"] == [leaked]
         assert len(gateway.account.ledger) == 3
 
@@ -188,6 +189,7 @@ class TestTheCommand:
         ("options", "says"),
         [
             (LEAK, "nobody is there to answer: add --yes"),
+            (("--revoke-old-now", "--key", "Reporting"), "--revoke-old-now goes with --rotate-now and --key"),
             (("--rotate-now", "--revoke-old-now", "--yes"), "goes with --rotate-now and --key"),
             (("--once", "--revoke-old-now", "--key", "Reporting"), "goes with --rotate-now and --key"),
             (("--rotate-now", "--yes"), "--yes goes with --revoke-old-now"),
@@ -205,7 +207,7 @@ class TestTheCommand:
         assert len(gateway.account.ledger) == 1
 
     @pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 2)])
-    def teston_a_terminal_it_asks(
+    def test_on_a_terminal_it_asks(
         self, rotator: Program, gateway: GatewayServer, leaked: int, answer: str, code: int
     ) -> None:
         asked = on_a_terminal(rotator, answer, *LEAK)

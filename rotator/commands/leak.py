@@ -70,7 +70,7 @@ def _show(exposed: tuple[Exposed, ...], output: Output) -> None:
         keys = [{"name": one.name, "going": list(one.going), "staying": list(one.staying)} for one in exposed]
         print_json({"dry_run": True, "keys": keys})
     else:
-        write(foretell(exposed, console_for_stdout()))
+        write(foretell(exposed, console_for_stdout()) + "nothing was changed\n")
 
 
 def _contain(
