@@ -16,10 +16,13 @@ from rotator.decide import Victim
 from rotator.key_status import KeyStatus, OtherKey, State, key_status, short, when
 from rotator.model import Key
 from rotator.report import captured, lines_of
+from rotator.result import Action
 from rotator.survey import Survey
 
 _STYLE: Final = {State.OK: "green", State.DUE: "yellow", State.HELD: "yellow"}
 _BAD: Final = "bold red"
+_LEFT: Final = {State.OVERDUE, State.MISSING, State.REVOKED}
+"""What a pass mends, if nothing holds it back."""
 _SHOWN: Final = 20
 """Of a list of keys that are not managed here; --json has them all."""
 
@@ -61,7 +64,7 @@ def render(status: Status, console: Console) -> str:
     def parts() -> Iterator[Table | Text]:
         yield _table(status.keys, survey.now)
         yield from _section("live keys beside the current ones", _others(status.keys, survey.now))
-        yield from _section("what needs attention", _attention(status.keys))
+        yield from _section("what needs attention", _attention(status))
         for heading, keys in (
             ("of another installation, with our titles", survey.foreign),
             ("made for a name or path that the config no longer has; nobody revokes them", survey.leftovers),
@@ -105,18 +108,23 @@ def _other(other: OtherKey, now: datetime) -> str:
         return f"{other.id} is {what} and stays: it is not ours to revoke"
     if other.goes_at <= now and not other.overdue:
         return f"{other.id} is {what} and goes with the next pass"
-    goes = "is overdue since" if other.overdue else "goes"
-    return f"{other.id} is {what} and {goes} {when(other.goes_at, now)}"
+    goes = ", overdue since" if other.overdue else " and goes"
+    return f"{other.id} is {what}{goes} {when(other.goes_at, now)}"
 
 
-def _attention(keys: Sequence[KeyStatus]) -> Iterator[Text]:
-    for key in keys:
+def _attention(status: Status) -> Iterator[Text]:
+    held = {seen.key.name for seen in status.survey.keys if seen.action is Action.HOLD}
+    for key in status.keys:
         if key.state not in (State.OK, State.DUE) and key.why:
             yield Text(f"{key.name}: {key.why}", style=_STYLE.get(key.state, _BAD))
         for error in key.errors:
             yield from lines_of(key.name, error)
         for warning in key.warnings:
             yield Text(f"! {key.name}: {warning}", "yellow")
+    if held:
+        yield Text("rotator explain NAME says by which facts a key is held back")
+    if any(key.overdue or (key.state in _LEFT and key.name not in held) for key in status.keys):
+        yield Text("cure: the next pass does it; if none comes, make one: rotator --once")
 
 
 def _strangers(keys: Sequence[Key], bearers: frozenset[int]) -> Iterator[Text]:
@@ -142,7 +150,7 @@ def _sum(status: Status) -> Text:
     text = f"{len(status.keys)} managed: " + ", ".join(
         f"{counts[state]} {state}" for state in State if counts[state]
     )
-    text += f"; {overdue} revocations overdue" if overdue else ""
+    text += f"; {overdue} revocation{'s' * (overdue != 1)} overdue" if overdue else ""
     return Text(text, style="bold" if status.well else _BAD)
 
 

@@ -111,6 +111,22 @@ def test_a_state_in_a_word(world: World, befalls: Callable[[World], None], state
     assert f" {state}" in words(seen)
 
 
+@pytest.mark.parametrize("befalls", [overdue, gone, revoked])
+def test_what_a_pass_mends_names_the_pass(world: World, befalls: Callable[[World], None]) -> None:
+    world.make_pass()
+    assert "cure" not in words(look(world))
+    befalls(world)
+    assert "cure: the next pass does it; if none comes, make one: rotator --once" in words(look(world))
+
+
+@pytest.mark.parametrize("befalls", [revoked_and_held, missing_and_held, closed])
+def test_what_is_held_back_names_what_tells_why(world: World, befalls: Callable[[World], None]) -> None:
+    world.make_pass()
+    befalls(world)
+    assert "rotator explain NAME" in words(look(world))
+    assert "cure: the next pass" not in words(look(world))
+
+
 def test_what_it_says_of_a_key_that_could_not_be_read(world: World) -> None:
     world.make_pass()
     unread(world)
@@ -134,7 +150,9 @@ class TestRevocations:
         world.advance(0, minutes=minutes)
         seen = look(world)
         assert seen.well == well
-        assert ("is overdue since" in words(seen)) == (not well)
+        assert ("Backend: 2 is superseded, overdue since 2026-11-02 00:00" in words(seen)) == (not well)
+        assert ("rotator --once" in words(seen)) == (not well)
+        assert ("; 1 revocation overdue" in words(seen)) == (not well)
 
     def test_one_whose_grace_was_ended_is_named_so(self, world: World) -> None:
         world.make_pass()
