@@ -243,3 +243,4 @@ class TestLines:
     def test_the_sum(self) -> None:
         found = [("a", ok("")), ("b", bad("", "")), ("c", Finding(State.SKIPPED, ""))]
         assert render_sum(found, self.CONSOLE) == "3 checks: 1 well, 1 bad, 1 not tried\n"
+        assert render_sum(found[:1], self.CONSOLE) == "1 check: 1 well\n"

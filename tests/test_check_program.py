@@ -206,6 +206,10 @@ class TestVault:
         found = check(rotator, 1)
         assert states(found, "bad") == {"Vault login"}
         assert "403 (permission denied)" in found["Vault login"]["seen"]
+        assert (
+            "`vault token create -policy=rotator`, and put it into VAULT_TOKEN"
+            in found["Vault login"]["cure"]
+        )
         assert states(found, "skipped") == {"Vault token", "Vault mount", "Vault policy", "installation"}
 
     def test_a_refused_login(self, rotator: Program, vault_server: VaultServer, mount: str) -> None:
@@ -255,6 +259,7 @@ class TestVault:
             "seen"
         ]
         assert "vault.mount" in found["Vault mount"]["cure"]
+        assert ("`vault secrets enable -path=MOUNT -version=2 kv`" in found["Vault mount"]["cure"]) == root
 
     def test_a_mount_of_version_1(self, rotator: Program, vault_server: VaultServer) -> None:
         rotator.config["vault"]["mount"] = name = f"v1-{uuid4().hex[:8]}"

@@ -9,7 +9,7 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from rotator.check.findings import Finding, Found, State, well
+from rotator.check.findings import Finding, Found, State, count, well
 from rotator.report import captured
 
 _MARK: Final = {State.OK: "✓", State.NOTE: "!", State.BAD: "✗", State.SKIPPED: "–"}  # noqa: RUF001
@@ -31,7 +31,7 @@ def render_sum(found: Sequence[Found], console: Console) -> str:
     words = {State.OK: "well", State.NOTE: "to note", State.BAD: "bad", State.SKIPPED: "not tried"}
     parts = ", ".join(f"{counts[state]} {words[state]}" for state in State if counts[state])
     style = "bold" if well(found) else "bold red"
-    return captured(console, (Text(f"{len(found)} checks: {parts}", style=style),))
+    return captured(console, (Text(f"{count(len(found), 'check')}: {parts}", style=style),))
 
 
 def _lines(name: str, finding: Finding, width: int) -> Iterator[Text]:

@@ -26,6 +26,14 @@ ONCE: Final = Policy(attempts=1)
 SOON: Final = timedelta(days=1)
 """A token that nobody renews is worth a word so long before it expires."""
 
+_ISSUE: Final = "`vault token create -policy=rotator`"
+_NEW_TOKEN: Final = {
+    "token": f"it is mistyped, expired or without Vault's `default` policy: issue another with {_ISSUE}, and put "
+    "it into VAULT_TOKEN",
+    "token_file": "it is expired or without Vault's `default` policy: see to the agent that writes the file, "
+    f"or issue another with {_ISSUE}, and put it there",
+}
+
 HEALTH, LOGIN, TOKEN, MOUNT = "Vault health", "Vault login", "Vault token", "Vault mount"
 POLICY, INSTALLATION = "Vault policy", "installation"
 
@@ -89,7 +97,13 @@ class VaultChecks:
                 "to try the rest, check with a secret id that is not wrapped, or with another vault.auth",
             )
             return
-        self._facts = self.vault.look_up_token()
+        try:
+            self._facts = self.vault.look_up_token()
+        except Rejected as error:
+            if error.status != HTTPStatus.FORBIDDEN or auth.method not in _NEW_TOKEN:
+                raise
+            yield bad(error.message, _NEW_TOKEN[auth.method])
+            return
         mount = getattr(auth, "mount", None)
         at = f" at auth/{mount}" if mount else ""
         yield ok(f"by {auth.method}{at}; policies: {', '.join(self._facts.policies) or 'none'}")
@@ -149,7 +163,7 @@ def token(facts: TokenFacts, rotation: timedelta, *, static: bool) -> Finding:
     if facts.ttl < rotation:
         return bad(
             f"{said}; a rotation may take {show(rotation)} (verify_deadline and store_deadline)",
-            "issue another with `vault token create -policy=rotator`, or log in: see vault.auth"
+            f"issue another with {_ISSUE}, or log in: see vault.auth"
             if static
             else "raise the token_ttl of its role",
         )

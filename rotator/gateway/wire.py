@@ -103,7 +103,7 @@ class Answer:
         return f" ({text})" if text else ""
 
 
-_IS_IT_THE_URL: Final = "is gateway.url the API's base URL?"
+_IS_IT_THE_URL: Final = "is gateway.url the API's base URL? It ends in /api/v1"
 _ASK_THE_VENDOR: Final = "ask the gateway's support, with the request_id"
 _DENIED: Final = {
     HTTPStatus.UNAUTHORIZED: "the bearer is mistyped or revoked: put a live key where gateway.api_key says",

@@ -136,7 +136,7 @@ def _cure(answer: Answer) -> str | None:
     if _NO_NAMESPACE in answer.errors:
         return "name one that exists in vault.namespace"
     if answer.status == HTTPStatus.NOT_FOUND:
-        return "enable a KV version 2 secrets engine there, or name another mount in vault.mount"
+        return "make one with `vault secrets enable -path=MOUNT -version=2 kv`, or mend vault.mount"
     if answer.status == HTTPStatus.FORBIDDEN:
         needed = "read" if answer.what.startswith("GET") else "create and update"
         return f"has the token expired, and does its policy grant {needed} on this path?"
