@@ -21,14 +21,14 @@ _DONE: Final = {
     Action.ADOPT: "adopted",
     Action.RECORD: "noted",
     Action.HOLD: "held",
-    Action.NONE: "fresh",
+    Action.NONE: "ok",
 }
 _PLANNED: Final = {
     Action.ROTATE: "would rotate",
     Action.ADOPT: "would adopt",
     Action.RECORD: "would note",
     Action.HOLD: "would hold",
-    Action.NONE: "fresh",
+    Action.NONE: "ok",
 }
 _STYLE: Final = {
     Action.ROTATE: "green",

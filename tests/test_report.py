@@ -22,7 +22,7 @@ def test_a_first_pass_and_an_idle_one(world: World) -> None:
         "1 managed: 1 rotated, 0 revoked, 0 failed",
     ]
     world.advance(1)
-    assert _shown(world)[1] == "Backend      fresh       2   1d          in 6d  -"
+    assert _shown(world)[1] == "Backend      ok          2   1d          in 6d  -"
 
 
 def test_other_keys_and_when_they_go(world: World) -> None:
@@ -74,7 +74,7 @@ def test_a_failed_revoke_shows_in_the_row(world: World) -> None:
     world.advance(1)
     world.server.faults.add(Fault("DELETE /keys/*", Status(404)))
     lines = _shown(world)
-    assert "fresh, revoke failed" in lines[1]
+    assert "ok, revoke failed" in lines[1]
     assert "404, yet the list shows the key live" in lines[2]
 
 
