@@ -12,6 +12,7 @@ from rotator.model import Period
 from rotator.rollback import NotRolledBack
 from rotator.sandbox.faults import ALWAYS, Fault, Phase, Reply, Status, data_with
 from tests.facts import PATH, managed
+from tests.program import Program
 from tests.promises import Promises
 from tests.stores import CUT, Faulty, Paused
 from tests.world import World
@@ -240,3 +241,15 @@ def test_a_rollback_that_comes_after_the_fence_of_a_leak_is_refused(world: World
     world.one()
     promises.hold()
     assert [key.id for key in world.live] == [world.rotation()["key_id"]]
+
+
+def test_a_person_reads_80_columns(rotator: Program) -> None:
+    asked = ("rollback", "--key", "Production backend")
+    rotator.run("--once")
+    assert rotator.run(*asked).code == 1
+    rotator.run("--rotate-now")
+    planned, done = rotator.run(*asked, "--dry-run"), rotator.run(*asked)
+    assert (planned.code, done.code) == (0, 0)
+    assert planned.out.endswith("\nnothing was changed\n")
+    assert "\n  proved to work: request_id req_" in done.out
+    assert max(map(len, done.out.splitlines())) <= 80

@@ -42,7 +42,8 @@ def _words(done: RolledBack) -> str:
     return "\n".join(
         (
             f"{done.name}: key {done.current} {is_} current again",
-            f"  its plaintext: version {done.from_version} of {done.path}, proved by {done.request_id}",
+            f"  its plaintext: version {done.from_version} of {done.path}",
+            f"  proved to work: request_id {done.request_id}",
             f"  stored: as version {done.version}",
             f"  next rotation: {until(done.due_at, done.now)}; it has a whole period again",
             f"  key {done.superseded}: superseded, goes {until(done.revoke_at, done.now)}",

@@ -132,8 +132,13 @@ class _Story:
             "\nBoth servers stay up until Ctrl-C. In another terminal (the first line exports their\n"
             "addresses and throw-away credentials):\n\n"
             f"  . {shlex.quote(str(env))}\n"
+            "  rotator check\n"
             "  rotator --dry-run\n"
             "  rotator --rotate-now --key Reporting\n"
+            "  rotator status\n"
+            "  rotator explain Reporting\n"
+            "  rotator rollback --key Reporting\n"
+            "  rotator --rotate-now --revoke-old-now --key Reporting\n"
             f"  curl {control}/clock -H 'Content-Type: application/json' \\\n"
             '    -d \'{"advance": "30d"}\'\n'
             f"  curl {control}/keys\n"
