@@ -3,6 +3,7 @@
 import itertools
 import os
 import pty
+import select
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -223,8 +224,12 @@ def on_a_terminal(rotator: Program, answer: str, *options: str) -> tuple[int, st
     pid, terminal = pty.fork()
     if pid == 0:
         os.execve(command[0], command, rotator.environ)
-    shown, answered = b"", False
+    shown = b""
     while True:
+        if b"?" in shown:
+            # Again as long as nothing comes: what is typed before the program reads may be lost, as a person knows.
+            while not select.select([terminal], [], [], 0.5)[0]:
+                os.write(terminal, answer.encode())
         try:
             chunk = os.read(terminal, 1 << 16)
         except OSError:  # the other end is closed
@@ -232,8 +237,5 @@ def on_a_terminal(rotator: Program, answer: str, *options: str) -> tuple[int, st
         if not chunk:
             break
         shown += chunk
-        if b"?" in shown and not answered:
-            os.write(terminal, answer.encode())
-            answered = True
     os.close(terminal)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()
