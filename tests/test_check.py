@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from rotator.check import Finding, State, policy, rules
-from rotator.check.findings import Step, bad, look, note, ok, to_json, well
+from rotator.check.findings import Check, bad, note, ok, run_all, to_json, well
 from rotator.check.gateway import clock, list_size
 from rotator.check.lines import render, render_sum
 from rotator.check.vault import token
@@ -36,14 +36,14 @@ class TestOrder:
         def never() -> Iterator[Finding]:
             raise AssertionError("was tried")
 
-        steps = [
-            Step("a", lambda: [ok("well"), note("well, but", "mend")]),
-            Step("b", refuse, needs=("a",)),
-            Step("c", never, needs=("b",)),
-            Step("d", never, needs=("a", "c")),
-            Step("e", lambda: [ok("well")]),
+        checks = [
+            Check("a", lambda: [ok("well"), note("well, but", "mend")]),
+            Check("b", refuse, needs=("a",)),
+            Check("c", never, needs=("b",)),
+            Check("d", never, needs=("a", "c")),
+            Check("e", lambda: [ok("well")]),
         ]
-        found = list(look(steps))
+        found = list(run_all(checks))
         assert [(name, finding.state) for name, finding in found] == [
             ("a", State.OK),
             ("a", State.NOTE),
@@ -62,7 +62,7 @@ class TestOrder:
             tried.append(name)
             yield ok(name)
 
-        next(look([Step("a", lambda: attempt("a")), Step("b", lambda: attempt("b"))]))
+        next(run_all([Check("a", lambda: attempt("a")), Check("b", lambda: attempt("b"))]))
         assert tried == ["a"]
 
     def test_a_note_is_well_and_what_is_bad_is_not(self) -> None:

@@ -10,8 +10,8 @@ from threading import Thread
 
 import pytest
 
-from rotator.check.findings import Finding, State, look
-from rotator.check.reach import Server, steps
+from rotator.check.findings import Finding, State, run_all
+from rotator.check.reach import Server, checks
 from rotator.exchange import Trust
 from rotator.sandbox.server import GatewayServer
 from tests.certificates import LOOPBACK, Authority
@@ -59,7 +59,7 @@ def connect(port: int, trust: Trust, host: str = "127.0.0.1") -> Finding:
         trust_cure="name the CA",
         timeout=timedelta(seconds=5),
     )
-    return dict(look(steps(server)))["Vault TLS"]
+    return dict(run_all(checks(server)))["Vault TLS"]
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from rotator.check import rules
-from rotator.check.findings import Finding, Found, State, Step, look
+from rotator.check.findings import Check, Finding, Found, State, run_all
 from rotator.check.gateway import GatewayChecks
 from rotator.check.vault import VaultChecks
 from rotator.config import Config
@@ -20,16 +20,16 @@ def checking(config: Config, environ: Mapping[str, str]) -> Iterator[Iterator[Fo
     """Hand out the findings, each when it is there."""
     vault = VaultChecks(config, environ)
     gateway = GatewayChecks(config, environ, lambda: vault.vault)
-    steps = (
-        Step("config", lambda: rules.config(config)),
+    checks = (
+        Check("config", lambda: rules.config(config)),
         # Vault first, for the bearer may be in it.
-        *vault.steps(),
-        *gateway.steps(),
-        Step("titles", lambda: rules.longest_title(config.titles, config.managed)),
-        Step("grace periods", lambda: rules.grace_periods(config.managed)),
-        Step("schedule", lambda: rules.schedule(config.schedule, config.managed)),
+        *vault.checks(),
+        *gateway.checks(),
+        Check("titles", lambda: rules.longest_title(config.titles, config.managed)),
+        Check("grace periods", lambda: rules.grace_periods(config.managed)),
+        Check("schedule", lambda: rules.schedule(config.schedule, config.managed)),
     )
     try:
-        yield look(steps)
+        yield run_all(checks)
     finally:
         vault.close()

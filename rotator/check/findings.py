@@ -32,23 +32,23 @@ Found: TypeAlias = tuple[str, Finding]
 """The check's name, and what it found."""
 
 
-class Step(NamedTuple):
+class Check(NamedTuple):
     name: str
     run: Callable[[], Iterable[Finding]]
     """What it raises of `rotator.errors` is a finding too."""
     needs: Sequence[str] = ()
-    """Names of steps before it."""
+    """Names of checks before it."""
 
 
-def look(steps: Iterable[Step]) -> Iterator[Found]:
-    """Take each step, and yield each finding when it is there."""
-    root: dict[str, str] = {}  # by the step that has not gone well: the one that all hangs on
-    for step in steps:
-        missing = next((root[name] for name in step.needs if name in root), None)
-        for finding in _not_tried(missing) if missing else _tried(step):
+def run_all(checks: Iterable[Check]) -> Iterator[Found]:
+    """Run each check, and yield each finding when it is there."""
+    root: dict[str, str] = {}  # by the check that has not gone well: the one that all hangs on
+    for check in checks:
+        missing = next((root[name] for name in check.needs if name in root), None)
+        for finding in _not_tried(missing) if missing else _tried(check):
             if finding.state in (State.BAD, State.SKIPPED):
-                root[step.name] = missing or step.name
-            yield step.name, finding
+                root[check.name] = missing or check.name
+            yield check.name, finding
 
 
 def ok(seen: str) -> Finding:
@@ -94,9 +94,9 @@ def count(number: int, what: str) -> str:
     return f"{number:,} {what}{'s' * (number != 1)}"
 
 
-def _tried(step: Step) -> Iterator[Finding]:
+def _tried(check: Check) -> Iterator[Finding]:
     try:
-        yield from step.run()
+        yield from check.run()
     except RotatorError as error:
         yield Finding(State.BAD, error.message, error.cure, error.request_id)
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from rotator.check import reach
-from rotator.check.findings import Finding, State, Step, bad, count, note, ok
+from rotator.check.findings import Check, Finding, State, bad, count, note, ok
 from rotator.check.vault import MOUNT, ONCE
 from rotator.config import Config
 from rotator.exchange import Trust
@@ -29,9 +29,9 @@ class GatewayChecks:
         self._sources = bearer_sources(config, vault, environ)
         self._listing: Listing | None = None
 
-    def steps(self) -> tuple[Step, ...]:
+    def checks(self) -> tuple[Check, ...]:
         gateway = self._config.gateway
-        reached = reach.steps(
+        reached = reach.checks(
             reach.Server(
                 name="gateway",
                 url=gateway.url,
@@ -44,10 +44,10 @@ class GatewayChecks:
         in_vault = (MOUNT,) if gateway.api_key.vault else ()
         return (
             *reached,
-            Step(BEARER, self._bearer, needs=in_vault),
-            Step(ACCESS, self._access, needs=(reached[-1].name, BEARER)),
-            Step("gateway clock", lambda: (clock(self._seen.now, datetime.now(UTC)),), needs=(ACCESS,)),
-            Step("gateway list", lambda: (list_size(self._seen),), needs=(ACCESS,)),
+            Check(BEARER, self._bearer, needs=in_vault),
+            Check(ACCESS, self._access, needs=(reached[-1].name, BEARER)),
+            Check("gateway clock", lambda: (clock(self._seen.now, datetime.now(UTC)),), needs=(ACCESS,)),
+            Check("gateway list", lambda: (list_size(self._seen),), needs=(ACCESS,)),
         )
 
     @property

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from rotator.check.findings import Finding, Step, bad, note, ok, some
+from rotator.check.findings import Check, Finding, bad, note, ok, some
 from rotator.exchange import Trust, cause, raise_for_tls, tls_context, within
 from rotator.key_status import until
 
@@ -55,15 +55,15 @@ class _Certificate(NamedTuple):
     """Empty where it was not verified."""
 
 
-def steps(server: Server) -> tuple[Step, ...]:
+def checks(server: Server) -> tuple[Check, ...]:
     """The last of them says whether the server is reached."""
     if proxy := _proxy(server):
         said = f"{proxy}, named by the environment, stands between: DNS and TLS are not tried from here"
-        return (Step(f"{server.name} proxy", lambda: (ok(said),)),)
+        return (Check(f"{server.name} proxy", lambda: (ok(said),)),)
     dns = f"{server.name} DNS"
     return (
-        Step(dns, lambda: _look_up(server)),
-        Step(f"{server.name} TLS", lambda: _connect(server), needs=(dns,)),
+        Check(dns, lambda: _look_up(server)),
+        Check(f"{server.name} TLS", lambda: _connect(server), needs=(dns,)),
     )
 
 

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Final
 
 from rotator.check import policy, reach
-from rotator.check.findings import Finding, State, Step, bad, note, ok
+from rotator.check.findings import Check, Finding, State, bad, note, ok
 from rotator.config import Config
 from rotator.config.durations import show
 from rotator.credentials import wrapped_of
@@ -54,9 +54,9 @@ class VaultChecks:
         if "vault" in self.__dict__:
             self.vault.close()
 
-    def steps(self) -> tuple[Step, ...]:
+    def checks(self) -> tuple[Check, ...]:
         vault = self._config.vault
-        reached = reach.steps(
+        reached = reach.checks(
             reach.Server(
                 name="Vault",
                 url=vault.address,
@@ -68,12 +68,12 @@ class VaultChecks:
         )
         return (
             *reached,
-            Step(HEALTH, self._health, needs=(reached[-1].name,)),
-            Step(LOGIN, self._login, needs=(HEALTH,)),
-            Step(TOKEN, self._token, needs=(LOGIN,)),
-            Step(MOUNT, self._mount, needs=(LOGIN,)),
-            Step(POLICY, self._policy, needs=(LOGIN,)),
-            Step(INSTALLATION, self._installation, needs=(MOUNT, POLICY)),
+            Check(HEALTH, self._health, needs=(reached[-1].name,)),
+            Check(LOGIN, self._login, needs=(HEALTH,)),
+            Check(TOKEN, self._token, needs=(LOGIN,)),
+            Check(MOUNT, self._mount, needs=(LOGIN,)),
+            Check(POLICY, self._policy, needs=(LOGIN,)),
+            Check(INSTALLATION, self._installation, needs=(MOUNT, POLICY)),
         )
 
     def _health(self) -> Iterator[Finding]:
