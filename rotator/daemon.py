@@ -20,7 +20,7 @@ from rotator.metrics import Metrics
 from rotator.reconcile import new_run_id, reconcile
 from rotator.schedule.scheduler import Scheduler
 from rotator.signals import on_signals
-from rotator.status import KEPT, PassRecord, Snapshot
+from rotator.snapshot import KEPT, PassRecord, Snapshot
 from rotator.stopping import Stopped, Stopping
 from rotator.wiring import open_account, open_notifier
 

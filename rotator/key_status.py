@@ -14,7 +14,7 @@ from rotator.decide import Hold, Reason, Victim
 from rotator.errors import RotatorError
 from rotator.model import Key
 from rotator.result import Action, KeyResult, Outcome, error_to_json, time_to_json
-from rotator.status import PassRecord, Snapshot
+from rotator.snapshot import PassRecord, Snapshot
 
 
 class State(StrEnum):

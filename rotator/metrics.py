@@ -26,7 +26,7 @@ from rotator.exchange import Watch, cause, within
 from rotator.key_status import KeyStatus, key_statuses
 from rotator.result import Action, KeyResult, Outcome, PassResult
 from rotator.shard import WHOLE, Shard
-from rotator.status import PassRecord, Snapshot
+from rotator.snapshot import PassRecord, Snapshot
 
 PUSH_TIMEOUT: Final = 10.0
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)

@@ -5,7 +5,7 @@ from contextlib import suppress
 from http.client import HTTPConnection, HTTPResponse
 
 from rotator.metrics import Metrics
-from rotator.status import Snapshot
+from rotator.snapshot import Snapshot
 from rotator.web import Web
 from tests.shown import of_each_state
 

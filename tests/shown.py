@@ -7,7 +7,7 @@ from rotator.decide import Revocation, Victim, decide
 from rotator.errors import Rejected, RotatorError
 from rotator.history import Trace
 from rotator.result import KeyResult, Outcome, PassResult
-from rotator.status import PassRecord, Snapshot
+from rotator.snapshot import PassRecord, Snapshot
 from tests.facts import at, block, facts, key, managed, secret
 
 REFUSED = Rejected(

@@ -20,7 +20,7 @@ from rotator.errors import ConfigError
 from rotator.metrics import Metrics
 from rotator.sandbox.faults import ALWAYS, Cut, Fault, Status
 from rotator.sandbox.vault import VaultServer
-from rotator.status import PassRecord, Snapshot
+from rotator.snapshot import PassRecord, Snapshot
 from tests.facts import PATH, managed
 from tests.logs import captured
 from tests.processes import Process

@@ -14,7 +14,7 @@ import pytest
 from rotator import __version__
 from rotator.config import load
 from rotator.metrics import Metrics
-from rotator.status import Snapshot
+from rotator.snapshot import Snapshot
 from rotator.web import Web
 from tests.deployed import VENV, final_stage, instructions
 from tests.program import ROOT

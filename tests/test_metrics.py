@@ -15,7 +15,7 @@ from rotator.metrics import Metrics, UnpublishedError
 from rotator.sandbox.faults import ALWAYS, Cut, Fault, Phase, Status
 from rotator.sandbox.server import GatewayServer
 from rotator.shard import Shard
-from rotator.status import PassRecord, Snapshot
+from rotator.snapshot import PassRecord, Snapshot
 from tests.facts import managed
 from tests.leaks import leaks
 from tests.program import Program

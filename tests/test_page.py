@@ -12,7 +12,7 @@ from threading import Event
 import pytest
 
 from rotator.metrics import Metrics
-from rotator.status import Snapshot
+from rotator.snapshot import Snapshot
 from rotator.web import Web
 from tests.chromium import PROGRAM, Chromium, chromium
 from tests.facts import at

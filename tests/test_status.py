@@ -13,7 +13,7 @@ from rotator.model import Key
 from rotator.result import KeyResult, Outcome, PassResult
 from rotator.sandbox.faults import Fault, Phase, Status
 from rotator.schedule import CronSchedule
-from rotator.status import Snapshot
+from rotator.snapshot import Snapshot
 from tests.facts import DAY, at, block, facts, key, managed, secret
 from tests.shown import REFUSED, of_each_state, one, passed, snapshot, together
 from tests.world import World

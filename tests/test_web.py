@@ -17,7 +17,7 @@ from rotator.errors import ConfigError
 from rotator.redaction import Secret
 from rotator.result import KeyResult, Outcome
 from rotator.sandbox.faults import Fault, Phase, Rewrite
-from rotator.status import Snapshot
+from rotator.snapshot import Snapshot
 from rotator.web import Web
 from tests.facts import at, managed
 from tests.leaks import leaks

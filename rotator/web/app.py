@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 from rotator.key_status import to_json
 from rotator.redaction import redact, redact_values
-from rotator.status import Snapshot
+from rotator.snapshot import Snapshot
 from rotator.web.page import Page, Query
 
 _TEXT: Final = "text/plain; charset=utf-8"

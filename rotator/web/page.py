@@ -13,7 +13,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from rotator.key_status import KeyStatus, OtherKey, State, foreign_keys, key_statuses, short, until
 from rotator.redaction import redact
 from rotator.result import Action, KeyResult, Outcome
-from rotator.status import PassRecord, Snapshot
+from rotator.snapshot import PassRecord, Snapshot
 
 MAX_ROWS: Final = 500
 """More managed keys are found by searching."""

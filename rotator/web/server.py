@@ -11,7 +11,7 @@ from waitress.task import WSGITask
 
 from rotator.errors import ConfigError
 from rotator.exchange import cause
-from rotator.status import Snapshot
+from rotator.snapshot import Snapshot
 from rotator.web.app import App
 
 _LIMITS: Final = {
