@@ -37,7 +37,7 @@ from rotator.decide import (
 )
 from rotator.facts import Facts
 from rotator.history import Trace
-from rotator.key_status import short, when
+from rotator.humanize import count, short, when
 from rotator.model import Period
 from rotator.result import time_to_json
 
@@ -192,7 +192,7 @@ def _in_flight(facts: Facts) -> str:
 
 
 def _piled_up(facts: Facts) -> str:
-    orphans = f"{_count(len(facts.orphans), 'orphan')} of {MAX_ORPHANS}"
+    orphans = f"{count(len(facts.orphans), 'orphan')} of {MAX_ORPHANS}"
     text = f"{orphans}, {piled(facts)} superseded of {most_piled(facts)}"
     if is_urgent(facts) and piled(facts) >= most_piled(facts):
         text += (
@@ -279,10 +279,6 @@ def _fate(facts: Facts, other: Revocation) -> Fate:
 
 def _age(facts: Facts, at: datetime) -> str:
     return f"{short(facts.now - at)} old" if at <= facts.now else f"dated {short(at - facts.now)} ahead"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _row_to_json(row: Row) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rotator.errors import RotatorError
-from rotator.key_status import short, until
+from rotator.humanize import short, until
 from rotator.redaction import redact
 from rotator.result import Action, KeyResult, Outcome, PassResult
 

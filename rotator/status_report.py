@@ -13,7 +13,8 @@ from rich.text import Text
 from rotator.answers import words
 from rotator.bookkeeping import format_time
 from rotator.decide import Victim
-from rotator.key_status import KeyStatus, OtherKey, State, key_status, short, when
+from rotator.humanize import short, when
+from rotator.key_status import KeyStatus, OtherKey, State, key_status
 from rotator.model import Key
 from rotator.report import captured, lines_of
 from rotator.result import Action

@@ -8,7 +8,8 @@ import pytest
 
 from rotator.decide import Revocation, Victim
 from rotator.errors import Rejected
-from rotator.key_status import KeyStatus, State, key_statuses, short, to_json
+from rotator.humanize import short
+from rotator.key_status import KeyStatus, State, key_statuses, to_json
 from rotator.model import Key
 from rotator.result import KeyResult, Outcome, PassResult
 from rotator.sandbox.faults import Fault, Phase, Status

@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from rotator.check import reach
-from rotator.check.findings import Check, Finding, State, bad, count, note, ok
+from rotator.check.findings import Check, Finding, State, bad, note, ok
 from rotator.check.vault import MOUNT, ONCE
 from rotator.config import Config
 from rotator.exchange import Trust
 from rotator.gateway.bearer import Bearer
 from rotator.gateway.client import MAX_ANSWER_BYTES, MAX_LIST_BYTES, MAX_PAGES, Listing
-from rotator.key_status import short
+from rotator.humanize import count, short
 from rotator.observe import SKEW
 from rotator.stopping import Stopping
 from rotator.vault.client import Vault

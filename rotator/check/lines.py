@@ -9,7 +9,8 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from rotator.check.findings import Finding, Found, State, count, well
+from rotator.check.findings import Finding, Found, State, well
+from rotator.humanize import count
 from rotator.report import captured
 
 _MARK: Final = {State.OK: "✓", State.NOTE: "!", State.BAD: "✗", State.SKIPPED: "–"}  # noqa: RUF001

@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
-from rotator.check.findings import Finding, bad, count, ok, some
+from rotator.check.findings import Finding, bad, ok, some
+from rotator.humanize import count
 
 Capabilities: TypeAlias = Mapping[str, tuple[str, ...]]
 """By path below the mount."""

@@ -13,7 +13,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from rotator.check.findings import Check, Finding, bad, note, ok, some
 from rotator.exchange import Trust, cause, raise_for_tls, tls_context, within
-from rotator.key_status import until
+from rotator.humanize import until
 
 _EXPIRED, _NOT_YET_VALID, _OTHER_NAME, _OTHER_ADDRESS = 10, 9, 62, 64
 """Of X509_V_ERR_…, as OpenSSL numbers them."""

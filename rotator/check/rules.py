@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Final
 
-from rotator.check.findings import Finding, bad, count, note, ok, some
+from rotator.check.findings import Finding, bad, note, ok, some
 from rotator.config import Config
 from rotator.config.durations import show
+from rotator.humanize import count
 from rotator.model import ManagedKey
 from rotator.schedule import CronSchedule, Every, PassSchedule
 from rotator.shard import WHOLE

@@ -12,8 +12,8 @@ from rotator.config import Config
 from rotator.config.durations import show
 from rotator.credentials import wrapped_of
 from rotator.errors import Rejected
+from rotator.humanize import short
 from rotator.installation import identity_of
-from rotator.key_status import short
 from rotator.preflight import NEEDED, NEEDED_FOR_IDENTITY
 from rotator.retry import Policy
 from rotator.stopping import Stopping

@@ -6,7 +6,7 @@ from pathlib import Path
 from rotator.commands.output import CONVERGED, FAILED, Output, print_json, write
 from rotator.commands.passes import check_names, stop_on_signals
 from rotator.config import load
-from rotator.key_status import until
+from rotator.humanize import until
 from rotator.redaction import redact
 from rotator.rollback import NotRolledBack, RolledBack, roll_back
 from rotator.stopping import Stopped

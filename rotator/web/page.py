@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-from rotator.key_status import KeyStatus, OtherKey, State, foreign_keys, key_statuses, short, until
+from rotator.humanize import short, until
+from rotator.key_status import KeyStatus, OtherKey, State, foreign_keys, key_statuses
 from rotator.redaction import redact
 from rotator.result import Action, KeyResult, Outcome
 from rotator.snapshot import PassRecord, Snapshot
