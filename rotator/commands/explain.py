@@ -7,9 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rotator.commands.names import load_with
 from rotator.commands.output import CONVERGED, Output, print_json, write
-from rotator.commands.passes import check_names
-from rotator.config import load
 from rotator.explain import Explanation, explain
 from rotator.report import captured, console_for_stdout
 from rotator.result import held_back
@@ -22,8 +21,8 @@ def run_explain(config_path: Path | None, environ: Mapping[str, str], name: str,
     """Print why `name` is rotated now or not; return the exit code."""
 
     def go() -> int:
-        config, only = load(config_path, environ), frozenset({name})
-        check_names(only, config)
+        only = frozenset({name})
+        config = load_with(only, config_path, environ)
         with open_account(config, environ, Stopping()) as account:
             (seen,) = survey(account, only=only).keys
         if seen.facts is None:

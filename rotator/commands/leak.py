@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from rotator.commands.names import load_with
 from rotator.commands.output import CONVERGED, FAILED, MISCONFIGURED, Output, print_json, write
-from rotator.commands.passes import check_names, make_pass, stop_on_signals
-from rotator.config import Config, load
+from rotator.commands.passes import make_pass, stop_on_signals
+from rotator.config import Config
 from rotator.errors import ConfigError, RotatorError
 from rotator.incident import Exposed, Incident, changing, contained, exposed_by, foretell, render
 from rotator.report import console_for_stdout
@@ -32,8 +33,7 @@ def run_leak(
     """
 
     def go() -> int:
-        config = load(config_path, environ)
-        check_names(only, config)
+        config = load_with(only, config_path, environ)
         if others := sorted(name for name in only if not config.shard.holds(name)):
             raise ConfigError("another shard's", tuple(f"{name}: leave out --shard" for name in others))
         exposed = _look(config, environ, only)

@@ -1,6 +1,5 @@
 """The program's two ways of making passes: one, and one after another until it is stopped."""
 
-import difflib
 import os
 import signal
 import sys
@@ -9,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rotator.commands.names import load_with
 from rotator.commands.output import CONVERGED, FAILED, UNREACHABLE, Output, print_json, write
-from rotator.config import Config, load
-from rotator.errors import ConfigError
+from rotator.config import Config
 from rotator.reconcile import Progress, reconcile
 from rotator.result import PassResult
 from rotator.signals import on_signals
@@ -35,8 +34,7 @@ def run_pass(
     stopping = stop_on_signals()
 
     def go() -> int:
-        config = load(config_path, environ)
-        check_names(only, config)
+        config = load_with(only, config_path, environ)
         with open_notifier(None if dry_run else config.webhook, environ) as tell:
             result = make_pass(config, environ, stopping, only=only, forced=forced, dry_run=dry_run)
             tell(result)
@@ -110,19 +108,6 @@ def stop_on_signals() -> Stopping:
 
     on_signals({signal.SIGTERM, signal.SIGINT}, stop)
     return stopping
-
-
-def check_names(only: frozenset[str], config: Config) -> None:
-    """Raise ConfigError for a name that the config does not have."""
-    known = [key.name for key in config.managed]
-    faults = []
-    for name in sorted(only - set(known)):
-        near = difflib.get_close_matches(name, known, n=1)
-        # The name is not repeated: a slip of the hand may have put a plaintext there.
-        shown = ", ".join(known[:10]) + (" …" if len(known) > 10 else "")
-        faults.append(f"did you mean {near[0]!r}?" if near else f"the config has: {shown}")
-    if faults:
-        raise ConfigError("no such managed key", tuple(faults))
 
 
 def _print(result: PassResult, output: Output) -> None:

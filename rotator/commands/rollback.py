@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from rotator.commands.names import load_with
 from rotator.commands.output import CONVERGED, FAILED, Output, print_json, write
-from rotator.commands.passes import check_names, stop_on_signals
-from rotator.config import load
+from rotator.commands.passes import stop_on_signals
 from rotator.humanize import until
 from rotator.redaction import redact
 from rotator.rollback import NotRolledBack, RolledBack, roll_back
@@ -20,8 +20,7 @@ def run_rollback(
     stopping = stop_on_signals()
 
     def go() -> int:
-        config = load(config_path, environ)
-        check_names(frozenset({name}), config)
+        config = load_with(frozenset({name}), config_path, environ)
         with open_account(config, environ, stopping) as account:
             try:
                 done = roll_back(account, name, dry_run=dry_run)

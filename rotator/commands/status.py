@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rotator.account import Account
+from rotator.commands.names import load_with
 from rotator.commands.output import CONVERGED, FAILED, Output, print_json, write
-from rotator.commands.passes import check_names
-from rotator.config import load
 from rotator.errors import RotatorError
 from rotator.report import captured, console_for_stdout, lines_of
 from rotator.status_report import Status, render
@@ -30,8 +29,7 @@ def run_status(
     """Print how everything stands, again each `watch` seconds until Ctrl-C; return the exit code."""
 
     def go() -> int:
-        config = load(config_path, environ)
-        check_names(only, config)
+        config = load_with(only, config_path, environ)
         with open_account(config, environ, Stopping()) as account:
             if watch is None:
                 return _look(account, only, output)
