@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rotator.commands.names import load_with
-from rotator.commands.output import CONVERGED, Output, print_json, write
+from rotator.commands.output import CONVERGED, Output
 from rotator.explain import Explanation, explain
 from rotator.report import captured, console_for_stdout
 from rotator.result import held_back
@@ -28,10 +28,7 @@ def run_explain(config_path: Path | None, environ: Mapping[str, str], name: str,
         if seen.facts is None:
             raise seen.errors[0]
         explanation = explain(seen.facts)
-        if output.as_json:
-            print_json(explanation.to_json())
-        else:
-            write(render(explanation, console_for_stdout()))
+        output.show(explanation.to_json, lambda: render(explanation, console_for_stdout()))
         return CONVERGED
 
     return output.guard(go)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rotator.commands.names import load_with
-from rotator.commands.output import CONVERGED, FAILED, MISCONFIGURED, Output, print_json, write
+from rotator.commands.output import CONVERGED, FAILED, MISCONFIGURED, Output
 from rotator.commands.passes import make_pass, stop_on_signals
 from rotator.config import Config
 from rotator.errors import ConfigError, RotatorError
@@ -50,10 +50,7 @@ def run_leak(
             except Stopped as error:  # a leak that was not contained is no success
                 output.complain(error)
                 return FAILED
-        if output.as_json:
-            print_json(incident.to_json())
-        else:
-            write(render(incident, console_for_stdout()))
+        output.show(incident.to_json, lambda: render(incident, console_for_stdout()))
         return CONVERGED if incident.over else FAILED
 
     return output.guard(go)
@@ -66,11 +63,11 @@ def _look(config: Config, environ: Mapping[str, str], only: frozenset[str]) -> t
 
 
 def _show(exposed: tuple[Exposed, ...], output: Output) -> None:
-    if output.as_json:
-        keys = [{"name": one.name, "going": list(one.going), "staying": list(one.staying)} for one in exposed]
-        print_json({"dry_run": True, "keys": keys})
-    else:
-        write(foretell(exposed, console_for_stdout()) + "nothing was changed\n")
+    keys = [{"name": one.name, "going": list(one.going), "staying": list(one.staying)} for one in exposed]
+    output.show(
+        lambda: {"dry_run": True, "keys": keys},
+        lambda: foretell(exposed, console_for_stdout()) + "nothing was changed\n",
+    )
 
 
 def _contain(

@@ -37,6 +37,13 @@ class Output:
                 return CONVERGED
             return MISCONFIGURED if isinstance(error, ConfigError) else UNREACHABLE
 
+    def show(self, as_json: Callable[[], dict[str, Any]], as_text: Callable[[], str]) -> None:
+        """Print a result, for a program or for a person."""
+        if self.as_json:
+            print_json(as_json())
+        else:
+            write(as_text())
+
     def complain(self, error: RotatorError) -> None:
         """Say why the command cannot go on."""
         faults = list(error.faults) if isinstance(error, ConfigError) else None

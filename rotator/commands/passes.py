@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rotator.commands.names import load_with
-from rotator.commands.output import CONVERGED, FAILED, UNREACHABLE, Output, print_json, write
+from rotator.commands.output import CONVERGED, FAILED, UNREACHABLE, Output
 from rotator.config import Config
 from rotator.reconcile import Progress, reconcile
 from rotator.result import PassResult
@@ -38,7 +38,7 @@ def run_pass(
         with open_notifier(None if dry_run else config.webhook, environ) as tell:
             result = make_pass(config, environ, stopping, only=only, forced=forced, dry_run=dry_run)
             tell(result)
-            _print(result, output)
+            output.show(result.to_json, lambda: _rendered(result))
         if result.refused and not result.changed:
             return UNREACHABLE
         return FAILED if result.failed else CONVERGED
@@ -110,13 +110,10 @@ def stop_on_signals() -> Stopping:
     return stopping
 
 
-def _print(result: PassResult, output: Output) -> None:
-    if output.as_json:
-        print_json(result.to_json())
-    else:
-        from rotator.report import console_for_stdout, render
+def _rendered(result: PassResult) -> str:
+    from rotator.report import console_for_stdout, render
 
-        write(render(result, console_for_stdout()))
+    return render(result, console_for_stdout())
 
 
 @contextmanager

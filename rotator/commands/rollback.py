@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rotator.commands.names import load_with
-from rotator.commands.output import CONVERGED, FAILED, Output, print_json, write
+from rotator.commands.output import CONVERGED, FAILED, Output
 from rotator.commands.passes import stop_on_signals
 from rotator.humanize import until
 from rotator.redaction import redact
@@ -27,10 +27,7 @@ def run_rollback(
             except (NotRolledBack, Stopped) as error:  # what was asked for was not done
                 output.complain(error)
                 return FAILED
-        if output.as_json:
-            print_json(done.to_json())
-        else:
-            write(redact(_words(done), short=True))
+        output.show(done.to_json, lambda: redact(_words(done), short=True))
         return CONVERGED
 
     return output.guard(go)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rotator.account import Account
 from rotator.commands.names import load_with
-from rotator.commands.output import CONVERGED, FAILED, Output, print_json, write
+from rotator.commands.output import CONVERGED, FAILED, Output, write
 from rotator.errors import RotatorError
 from rotator.report import captured, console_for_stdout, lines_of
 from rotator.status_report import Status, render
@@ -40,10 +40,7 @@ def run_status(
 
 def _look(account: Account, only: frozenset[str], output: Output, frame: str = "{}") -> int:
     status = Status.of(survey(account, only=only))
-    if output.as_json:
-        print_json(status.to_json())
-    else:
-        write(frame.format(render(status, console_for_stdout())))
+    output.show(status.to_json, lambda: frame.format(render(status, console_for_stdout())))
     return CONVERGED if status.well else FAILED
 
 
