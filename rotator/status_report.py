@@ -20,6 +20,7 @@ from rotator.report import captured, lines_of
 from rotator.result import Action
 from rotator.survey import Survey
 
+_WELL: Final = {State.OK, State.DUE, State.HELD}
 _STYLE: Final = {State.OK: "green", State.DUE: "yellow", State.HELD: "yellow"}
 _BAD: Final = "bold red"
 _LEFT: Final = {State.OVERDUE, State.MISSING, State.REVOKED}
@@ -42,7 +43,7 @@ class Status:
     @property
     def well(self) -> bool:
         """Whether nothing failed and nothing is overdue."""
-        return all(key.state in _STYLE and not key.overdue for key in self.keys)
+        return all(key.state in _WELL and not key.overdue for key in self.keys)
 
     def to_json(self) -> dict[str, Any]:
         survey = self.survey

@@ -17,7 +17,7 @@ from rotator.redaction import redact_values
 from rotator.sandbox.faults import ALWAYS, Fault, Phase, Status
 from rotator.sandbox.server import GatewayServer
 from rotator.sandbox.vault import VaultServer
-from rotator.schedule.cron import CronSchedule
+from rotator.schedule import CronSchedule
 from rotator.status_report import Status as Seen
 from rotator.status_report import render
 from rotator.survey import survey
