@@ -12,6 +12,7 @@ from typing import Any, Final
 from rotator.bookkeeping import WITHOUT_GRACE
 from rotator.decide import Hold, Reason, Victim
 from rotator.errors import RotatorError
+from rotator.humanize import short
 from rotator.model import Key
 from rotator.result import Action, KeyResult, Outcome, error_to_json, time_to_json
 from rotator.snapshot import PassRecord, Snapshot
@@ -81,6 +82,14 @@ class KeyStatus:
     orphans: tuple[OtherKey, ...]
     warnings: tuple[str, ...]
     errors: tuple[RotatorError, ...]
+
+    @property
+    def age_of_period(self) -> str | None:
+        """`2d 3h of 7d`; the period is from one rotation to the next."""
+        if self.age is None:
+            return None
+        period = f" of {short(self.due_at - self.rotated_at)}" if self.due_at and self.rotated_at else ""
+        return short(self.age) + period
 
     @property
     def others(self) -> tuple[OtherKey, ...]:

@@ -67,8 +67,13 @@ def console_for_stdout() -> Console:
     )
 
 
+def plain_table() -> Table:
+    """A table without lines, as wide as what is in it."""
+    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+
+
 def _table(result: PassResult) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table = plain_table()
     for heading, justify in (
         ("managed key", "left"),
         ("state", "left"),
@@ -124,14 +129,19 @@ def _in(at: datetime | None, now: datetime) -> str:
 
 def _attention(result: PassResult) -> Iterator[Text]:
     for key in result.keys:
-        for error in key.errors:
-            yield from lines_of(key.key.name, error)
-        for warning in key.warnings:
-            yield Text(f"! {key.key.name}: {warning}", "yellow")
+        yield from concerns_of(key.key.name, key.errors, key.warnings)
     for foreign in result.foreign:
         yield Text(f"! key {foreign.id} “{foreign.title}” is not of this installation and config: left alone")
     if result.refused:
         yield from lines_of("the account", result.refused)
+
+
+def concerns_of(name: str, errors: Iterable[RotatorError], warnings: Iterable[str]) -> Iterator[Text]:
+    """What failed of a managed key, and what its owner should know."""
+    for error in errors:
+        yield from lines_of(name, error)
+    for warning in warnings:
+        yield Text(f"! {name}: {warning}", "yellow")
 
 
 def lines_of(who: str, error: RotatorError) -> Iterator[Text]:

@@ -13,10 +13,10 @@ from rich.text import Text
 from rotator.answers import words
 from rotator.bookkeeping import format_time
 from rotator.decide import Victim
-from rotator.humanize import short, when
+from rotator.humanize import when
 from rotator.key_status import KeyStatus, OtherKey, State, key_status
 from rotator.model import Key
-from rotator.report import captured, lines_of
+from rotator.report import captured, concerns_of, plain_table
 from rotator.result import Action
 from rotator.survey import Survey
 
@@ -80,19 +80,18 @@ def render(status: Status, console: Console) -> str:
 
 
 def _table(keys: Sequence[KeyStatus], now: datetime) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table = plain_table()
     table.add_column("managed key", overflow="fold")
     table.add_column("state", no_wrap=True)
     table.add_column("key id", justify="right", overflow="fold")
     table.add_column("age of period", justify="right", no_wrap=True)
     table.add_column("next rotation (UTC)", no_wrap=True)
     for key in keys:
-        period = f" of {short(key.due_at - key.rotated_at)}" if key.due_at and key.rotated_at else ""
         table.add_row(
             key.name,
             Text(key.state, style=_STYLE.get(key.state, _BAD)),
             str(key.key_id or "-"),
-            f"{short(key.age)}{period}" if key.age is not None else "-",
+            key.age_of_period or "-",
             when(key.due_at, now) if key.due_at else "-",
         )
     return table
@@ -119,10 +118,7 @@ def _attention(status: Status) -> Iterator[Text]:
     for key in status.keys:
         if key.state not in (State.OK, State.DUE) and key.why:
             yield Text(f"{key.name}: {key.why}", style=_STYLE.get(key.state, _BAD))
-        for error in key.errors:
-            yield from lines_of(key.name, error)
-        for warning in key.warnings:
-            yield Text(f"! {key.name}: {warning}", "yellow")
+        yield from concerns_of(key.name, key.errors, key.warnings)
     if held:
         yield Text("rotator explain NAME says by which facts a key is held back")
     if any(key.overdue or (key.state in _LEFT and key.name not in held) for key in status.keys):

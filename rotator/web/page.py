@@ -151,11 +151,10 @@ def _count(keys: tuple[KeyStatus, ...], state: State) -> int:
 
 
 def _row(key: KeyStatus, now: datetime) -> Row:
-    period = f" of {short(key.due_at - key.rotated_at)}" if key.due_at and key.rotated_at else ""
     lanes, now_at = _time_line(key, now)
     return Row(
         key=key,
-        age=short(key.age) + period if key.age is not None else "not known",
+        age=key.age_of_period or "not known",
         share=None if key.period_share is None else round(100 * key.period_share),
         next=until(key.due_at, now) if key.due_at else "not known",
         others=tuple(_other(other, now) for other in key.others),
