@@ -3,7 +3,8 @@
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -57,31 +58,19 @@ def cli(
     common = context.ensure_object(Common)
     _forbid_core_dumps()
     if context.invoked_subcommand is not None:
-        if once or rotate_now or dry_run or names or revoke_old_now or yes or as_json or shard:
+        if any(context.params.values()):
             raise click.UsageError(
                 f"the options of a pass do not go before {context.invoked_subcommand}; its own go after it"
             )
         return
-    if once and rotate_now:
-        raise click.UsageError("--once does what is due, --rotate-now does all: choose one")
-    if revoke_old_now and not (rotate_now and names):
-        raise click.UsageError("--revoke-old-now goes with --rotate-now and --key")
-    daemon = not (once or rotate_now or dry_run)
-    if daemon and (names or as_json):
-        raise click.UsageError("--key and --json go with --once, --rotate-now or --dry-run")
-
-    if yes and not revoke_old_now:
-        raise click.UsageError("--yes goes with --revoke-old-now")
-    if revoke_old_now and not (yes or dry_run or sys.stdin.isatty()):
-        raise click.UsageError("--revoke-old-now asks first, and nobody is there to answer: add --yes")
-
+    _refuse_what_does_not_go_together(context.params)
     output = common.begin(as_json=as_json)
     from rotator.commands.passes import run_daemon, run_pass
 
     environ = dict(os.environ) | _shard(shard)
     if revoke_old_now:
         context.exit(_leak(common, environ, frozenset(names), dry_run=dry_run, yes=yes, output=output))
-    if daemon:
+    if not (once or rotate_now or dry_run):
         context.exit(run_daemon(common.config_path, environ, output))
     context.exit(
         run_pass(
@@ -229,6 +218,30 @@ def sandbox(*, keep: bool) -> None:
     from rotator.sandbox.story import run
 
     sys.exit(run(keep=keep))
+
+
+def _refuse_what_does_not_go_together(given: Mapping[str, Any]) -> None:
+    leak = given["revoke_old_now"]
+    one_pass = given["once"] or given["rotate_now"] or given["dry_run"]
+    can_answer = given["yes"] or given["dry_run"] or sys.stdin.isatty()
+    for wrong, says in (
+        (
+            given["once"] and given["rotate_now"],
+            "--once does what is due, --rotate-now does all: choose one",
+        ),
+        (
+            leak and not (given["rotate_now"] and given["names"]),
+            "--revoke-old-now goes with --rotate-now and --key",
+        ),
+        (
+            not one_pass and (given["names"] or given["as_json"]),
+            "--key and --json go with --once, --rotate-now or --dry-run",
+        ),
+        (given["yes"] and not leak, "--yes goes with --revoke-old-now"),
+        (leak and not can_answer, "--revoke-old-now asks first, and nobody is there to answer: add --yes"),
+    ):
+        if wrong:
+            raise click.UsageError(says)
 
 
 def _leak(

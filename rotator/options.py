@@ -45,7 +45,7 @@ def common_options(command: C) -> C:
         if value is not None and parameter.name:
             setattr(context.ensure_object(Common), parameter.name, value)
 
-    context_options: tuple[Callable[[C], C], ...] = (
+    options: tuple[Callable[[C], C], ...] = (
         click.option(
             "--config",
             "config_path",
@@ -71,7 +71,7 @@ def common_options(command: C) -> C:
             callback=keep,
         ),
     )
-    for option in reversed(context_options):
+    for option in reversed(options):
         command = option(command)
     return command
 
