@@ -1,9 +1,12 @@
 """The program as its users run it: a process, with its options, its environment and its exit code."""
 
 import json
+import os
+import pty
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,6 +66,31 @@ class Program:
             check=False,
         )
         self.runs.append(Finished(done.returncode, done.stdout, done.stderr))
+        return self.runs[-1]
+
+    def on_a_terminal(
+        self, *options: str, answer: str = "", environ: Mapping[str, str] | None = None
+    ) -> Finished:
+        """Run it on a terminal of its own, and answer what it asks; `out` is all that is shown there."""
+        ours, its = pty.openpty()
+        process = subprocess.Popen(
+            ["setsid", "--ctty", *self.command(*options)],  # so that Ctrl-C is typed to it
+            env={**self.environ, **(environ or {})},
+            cwd=ROOT,
+            stdin=its,
+            stdout=its,
+            stderr=its,
+        )
+        os.close(its)
+        shown, answered = b"", False
+        with suppress(OSError):  # it has closed its end
+            while chunk := os.read(ours, 1 << 16):
+                shown += chunk
+                if b"?" in shown and not answered:
+                    os.write(ours, answer.encode())
+                    answered = True
+        os.close(ours)
+        self.runs.append(Finished(process.wait(60), shown.decode(), ""))
         return self.runs[-1]
 
     def start(self, *options: str) -> subprocess.Popen[str]:

@@ -1,12 +1,8 @@
 """A key has leaked: it is replaced, and what it replaced is revoked without grace."""
 
 import itertools
-import os
-import pty
-import select
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,6 +11,7 @@ from rotator.sandbox.account import Quirks
 from rotator.sandbox.faults import ALWAYS, Fault, Status
 from rotator.sandbox.server import GatewayServer
 from rotator.sandbox.vault import VaultServer
+from rotator.shard import Shard
 from tests.facts import PATH, managed
 from tests.long import Figure
 from tests.program import BACKEND, Program, secret
@@ -200,8 +197,6 @@ class TestTheCommand:
     def test_refused(
         self, rotator: Program, gateway: GatewayServer, options: tuple[str, ...], says: str
     ) -> None:
-        from rotator.shard import Shard
-
         other = 1 if Shard(0, 2).holds("Production backend") else 0
         done = rotator.run(*(option.format(other=other) for option in options))
         assert (done.code, says in done.err) == (2, True)
@@ -211,31 +206,8 @@ class TestTheCommand:
     def test_on_a_terminal_it_asks(
         self, rotator: Program, gateway: GatewayServer, leaked: int, answer: str, code: int
     ) -> None:
-        asked = on_a_terminal(rotator, answer, *LEAK)
-        assert asked[0] == code
-        assert "Replace and revoke now?" in asked[1]
+        asked = rotator.on_a_terminal(*LEAK, answer=answer)
+        assert asked.code == code
+        assert "Replace and revoke now?" in asked.out
         live = {key.id for key in gateway.account.ledger if key.live}
         assert (leaked in live) == (code == 2)
-
-
-def on_a_terminal(rotator: Program, answer: str, *options: str) -> tuple[int, str]:
-    """Run it with a terminal of its own, and answer what it asks."""
-    command: list[Any] = rotator.command(*options)
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execve(command[0], command, rotator.environ)
-    shown = b""
-    while True:
-        if b"?" in shown:
-            # Again as long as nothing comes: what is typed before the program reads may be lost, as a person knows.
-            while not select.select([terminal], [], [], 0.5)[0]:
-                os.write(terminal, answer.encode())
-        try:
-            chunk = os.read(terminal, 1 << 16)
-        except OSError:  # the other end is closed
-            break
-        if not chunk:
-            break
-        shown += chunk
-    os.close(terminal)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()

@@ -15,7 +15,7 @@ from tests.long import Figure
 from tests.program import BACKEND, KEYS, REPORTING, Program, secret
 from tests.stage import settle, staged
 from tests.test_boundaries import LEAST, STOPPED_AT, terminate
-from tests.test_leak import LEAK, on_a_terminal
+from tests.test_leak import LEAK
 
 CONTAIN = (*LEAK, "--yes")
 
@@ -136,13 +136,13 @@ class TestThePrompt:
     def test_left_unanswered_nothing_is_changed(
         self, rotator: Program, gateway: GatewayServer, leaked: int, answer: str
     ) -> None:
-        code, shown = on_a_terminal(rotator, answer, *LEAK)
-        assert (code, "nothing was changed" in shown) == (2, True)
+        asked = rotator.on_a_terminal(*LEAK, answer=answer)
+        assert (asked.code, "nothing was changed" in asked.out) == (2, True)
         assert len(gateway.account.ledger) == 3
 
     def test_it_says_what_goes_wherever_the_record_goes(self, rotator: Program, leaked: int) -> None:
-        shown = on_a_terminal(rotator, "n\n", *LEAK, "--json")[1]
-        assert f"{leaked} is revoked without grace" in shown
+        asked = rotator.on_a_terminal(*LEAK, "--json", answer="n\n")
+        assert f"{leaked} is revoked without grace" in asked.out
 
 
 def test_stopped_at_every_boundary(vault_server: VaultServer, tmp_path: Path, figure: Figure) -> None:

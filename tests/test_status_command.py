@@ -1,9 +1,11 @@
 """`rotator status`: what it says of everything, what it needs for it, and its exit code."""
 
 import io
+import re
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -24,6 +26,7 @@ from rotator.survey import survey
 from tests.facts import PATH, managed
 from tests.program import Program
 from tests.stores import StoreWrapper
+from tests.vaults import new_token
 from tests.world import World
 
 MINUTE = timedelta(minutes=1)
@@ -212,12 +215,12 @@ class TestTheCommand:
         self, rotator: Program, gateway: GatewayServer, vault_server: VaultServer, mount: str
     ) -> None:
         assert rotator.run("status").code == 1
-        assert vault_server.api("GET", f"sys/internal/ui/mounts/{mount}")
         rotator.run("--once")
-        policy = f'path "{mount}/data/*" {{ capabilities = ["read"] }}'
-        vault_server.api("PUT", f"sys/policies/acl/{mount}", {"policy": policy})
-        body = {"policies": [mount], "no_default_policy": True}
-        token = vault_server.api("POST", "auth/token/create", body)["auth"]["client_token"]
+        token = new_token(
+            vault_server,
+            f'path "{mount}/data/*" {{ capabilities = ["read"] }}',
+            no_default_policy=True,
+        ).reveal()
         seen = rotator.run("status", environ={"VAULT_TOKEN": token})
         assert seen.code == 0
         methods = {event["method"] for event in seen.events if event["event"].endswith(".request")}
@@ -247,43 +250,36 @@ class TestTheCommand:
     def test_it_can_be_watched(self, rotator: Program) -> None:
         """One object a line, until Ctrl-C; its exit code is that of the last look."""
         rotator.run("--once")
-        process = rotator.start("status", "--watch", "1", "--json")
-        assert process.stdout
-        assert [process.stdout.readline()[:14] for _ in range(2)] == ['{"well": true,'] * 2
-        process.send_signal(signal.SIGINT)
-        try:
+        with watching(rotator, "--json") as (process, lines):
+            assert [next(lines)[:14] for _ in range(2)] == ['{"well": true,'] * 2
+            process.send_signal(signal.SIGINT)
             assert process.wait(30) == 0
-        finally:
-            process.kill()
-            process.communicate()
 
     def test_a_failure_while_it_is_watched_does_not_end_it(
         self, rotator: Program, gateway: GatewayServer
     ) -> None:
         gateway.faults.add(Fault("GET /keys", Status(401), times=1))
-        process = rotator.start("status", "--watch", "1")
-        assert process.stdout
-        try:
-            lines = iter(process.stdout.readline, "")
+        with watching(rotator) as (process, lines):
             assert any("401" in line for line in lines)
             assert any("managed key" in line for line in lines)
-        finally:
             process.send_signal(signal.SIGINT)
             assert process.wait(30) == 1
-            process.communicate()
 
 
-def test_no_colour_where_none_is_wanted(rotator: Program) -> None:
-    """On a terminal; `script` gives it one."""
-    command = " ".join(f"'{part}'" for part in rotator.command("status"))
-    shown = {}
-    for name, environ in {"colour": {}, "none": {"NO_COLOR": "1"}}.items():
-        shown[name] = subprocess.run(
-            ["script", "-qec", command, "/dev/null"],
-            env={**rotator.environ, "TERM": "xterm-256color", **environ},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-        ).stdout
-    assert b"\x1b[" in shown["colour"]
-    assert b"\x1b[3" not in shown["none"]
+@contextmanager
+def watching(rotator: Program, *options: str) -> Iterator[tuple[subprocess.Popen[str], Iterator[str]]]:
+    """Watch each second; hand out the process and the lines that it prints."""
+    process = rotator.start("status", "--watch", "1", *options)
+    assert process.stdout
+    try:
+        yield process, iter(process.stdout.readline, "")
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize(("environ", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_no_colour_where_none_is_wanted(rotator: Program, environ: dict[str, str], coloured: bool) -> None:
+    shown = rotator.on_a_terminal("status", environ={"TERM": "xterm-256color", **environ})
+    assert "missing" in shown.out
+    assert bool(re.search(r"\x1b\[(?:[0-9]+;)*[349][0-9]", shown.out)) is coloured
