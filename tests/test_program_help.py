@@ -1,5 +1,6 @@
 """Help, and completion in a real shell: as a process, with no server behind it."""
 
+import re
 import shutil
 import subprocess
 import sysconfig
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from rotator.cli import cli
+from tests.program import ROOT
 from tests.world import loopback_only_environment
 
 
@@ -133,3 +135,8 @@ def test_scripts_of_other_shells(shell: str, says: str) -> None:
     assert says in text
     if shutil.which(shell):
         subprocess.run([shell, "-n"], input=text, text=True, check=True, timeout=30)
+
+
+def test_readme_has_a_line_for_each_command() -> None:
+    named = re.findall(r"^\| `rotator ([a-z]+)", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert sorted(named) == sorted(cli.commands)
