@@ -22,9 +22,14 @@ def due(world: World, promises: Promises) -> None:
     world.advance(7)
 
 
-def due_with_a_revocation(world: World, promises: Promises) -> None:
+def rotated(world: World, promises: Promises) -> None:
+    """What was replaced is in its grace, and can be put back."""
     due(world, promises)
     world.make_pass()
+
+
+def due_with_a_revocation(world: World, promises: Promises) -> None:
+    rotated(world, promises)
     world.advance(7)
 
 

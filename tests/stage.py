@@ -12,6 +12,7 @@ import yaml
 from rotator.sandbox.faults import Phase
 from rotator.sandbox.vault import VaultServer
 from tests.leaks import leaks
+from tests.long import LONG
 from tests.processes import BOUND, Process
 from tests.promises import Promises
 from tests.proxy import Proxy
@@ -19,6 +20,11 @@ from tests.vaults import connect_to, new_kv
 from tests.world import World, loopback_only_environment, new_server
 
 BEARER = "apimall/rotator"
+# Dead after one request or dead before the next one is the same to the world. The long run does not take that for
+# granted.
+KILLED_AT = {Phase.BEFORE, Phase.AFTER} if LONG else {Phase.AFTER}
+LEAST = 4
+"""So many boundaries has any scene: the list, the identity, the secret, and a write."""
 
 
 @dataclass
@@ -102,6 +108,11 @@ class Stage:
         printed = b"".join(file.read_bytes() for file in self.directory.glob("std*"))
         plaintexts = [key.plaintext for key in self.world.server.account.ledger]
         return leaks(printed, [*plaintexts, self.environ["VAULT_TOKEN"]])
+
+
+def kill(process: Process) -> None:
+    process.kill()
+    raise ConnectionResetError  # what was not forwarded yet never will be
 
 
 @contextmanager

@@ -14,26 +14,17 @@ from rotator.sandbox.faults import Phase
 from rotator.sandbox.vault import VaultServer
 from tests.long import LONG, Figure
 from tests.processes import Process
-from tests.scenes import SCENES, Scene, due_with_a_revocation, lost_race
-from tests.stage import Stage, settle, staged
-
-
-def kill(process: Process) -> None:
-    process.kill()
-    raise ConnectionResetError  # what was not forwarded yet never will be
+from tests.scenes import SCENES, Scene, due_with_a_revocation, lost_race, rotated
+from tests.stage import KILLED_AT, LEAST, Stage, kill, settle, staged
 
 
 def terminate(process: Process) -> None:
     process.send(signal.SIGTERM)
 
 
-# Dead after one request or dead before the next one is the same to the world, as is asked to stop between the two.
-# The long run does not take that for granted.
-KILLED_AT = {Phase.BEFORE, Phase.AFTER} if LONG else {Phase.AFTER}
+# Asked to stop after one request or before the next one is the same to the world, too.
 STOPPED_AT = {Phase.BEFORE, Phase.AFTER} if LONG else {Phase.BEFORE}
 NEVER = 1_000_000
-LEAST = 4
-"""So many boundaries has any scene: the list, the identity, the secret, and a write."""
 
 
 def stop_at(stage: Stage, at: int, scene: Scene, mode: str) -> int | None:
@@ -50,14 +41,16 @@ def stop_at(stage: Stage, at: int, scene: Scene, mode: str) -> int | None:
     return code
 
 
-@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize(
+    ("mode", "scene"), [*(("--once", scene) for scene in SCENES), ("rollback --key Backend", rotated)]
+)
 def test_killed_at_every_boundary(
-    scene: Scene, vault_server: VaultServer, tmp_path: Path, figure: Figure
+    mode: str, scene: Scene, vault_server: VaultServer, tmp_path: Path, figure: Figure
 ) -> None:
     for at in itertools.count():
         with staged(vault_server, tmp_path / str(at)) as stage:
             scene(stage.world, stage.promises)
-            code = stage.cross(at, KILLED_AT, kill)
+            code = stage.cross(at, KILLED_AT, kill, mode)
             stage.promises.hold()
             settle(stage.world, stage.promises)
             if code is None:  # it ended before it got so far: there are no more

@@ -15,8 +15,7 @@ from rotator.shard import Shard
 from tests.facts import PATH, managed
 from tests.long import Figure
 from tests.program import BACKEND, Program, secret
-from tests.stage import settle, staged
-from tests.test_boundaries import KILLED_AT, LEAST, kill
+from tests.stage import KILLED_AT, LEAST, kill, settle, staged
 from tests.world import World
 
 LEAK = ("--rotate-now", "--revoke-old-now", "--key", "Production backend")
@@ -99,23 +98,6 @@ def test_killed_at_every_boundary(vault_server: VaultServer, tmp_path: Path, fig
                 assert published
                 assert len(stage.crossed) == at >= LEAST
                 figure(f"leak: killed at {at} boundaries")
-                break
-
-
-def test_a_rollback_killed_at_every_boundary(
-    vault_server: VaultServer, tmp_path: Path, figure: Figure
-) -> None:
-    for at in itertools.count():
-        with staged(vault_server, tmp_path / str(at)) as stage:
-            stage.world.make_pass()
-            stage.world.advance(7)
-            stage.world.make_pass()
-            code = stage.cross(at, KILLED_AT, kill, "rollback --key Backend")
-            stage.promises.hold()
-            settle(stage.world, stage.promises)
-            if code is None:
-                assert len(stage.crossed) == at >= LEAST
-                figure(f"rollback: killed at {at} boundaries")
                 break
 
 
