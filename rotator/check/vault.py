@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from functools import cached_property
 from http import HTTPStatus
 from typing import Final
 
@@ -39,20 +38,22 @@ POLICY, INSTALLATION = "Vault policy", "installation"
 
 
 class VaultChecks:
-    """Opens Vault when it is first asked."""
-
     def __init__(self, config: Config, environ: Mapping[str, str]) -> None:
         self._config, self._environ = config, environ
+        self._vault: Vault | None = None
         self._facts: TokenFacts | None = None
 
-    @cached_property
+    @property
     def vault(self) -> Vault:
-        return vault_of(self._config, self._environ, Stopping(), ONCE)
+        """Made when it is first asked: a certificate that cannot be loaded is a finding, and not the end of it."""
+        if self._vault is None:
+            self._vault = vault_of(self._config, self._environ, Stopping(), ONCE)
+        return self._vault
 
     def close(self) -> None:
         """Log out."""
-        if "vault" in self.__dict__:
-            self.vault.close()
+        if self._vault:
+            self._vault.close()
 
     def checks(self) -> tuple[Check, ...]:
         vault = self._config.vault
