@@ -14,7 +14,7 @@ from tests.logs import captured
 from tests.long import Figure, Tally
 from tests.memory_store import MemoryStore
 from tests.plain_client import Client
-from tests.program import Program, program
+from tests.program import BACKEND, Program, program, secret
 from tests.vaults import new_kv
 from tests.world import World, new_server
 
@@ -63,6 +63,13 @@ def rotator(
         for key in gateway.account.ledger:
             assert key.plaintext[10:30] not in run.out + run.err
         assert vault_server.token.reveal() not in run.out + run.err
+
+
+@pytest.fixture
+def leaked(rotator: Program, vault_server: VaultServer, mount: str) -> int:
+    """The id of the key that is in the secret."""
+    rotator.run("--once")
+    return int(secret(vault_server, mount, BACKEND)["rotation"]["key_id"])
 
 
 @pytest.fixture

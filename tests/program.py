@@ -19,6 +19,7 @@ from tests.world import loopback_only_environment
 
 ROOT = Path(__file__).parent.parent
 BACKEND, REPORTING = "apimall/production-backend", "apimall/reporting"
+LEAK = ("--rotate-now", "--revoke-old-now", "--key", "Production backend")
 KEYS = [
     {"name": "Production backend", "path": BACKEND, "rotation_period": "7d"},
     {"name": "Reporting", "path": REPORTING, "field": "APIMALL_API_KEY"},

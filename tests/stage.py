@@ -1,5 +1,6 @@
 """The program as a process, between a real Vault-API server and the sandbox's gateway, watched from all sides."""
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ BEARER = "apimall/rotator"
 # Dead after one request or dead before the next one is the same to the world. The long run does not take that for
 # granted.
 KILLED_AT = {Phase.BEFORE, Phase.AFTER} if LONG else {Phase.AFTER}
+# Asked to stop after one request or before the next one is the same to the world, too.
+STOPPED_AT = {Phase.BEFORE, Phase.AFTER} if LONG else {Phase.BEFORE}
 LEAST = 4
 """So many boundaries has any scene: the list, the identity, the secret, and a write."""
 
@@ -113,6 +116,10 @@ class Stage:
 def kill(process: Process) -> None:
     process.kill()
     raise ConnectionResetError  # what was not forwarded yet never will be
+
+
+def terminate(process: Process) -> None:
+    process.send(signal.SIGTERM)
 
 
 @contextmanager

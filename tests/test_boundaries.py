@@ -10,20 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from rotator.sandbox.faults import Phase
 from rotator.sandbox.vault import VaultServer
-from tests.long import LONG, Figure
-from tests.processes import Process
+from tests.long import Figure
 from tests.scenes import SCENES, Scene, due_with_a_revocation, lost_race, rotated
-from tests.stage import KILLED_AT, LEAST, Stage, kill, settle, staged
+from tests.stage import KILLED_AT, LEAST, STOPPED_AT, Stage, kill, settle, staged, terminate
 
-
-def terminate(process: Process) -> None:
-    process.send(signal.SIGTERM)
-
-
-# Asked to stop after one request or before the next one is the same to the world, too.
-STOPPED_AT = {Phase.BEFORE, Phase.AFTER} if LONG else {Phase.BEFORE}
 NEVER = 1_000_000
 
 

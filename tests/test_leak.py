@@ -14,11 +14,9 @@ from rotator.sandbox.vault import VaultServer
 from rotator.shard import Shard
 from tests.facts import PATH, managed
 from tests.long import Figure
-from tests.program import BACKEND, Program, secret
+from tests.program import BACKEND, LEAK, Program, secret
 from tests.stage import KILLED_AT, LEAST, kill, settle, staged
 from tests.world import World
-
-LEAK = ("--rotate-now", "--revoke-old-now", "--key", "Production backend")
 
 
 class TestTheTwoPasses:
@@ -99,13 +97,6 @@ def test_killed_at_every_boundary(vault_server: VaultServer, tmp_path: Path, fig
                 assert len(stage.crossed) == at >= LEAST
                 figure(f"leak: killed at {at} boundaries")
                 break
-
-
-@pytest.fixture
-def leaked(rotator: Program, vault_server: VaultServer, mount: str) -> int:
-    """The id of the key that is in the secret."""
-    rotator.run("--once")
-    return int(secret(vault_server, mount, BACKEND)["rotation"]["key_id"])
 
 
 class TestTheCommand:

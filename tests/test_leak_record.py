@@ -12,19 +12,10 @@ from rotator.sandbox.faults import ALWAYS, Fault, Phase, Status, data_with
 from rotator.sandbox.server import GatewayServer
 from rotator.sandbox.vault import VaultServer
 from tests.long import Figure
-from tests.program import BACKEND, KEYS, REPORTING, Program, secret
-from tests.stage import settle, staged
-from tests.test_boundaries import LEAST, STOPPED_AT, terminate
-from tests.test_leak import LEAK
+from tests.program import BACKEND, KEYS, LEAK, REPORTING, Program, secret
+from tests.stage import LEAST, STOPPED_AT, settle, staged, terminate
 
 CONTAIN = (*LEAK, "--yes")
-
-
-@pytest.fixture
-def leaked(rotator: Program, vault_server: VaultServer, mount: str) -> int:
-    """The id of the key that is in the secret."""
-    rotator.run("--once")
-    return int(secret(vault_server, mount, BACKEND)["rotation"]["key_id"])
 
 
 def once_created(gateway: GatewayServer, do: Callable[[], object]) -> None:
