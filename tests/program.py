@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import select
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -83,13 +84,15 @@ class Program:
             stderr=its,
         )
         os.close(its)
-        shown, answered = b"", False
+        shown = b""
         with suppress(OSError):  # it has closed its end
-            while chunk := os.read(ours, 1 << 16):
-                shown += chunk
-                if b"?" in shown and not answered:
+            while True:
+                # What is typed just before the program reads may be lost: as a person would, type it again.
+                while b"?" in shown and not select.select([ours], [], [], 0.5)[0]:
                     os.write(ours, answer.encode())
-                    answered = True
+                if not (chunk := os.read(ours, 1 << 16)):
+                    break
+                shown += chunk
         os.close(ours)
         self.runs.append(Finished(process.wait(60), shown.decode(), ""))
         return self.runs[-1]
