@@ -58,6 +58,11 @@ class Contained:
 
 @dataclass(frozen=True)
 class Incident:
+    gateway: str
+    """Its URL."""
+    vault: str
+    """Its address and the mount."""
+    installation: str | None
     began: datetime
     """By this machine's clock, as is `ended`."""
     ended: datetime
@@ -76,6 +81,9 @@ class Incident:
     def to_json(self) -> dict[str, Any]:
         return {
             "over": self.over,
+            "gateway": self.gateway,
+            "vault": self.vault,
+            "installation": self.installation,
             "began": format_time(self.began),
             "ended": format_time(self.ended),
             "run_ids": list(self.run_ids),
@@ -187,6 +195,8 @@ def render(incident: Incident, console: Console) -> str:
     def lines() -> Iterator[Text]:
         times = f"{format_time(incident.began)} to {format_time(incident.ended)}"
         yield Text(f"incident record, {times}", style="bold")
+        yield Text(f"gateway {incident.gateway}, installation {incident.installation or '-'}")
+        yield Text(f"Vault {incident.vault}")
         for key in incident.keys:
             yield from _lines_of_key(key)
         if incident.error:

@@ -69,7 +69,7 @@ def render(status: Status, console: Console) -> str:
         yield from _section("what needs attention", _attention(status))
         for heading, keys in (
             ("of another installation, with our titles", survey.foreign),
-            ("made for a name or path that the config no longer has; nobody revokes them", survey.leftovers),
+            ("made for a name or path that the config no longer has: revoke them by hand", survey.leftovers),
             ("managed by nobody", survey.unmanaged),
         ):
             yield from _section(heading, _strangers(keys, survey.bearers))

@@ -106,6 +106,8 @@ class TestTheCommand:
         done = rotator.run(*LEAK, "--yes")
         assert done.code == 0
         new = secret(vault_server, mount, BACKEND)["rotation"]["key_id"]
+        assert f"gateway {gateway.url}" in done.out
+        assert f"Vault {vault_server.address}, mount {mount}/" in done.out
         assert f"replaced key {leaked} by key {new}" in done.out
         assert f"revoked {leaked}" in done.out
         deleted = next(

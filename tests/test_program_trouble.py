@@ -44,6 +44,7 @@ class TestBadInput:
         run = rotator.run("--once", "--log-format", "console", environ={"APIMALL_API_KEY": "sk-" + "0" * 48})
         assert run.code == 3
         assert "GET /keys: 401 (unauthorized: Unauthorized) (request_id req_" in run.err
+        assert "`rotator check` tries" in run.err
 
     def test_a_refused_vault_token(self, rotator: Program, gateway: GatewayServer) -> None:
         run = rotator.run("--once", "--log-format", "console", environ={"VAULT_TOKEN": "s.nonsense"})

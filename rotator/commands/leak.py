@@ -92,6 +92,9 @@ def _contain(
     if not dead.issuperset(id_ for one in exposed for id_ in one.keys):
         dead |= _listed_dead(config, environ, stopping)
     return Incident(
+        gateway=config.gateway.url,
+        vault=f"{config.vault.address}, mount {config.vault.mount}/",
+        installation=passes[-1].installation,
         began=began,
         ended=datetime.now(UTC),
         run_ids=tuple(result.run_id for result in passes),

@@ -35,7 +35,11 @@ class Output:
             self.complain(error)
             if isinstance(error, Stopped):
                 return CONVERGED
-            return MISCONFIGURED if isinstance(error, ConfigError) else UNREACHABLE
+            if isinstance(error, ConfigError):
+                return MISCONFIGURED
+            if self.plain_errors:
+                sys.stderr.write("`rotator check` tries one after the other what it takes\n")
+            return UNREACHABLE
 
     def show(self, as_json: Callable[[], dict[str, Any]], as_text: Callable[[], str]) -> None:
         """Print a result, for a program or for a person."""
