@@ -78,7 +78,7 @@ def of_each_state(count: int) -> Snapshot:
     special = [
         one(1, name="Production backend", age=1.2, superseded={7001: 0.4, 7002: 0.8}),
         one(2, name="Reporting", age=7.2, errors=(REFUSED,), outcome=Outcome.FAILED),
-        one(3, name="Mobile clients (legacy-api)/eu", age=7.1, orphan=0.001),
+        one(3, name="Mobile clients (legacy-api)/eu", age=7.02, orphan=0.001),
         one(4, name="Batch", age=3, superseded={7003: 1.3}, errors=(REFUSED,)),
         one(5, name="Search", age=0.01, superseded={7004 + n: 0.05 + n / 8 for n in range(7)}),
         KeyResult(replace(managed(), name="Mail", path="apimall/mail"), Outcome.STOPPED),

@@ -220,14 +220,17 @@ class TestLines:
 
     def test_what_is_long_hangs_and_what_is_to_be_copied_is_whole(self) -> None:
         finding = Finding(
-            State.BAD, "word " * 30, "grant " * 12 + ":\n  first line\n    second", "req_" + "0" * 26
+            State.BAD,
+            "word " * 30,
+            "grant " * 12 + ":\n  first line\n    second",
+            "req_01KAN2W3J5B7C9D1F3G5H7K9M1",
         )
         lines = render("Vault policy", finding, self.CONSOLE).splitlines()
         assert lines[0].startswith("✗ Vault policy    word word")
         assert all(line.startswith(" " * 18) for line in lines[1:])
         assert max(map(len, lines)) <= 80
         assert [line[18:] for line in lines[-2:]] == ["  first line", "    second"]
-        assert any(line.endswith("(request_id req_" + "0" * 26 + ")") for line in lines)
+        assert any(line.endswith("(request_id req_01KAN2W3J5B7C9D1F3G5H7K9M1)") for line in lines)
 
     def test_a_command_is_not_broken(self) -> None:
         finding = bad("x", "issue another one with this: `vault token create -policy=rotator`")
