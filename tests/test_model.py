@@ -501,7 +501,7 @@ def test_random_histories(part: int, raft: RaftVault, tally: Tally) -> None:
     Histories.vault = raft
     phases = [Stage.explicit, Stage.generate, Stage.shrink]
     quick = settings(
-        max_examples=examples(24, 2000) // PARTS,
+        max_examples=examples(20, 2000) // PARTS,
         stateful_step_count=examples(25, 40),
         derandomize=False,
         deadline=None,
