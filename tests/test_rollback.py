@@ -174,7 +174,7 @@ class TestRefused:
         self, rotated: World, errors: list[RotatorError]
     ) -> None:
         store = Faulty(rotated.memory)
-        store.before = errors
+        store.before = list(errors)
         assert "before you run it again" in refusal(rotated, store=store)
 
     def test_it_is_not_known_whether_it_was_stored(self, rotated: World) -> None:
