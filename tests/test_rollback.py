@@ -31,6 +31,8 @@ def refusal(world: World, **options: Any) -> str:
     with pytest.raises(NotRolledBack) as refused:
         world.roll_back(**options)
     assert refused.value.cure
+    assert "{" not in refused.value.cure
+    assert "None" not in refused.value.cure
     return str(refused.value)
 
 
@@ -70,6 +72,25 @@ class TestDone:
         rotated.one(forced=True)
         assert rotated.roll_back().current == 3
         assert sorted(rotated.rotation()["superseded"]) == ["2", "4"]
+
+    def test_last_is_by_time_and_not_by_number(self, rotated: World) -> None:
+        rotated.roll_back()
+        rotated.advance(0, minutes=10)
+        rotated.one(forced=True)
+        assert rotated.roll_back().current == 2
+
+    def test_the_oldest_version_that_is_left_will_do(self, rotated: World) -> None:
+        rotated.memory.delete(PATH, 2)
+        assert rotated.roll_back().from_version == 1
+
+    def test_a_version_without_bookkeeping_is_known_by_the_preview(self, world: World) -> None:
+        by_hand = world.server.account.create("by hand")
+        world.memory.put(PATH, {"api_key": by_hand.plaintext})
+        world.one()
+        world.memory.delete(PATH, 2)
+        world.memory.put(PATH, {"api_key": by_hand.plaintext})
+        world.one(forced=True)
+        assert world.roll_back().from_version == 3
 
     def test_a_key_that_was_adopted(self, world: World) -> None:
         by_hand = world.server.account.create("by hand")
