@@ -36,9 +36,9 @@ mutate: .venv/ready  ## see which changes of the deciding and acting modules no 
 
 lock: .venv/ready  ## renew requirements*.lock from pyproject.toml
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-strip-extras --upgrade \
 		pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-strip-extras --upgrade \
 		pyproject.toml --extra sandbox --group dev -o requirements-dev.lock
 
 schema: .venv/ready  ## renew config/rotator.schema.json from the config's model
