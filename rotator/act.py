@@ -2,8 +2,7 @@
 
 Every revocation is fenced by a write: before a key is revoked, the secret must have been written on top of the very
 version that was decided on, by this pass's rotation, or as it is, or empty where nothing was stored. No late write
-can publish it after that. What is written says that the victim has no grace: this process may stand still before it
-revokes, and a rollback by a config with a longer grace must not make the key current meanwhile.
+can publish it after that.
 """
 
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from dataclasses import replace
 import structlog
 
 from rotator.account import Account
-from rotator.bookkeeping import Rotation, end_graces
+from rotator.bookkeeping import Rotation
 from rotator.decide import Plan, Revocation
 from rotator.errors import Denied, Rejected, RotatorError
 from rotator.facts import Facts
@@ -61,9 +60,7 @@ class Actor:
             self._preflight.check_token()
             log.info("rotation.started", reason=plan.reason)
             claimed = self._claim(facts, plan)
-            rotation = rotate(
-                self._account, _given_up(claimed, plan), self._installation, changing=self._changing
-            )
+            rotation = rotate(self._account, claimed, self._installation, changing=self._changing)
             if self._account.is_bearer(facts.key):
                 self._account.bearer.forget()
             return rotation
@@ -119,7 +116,7 @@ class Actor:
         path, number = facts.key.path, facts.version.number
         data = facts.version.data or {}
         if plan.bookkeeping:
-            data = plan.bookkeeping.without_grace(plan.victims).merged_into(data, number + 1)
+            data = plan.bookkeeping.merged_into(data, number + 1)
         return write_on_top(self._account, path, data, of=number, alone=alone)
 
     def _changing(self) -> None:
@@ -138,13 +135,6 @@ class Actor:
         if isinstance(error, Denied):
             self.refused = error
         log_failure(event, error, **fields)
-
-
-def _given_up(facts: Facts, plan: Plan) -> Facts:
-    if facts.current is None:
-        return facts
-    superseded = end_graces(facts.current.superseded, plan.victims)
-    return replace(facts, current=replace(facts.current, superseded=superseded))
 
 
 def log_failure(event: str, error: RotatorError, **fields: object) -> None:

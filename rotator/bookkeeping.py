@@ -5,8 +5,8 @@ to somebody else and are handed on as they are.
 """
 
 import re
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -26,10 +26,6 @@ class Rotation:
     superseded: Mapping[int, datetime]
     """Ids of replaced keys, each with the moment at which it was replaced."""
 
-    def without_grace(self, ids: Collection[int]) -> "Rotation":
-        """The same, with no grace left for these of the superseded keys."""
-        return replace(self, superseded=end_graces(self.superseded, ids))
-
     def merged_into(self, data: Mapping[str, Any], version: int) -> dict[str, Any]:
         """Return `data` with this block in it and nothing else changed, to be written as `version`."""
         block = {
@@ -41,11 +37,6 @@ class Rotation:
             "superseded": {str(id_): format_time(at) for id_, at in sorted(self.superseded.items())},
         }
         return {**data, FIELD: block}
-
-
-def end_graces(superseded: Mapping[int, datetime], ids: Collection[int]) -> dict[int, datetime]:
-    """Return `superseded` with no grace left for these keys."""
-    return {id_: WITHOUT_GRACE if id_ in ids else since for id_, since in superseded.items()}
 
 
 class NonsenseError(ValueError):

@@ -99,10 +99,6 @@ class Plan:
         return self.reason is not None and self.hold is None
 
     @property
-    def victims(self) -> frozenset[int]:
-        return frozenset(revocation.key_id for revocation in self.revocations)
-
-    @property
     def writes(self) -> bool:
         """Whether the secret is written: by a rotation, for its bookkeeping, or to fence a revocation."""
         return self.rotates or self.note is not None or bool(self.revocations)
@@ -229,14 +225,14 @@ def decide(facts: Facts) -> Plan:
         note=_note(facts) if reason is None or hold else None,
         bookkeeping=_bookkeeping(facts),
         superseded={id_: since for id_, since in facts.superseded.items() if facts.lives(id_)},
-        revocations=tuple(other for other in others(facts) if kept(facts, other) is None),
+        revocations=_revocations(facts),
         warnings=(*_warnings(facts, reason), *_left_to_a_person(facts)),
     )
 
 
 def succeed(facts: Facts, created: CreatedKey, now: datetime) -> Rotation:
     """Return the bookkeeping with which `created` takes over at `now`."""
-    superseded = dict(facts.carried)
+    superseded = _handed_on(facts)
     if facts.current and facts.current.key_id and not facts.is_revoked(facts.current.key_id):
         superseded[facts.current.key_id] = max(now, created.created_at)
     if facts.without_grace:
@@ -257,7 +253,21 @@ def _note(facts: Facts) -> Note | None:
 def _bookkeeping(facts: Facts) -> Rotation | None:
     if facts.current is None or facts.current.rotation is None:
         return None
-    return replace(facts.current.rotation, superseded=facts.carried)
+    return replace(facts.current.rotation, superseded=_handed_on(facts))
+
+
+def _revocations(facts: Facts) -> tuple[Revocation, ...]:
+    return tuple(other for other in others(facts) if kept(facts, other) is None)
+
+
+def _handed_on(facts: Facts) -> dict[int, datetime]:
+    """What the secret is to say of superseded keys; of those that are about to be revoked, that they have no grace.
+
+    A rotator may stand still before it revokes. A rollback, by a config with a longer grace, must not make the key
+    current meanwhile.
+    """
+    going = {revocation.key_id for revocation in _revocations(facts)}
+    return {id_: WITHOUT_GRACE if id_ in going else since for id_, since in facts.carried.items()}
 
 
 def _warnings(facts: Facts, reason: Reason | None) -> Iterator[str]:

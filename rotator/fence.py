@@ -20,9 +20,7 @@ class Moved(RotatorError):  # noqa: N818
         super().__init__("the secret was written since the decision; the next pass decides anew")
 
 
-def write_on_top(
-    account: Account, path: str, data: Mapping[str, Any], *, of: int, alone: bool = False
-) -> Version:
+def write_on_top(account: Account, path: str, data: Mapping[str, Any], *, of: int, alone: bool) -> Version:
     """Write `data` as version `of` + 1, and return that version.
 
     Raises Moved if there is another by now; with `alone`, even if it is the same, but a replica's. What is raised

@@ -74,28 +74,24 @@ class RolledBack:
 def roll_back(account: Account, name: str, *, dry_run: bool) -> RolledBack:
     """Put the key back that the current one replaced; the newer one becomes superseded.
 
-    Raises NotRolledBack with the reason where that cannot be done, and then nothing was changed.
+    Raises NotRolledBack with the reason where that cannot be done, or where it is not known whether it was.
     """
     account.bearer.forget()
     facts = observe(account, dry_run=True).facts[name]
     if isinstance(facts, RotatorError):
         raise facts
     plan = decide(facts)
-    current = _current(facts)
+    current = _current(facts, plan)
     previous = previous_key(facts, plan)
     found = _find(account, facts, previous)
     plaintext = Secret(read_plaintext(found.data, facts.key.field) or "")
     probe = account.gateway.authenticates(plaintext)
     if not probe.works:
-        raise NotRolledBack(
-            f"key {previous.id} no longer authenticates, so it was not put back",
-            request_id=probe.request_id,
-            cure=_ROTATE.format(name),
-        )
+        raise _refused(name, f"key {previous.id} no longer authenticates", request_id=probe.request_id)
     for error in Preflight(account.store, account.timing).refused_paths([facts.key.path]).values():
         raise error
     now = account.gateway.now()
-    rotation = _bookkeeping(plan, current, previous, now)
+    rotation = _swapped(current, previous, now)
     if not dry_run:
         data = {**(facts.version.data or {}), facts.key.field: plaintext.reveal()}
         _write(account, facts, rotation.merged_into(data, facts.version.number + 1))
@@ -115,9 +111,6 @@ def roll_back(account: Account, name: str, *, dry_run: bool) -> RolledBack:
     )
 
 
-_ROTATE: Final = "to replace the current key instead: rotator --rotate-now --key {!r}"
-
-
 def previous_key(facts: Facts, plan: Plan) -> Key:
     """Return the live key that was superseded last. Raises NotRolledBack when there is none within its grace.
 
@@ -132,23 +125,22 @@ def previous_key(facts: Facts, plan: Plan) -> Key:
         why = f"the grace of what it replaced ({ids}) is over, or nearly so: a pass may be revoking that now"
     else:
         why = "no key that it replaced is alive"
-    raise NotRolledBack(f"{facts.key.name} was not rolled back: {why}", cure=_ROTATE.format(facts.key.name))
+    raise _refused(facts.key.name, why)
 
 
-def _current(facts: Facts) -> Rotation:
-    """The bookkeeping of the key that is to be superseded."""
+def _current(facts: Facts, plan: Plan) -> Rotation:
+    """The bookkeeping of the key that is to be superseded, as a pass would write it now."""
     if facts.current is None:
-        raise NotRolledBack(
-            f"{facts.key.name} was not rolled back: its secret holds no key",
+        raise _refused(
+            facts.key.name,
+            "its secret holds no key",
             cure="the next pass makes one; or put an older version of the secret back by hand",
         )
-    if facts.current.rotation is None:
-        raise NotRolledBack(
-            f"{facts.key.name} was not rolled back: what its secret holds fits no listed key, so what it replaced "
-            "is not known",
-            cure=_ROTATE.format(facts.key.name),
+    if plan.bookkeeping is None:
+        raise _refused(
+            facts.key.name, "what its secret holds fits no listed key, so what it replaced is not known"
         )
-    return facts.current.rotation
+    return plan.bookkeeping
 
 
 def _find(account: Account, facts: Facts, previous: Key) -> Version:
@@ -160,10 +152,7 @@ def _find(account: Account, facts: Facts, previous: Key) -> Version:
             break  # it was trimmed, and so are those before it
         if _holds(version.data, facts.key.field, previous):
             return version
-    raise NotRolledBack(
-        f"{facts.key.name} was not rolled back: Vault has no version of its secret that holds key {previous.id}",
-        cure=_ROTATE.format(facts.key.name),
-    )
+    raise _refused(facts.key.name, f"Vault has no version of its secret that holds key {previous.id}")
 
 
 def _holds(data: Mapping[str, Any] | None, field: str, key: Key) -> bool:
@@ -175,10 +164,9 @@ def _holds(data: Mapping[str, Any] | None, field: str, key: Key) -> bool:
     return fits is True if rotation is None or rotation.key_id != key.id else fits is not False
 
 
-def _bookkeeping(plan: Plan, current: Rotation, previous: Key, now: datetime) -> Rotation:
+def _swapped(current: Rotation, previous: Key, now: datetime) -> Rotation:
     """It begins a whole period anew, else the next pass would rotate it at once."""
-    superseded = dict(plan.bookkeeping.superseded if plan.bookkeeping else current.superseded)
-    superseded.pop(previous.id, None)
+    superseded = {id_: since for id_, since in current.superseded.items() if id_ != previous.id}
     superseded[current.key_id] = max(now, current.created_at)
     return Rotation(previous.id, previous.title, previous.created_at, now, superseded)
 
@@ -188,8 +176,9 @@ def _write(account: Account, facts: Facts, data: Mapping[str, Any]) -> None:
         with account.stopping.committed():
             write_on_top(account, facts.key.path, data, of=facts.version.number, alone=True)
     except Moved:
-        raise NotRolledBack(
-            f"{facts.key.name} was not rolled back: its secret was written meanwhile",
+        raise _refused(
+            facts.key.name,
+            "its secret was written meanwhile",
             cure="look at it with rotator status, and run it again",
         ) from None
     except Transient as error:
@@ -198,3 +187,8 @@ def _write(account: Account, facts: Facts, data: Mapping[str, Any]) -> None:
             request_id=error.request_id,
             cure="look at it with rotator status before you run it again: twice is forward",
         ) from None
+
+
+def _refused(name: str, why: str, *, cure: str | None = None, request_id: str | None = None) -> NotRolledBack:
+    cure = cure or f"to replace the current key instead: rotator --rotate-now --key {name!r}"
+    return NotRolledBack(f"{name} was not rolled back: {why}", cure=cure, request_id=request_id)

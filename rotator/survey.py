@@ -8,6 +8,7 @@ from datetime import datetime
 
 from rotator.account import Account
 from rotator.decide import decide
+from rotator.errors import RotatorError
 from rotator.model import Key, ManagedKey
 from rotator.observe import Observation, observe
 from rotator.result import KeyResult, Outcome, planned
@@ -54,7 +55,7 @@ def survey(account: Account, *, only: frozenset[str] = frozenset()) -> Survey:
 
 def _result(seen: Observation, key: ManagedKey) -> KeyResult:
     facts = seen.facts[key.name]
-    if isinstance(facts, Exception):
+    if isinstance(facts, RotatorError):
         return KeyResult(key, Outcome.FAILED, errors=(facts,))
     return planned(facts, decide(facts))
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from rotator.bookkeeping import WITHOUT_GRACE
 from rotator.decide import (
     MAX_ORPHANS,
     MAX_SUPERSEDED,
@@ -247,10 +248,10 @@ class TestNote:
         assert (plan.bookkeeping.key_id, plan.bookkeeping.rotated_at) == (5, at(1))
 
     def test_adopt_keeps_what_was_published_before(self) -> None:
-        data = {**secret(block(2, superseded={1: at(0)})), "api_key": plaintext(5)}
+        data = {**secret(block(2, superseded={1: at(1.5)})), "api_key": plaintext(5)}
         plan = decide(facts([key(1), key(2), key(5, created=at(1))], data, now=at(2)))
         assert plan.bookkeeping
-        assert plan.bookkeeping.superseded == {1: at(0), 2: at(2)}
+        assert plan.bookkeeping.superseded == {1: at(1.5), 2: at(2)}
 
     def test_nonsense_is_warned_of(self) -> None:
         data = {"api_key": plaintext(5), "rotation": 7}
@@ -322,7 +323,7 @@ class TestSucceed:
         data = secret(block(2, superseded=superseded))
         listed = [key(1), key(2), key(3, status="revoked")]
         rotation = succeed(facts(listed, data, now=at(8)), self.CREATED, at(9))
-        assert rotation.superseded == {1: at(0), 2: at(9), 4: at(7.5)}
+        assert rotation.superseded == {1: WITHOUT_GRACE, 2: at(9), 4: at(7.5)}
 
     def test_what_only_the_history_knows_is_carried_too_and_orphans_are_not(self) -> None:
         traces = {7: Trace.PUBLISHED, 9: Trace.ORPHAN}
