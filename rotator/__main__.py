@@ -8,7 +8,7 @@ from rotator import SIGNALS
 def main() -> None:
     # Process 1 of a container is not sent a signal that nobody handles yet. One that is blocked waits.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    from rotator.cli import cli
+    from rotator.commands.root import cli
 
     cli(prog_name="rotator")
 

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+from rotator.clients.vault.login import AppRole, Jwt, Read, Token, TokenFile, Wrapped
+from rotator.clients.vault.session import Login
 from rotator.config import AppRoleAuth, Auth, JwtAuth, KubernetesAuth, Sources, TokenAuth, TokenFileAuth
 from rotator.errors import Rejected, Transient
 from rotator.redaction import Secret
-from rotator.vault.login import AppRole, Jwt, Read, Token, TokenFile, Wrapped
-from rotator.vault.session import Login
 
 
 def login_of(auth: Auth, environ: Mapping[str, str]) -> Login:

@@ -4,20 +4,20 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from rotator.account import Account
-from rotator.bookkeeping import read_plaintext
+from rotator.clients.exchange import Trust, Watch
+from rotator.clients.gateway.bearer import Bearer, Source, usable
+from rotator.clients.gateway.client import Gateway
+from rotator.clients.retry import Policy
+from rotator.clients.vault.client import Connection, Vault
 from rotator.config import Config, Webhook, signing_secrets
 from rotator.credentials import login_of
 from rotator.errors import Rejected, RotatorError
-from rotator.exchange import Trust, Watch
-from rotator.gateway.bearer import Bearer, Source, usable
-from rotator.gateway.client import Gateway
+from rotator.passes.account import Account
+from rotator.passes.result import PassResult
+from rotator.passes.stopping import Stopping
+from rotator.passes.store import Store
 from rotator.redaction import Secret
-from rotator.result import PassResult
-from rotator.retry import Policy
-from rotator.stopping import Stopping
-from rotator.store import Store
-from rotator.vault.client import Connection, Vault
+from rotator.rules.bookkeeping import read_plaintext
 
 Tell = Callable[[PassResult | RotatorError], None]
 """Told what came of a pass."""
@@ -98,7 +98,7 @@ def open_notifier(webhook: Webhook | None, environ: Mapping[str, str]) -> Iterat
     if webhook is None:
         yield lambda _seen: None
         return
-    from rotator.webhook import Notifier
+    from rotator.service.webhook import Notifier
 
     notifier = Notifier(webhook.url, signing_secrets(webhook, environ), webhook.events)
     try:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rotator.sandbox.account import Account, AccountKey
+from rotator.sandbox.ledger import Account, AccountKey
 from rotator.sandbox.server import GatewayServer
 from rotator.sandbox.vault import VaultServer
 from tests.leaks import leaks

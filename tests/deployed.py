@@ -11,7 +11,7 @@ from tempfile import mkdtemp
 
 import pytest
 
-from rotator.model import Timing
+from rotator.rules.model import Timing
 from rotator.sandbox.vault import VaultServer
 from tests.processes import BOUND, Process
 from tests.program import BACKEND, REPORTING, ROOT, Finished, Program

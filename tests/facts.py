@@ -7,15 +7,15 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from rotator.bookkeeping import Rotation
-from rotator.decide import suspects
-from rotator.facts import Facts
-from rotator.history import Trace
-from rotator.identify import identify
-from rotator.model import Cadence, Key, ManagedKey, Period, Timing, Version
-from rotator.previews import Previews
-from rotator.schedule import CronSchedule
-from rotator.titles import new_nonce
+from rotator.rules.bookkeeping import Rotation
+from rotator.rules.cadence import Cadence, CronSchedule, Period
+from rotator.rules.decide import suspects
+from rotator.rules.facts import Facts
+from rotator.rules.history import Trace
+from rotator.rules.identify import identify
+from rotator.rules.model import Key, ManagedKey, Timing, Version
+from rotator.rules.previews import Previews
+from rotator.rules.titles import new_nonce
 
 DAY = datetime(2026, 11, 1, tzinfo=UTC)
 PATH = "apimall/backend"

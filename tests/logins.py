@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from rotator.clients.vault.client import Vault
+from rotator.clients.vault.login import AppRole, Read
 from rotator.config import Auth, Config, load
 from rotator.errors import RotatorError
 from rotator.redaction import Secret
 from rotator.sandbox.vault import VaultServer
-from rotator.vault.client import Vault
-from rotator.vault.login import AppRole, Read
 
 POLICY = 'path "*" { capabilities = ["create", "read", "update"] }'
 POLICY_WITHOUT_X = POLICY + ' path "secret/data/x" { capabilities = ["deny"] }'

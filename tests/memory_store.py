@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from rotator.errors import Conflict
-from rotator.model import Version
+from rotator.rules.model import Version
 
 
 @dataclass(repr=False)

@@ -11,7 +11,7 @@ from pathlib import Path
 import multiprocessing.forkserver  # isort: skip
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["rotator.commands.passes", "rotator.cli", "rotator.report"])
+_CONTEXT.set_forkserver_preload(["rotator.commands.run", "rotator.commands.root", "rotator.show.pass_table"])
 BOUND = 60.0
 """Seconds after which a process that has not ended is a failure."""
 

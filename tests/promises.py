@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from rotator.sandbox.account import AccountKey
-from rotator.store import Store
+from rotator.passes.store import Store
+from rotator.sandbox.ledger import AccountKey
 from tests.stores import StoreWrapper
 from tests.world import World
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from rotator.metrics import Metrics
+from rotator.service.metrics import Metrics
 from tests.deployed import debian_tool
 from tests.facts import at
 from tests.shown import of_each_state, passed, together

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from rotator.bookkeeping import Rotation
+from rotator.rules.bookkeeping import Rotation
 from rotator.sandbox.faults import Fault, Phase, Reply, Status
 from tests.facts import PATH, managed
 from tests.promises import Promises

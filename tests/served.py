@@ -4,9 +4,9 @@ import socket
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPResponse
 
-from rotator.metrics import Metrics
-from rotator.snapshot import Snapshot
-from rotator.web import Web
+from rotator.service.metrics import Metrics
+from rotator.service.web import Web
+from rotator.show.snapshot import Snapshot
 from tests.shown import of_each_state
 
 

@@ -3,11 +3,11 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from rotator.decide import Revocation, Victim, decide
 from rotator.errors import Rejected, RotatorError
-from rotator.history import Trace
-from rotator.result import KeyResult, Outcome, PassResult
-from rotator.snapshot import PassRecord, Snapshot
+from rotator.passes.result import KeyResult, Outcome, PassResult
+from rotator.rules.decide import Revocation, Victim, decide
+from rotator.rules.history import Trace
+from rotator.show.snapshot import PassRecord, Snapshot
 from tests.facts import at, block, facts, key, managed, secret
 
 REFUSED = Rejected(

@@ -5,8 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 from rotator.errors import RotatorError, Transient
-from rotator.model import Version
-from rotator.store import Store
+from rotator.passes.store import Store
+from rotator.rules.model import Version
 from tests.facts import PATH
 from tests.memory_store import MemoryStore
 

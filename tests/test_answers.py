@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from rotator.answers import MAX_DEPTH, MAX_REQUEST_ID, MAX_WORDS, read_json, request_id, words
+from rotator.clients.answers import MAX_DEPTH, MAX_REQUEST_ID, MAX_WORDS, read_json, request_id, words
 from rotator.redaction import Secret
 
 

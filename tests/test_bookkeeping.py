@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotator.bookkeeping import (
+from rotator.rules.bookkeeping import (
     NonsenseError,
     Rotation,
     format_time,

@@ -7,17 +7,17 @@ from datetime import timedelta
 import pytest
 from rich.console import Console
 
-from rotator.check import Finding, State, policy, rules
+from rotator.check import Finding, State, grants, settings
 from rotator.check.findings import Check, bad, note, ok, run_all, to_json, well
 from rotator.check.gateway import clock, list_size
 from rotator.check.lines import render, render_sum
 from rotator.check.vault import token
+from rotator.clients.gateway.client import MAX_ANSWER_BYTES, MAX_LIST_BYTES, MAX_PAGES, Listing
+from rotator.clients.vault.wire import TokenFacts
 from rotator.errors import Rejected
-from rotator.gateway.client import MAX_ANSWER_BYTES, MAX_LIST_BYTES, MAX_PAGES, Listing
-from rotator.model import ManagedKey, Period
-from rotator.schedule import CronSchedule, Every
-from rotator.titles import DEFAULT_TEMPLATE, TitleTemplate
-from rotator.vault.wire import TokenFacts
+from rotator.rules.cadence import CronSchedule, Every, Period
+from rotator.rules.model import ManagedKey
+from rotator.rules.titles import DEFAULT_TEMPLATE, TitleTemplate
 from tests.facts import DAY, managed
 
 HOUR, DAYS = timedelta(hours=1), timedelta(days=1)
@@ -77,26 +77,28 @@ class TestOrder:
 class TestRules:
     def test_the_longest_title_parses_back(self) -> None:
         long = replace(managed(), name="n" * 64)
-        (found,) = rules.longest_title(TitleTemplate(), [managed(), long])
+        (found,) = settings.longest_title(TitleTemplate(), [managed(), long])
         assert (found.state, found.seen[:30]) == (State.OK, "the longest has 103 characters")
 
     @pytest.mark.parametrize(("length", "state"), [(200, State.OK), (201, State.NOTE)])
     def test_a_long_title_is_worth_a_note(self, length: int, state: State) -> None:
         usual = len(TitleTemplate().render("Backend", now=DAY, installation="0" * 6, nonce="0" * 8))
         template = DEFAULT_TEMPLATE + "]" * (length - usual)
-        (found,) = rules.longest_title(TitleTemplate(template), [managed()])
+        (found,) = settings.longest_title(TitleTemplate(template), [managed()])
         assert (found.state, f"{length} characters" in found.seen) == (state, True)
 
     @pytest.mark.parametrize(
         ("grace", "state"), [(timedelta(minutes=71), State.NOTE), (timedelta(minutes=72), State.OK)]
     )
     def test_a_grace_shorter_than_what_consumers_need(self, grace: timedelta, state: State) -> None:
-        found = list(rules.grace_periods([*keys(2), *keys(1, grace_period=grace)]))
+        found = list(settings.grace_periods([*keys(2), *keys(1, grace_period=grace)]))
         assert [finding.state for finding in found] == [state]
         assert ("1h11m for K0: shorter than the 1h12m" in found[0].seen) == (state is State.NOTE)
 
     def test_many_keys_are_one_line(self) -> None:
-        found = list(rules.grace_periods([*keys(1000, grace_period=HOUR), *keys(500, grace_period=HOUR / 2)]))
+        found = list(
+            settings.grace_periods([*keys(1000, grace_period=HOUR), *keys(500, grace_period=HOUR / 2)])
+        )
         assert [finding.seen.partition(":")[0] for finding in found] == [
             "30m for K0, K1, K2 and 497 more",
             "1h for K0, K1, K2 and 997 more",
@@ -114,12 +116,12 @@ class TestRules:
     def test_a_window_between_two_passes(
         self, window: timedelta | None, passes: Every | CronSchedule, state: State
     ) -> None:
-        (found,) = rules.schedule(passes, [managed(CronSchedule("0 3 * * SUN", window=window))])
+        (found,) = settings.schedule(passes, [managed(CronSchedule("0 3 * * SUN", window=window))])
         assert found.state is state
         assert ("rotation_window of Backend" in found.seen) == (state is State.NOTE)
 
     def test_a_period_shorter_than_the_time_between_passes(self) -> None:
-        (found,) = rules.schedule(Every(HOUR, timedelta()), [managed(Period(HOUR / 2))])
+        (found,) = settings.schedule(Every(HOUR, timedelta()), [managed(Period(HOUR / 2))])
         assert (found.state, "Backend: due more often than every 1h" in found.seen) == (State.NOTE, True)
 
 
@@ -148,12 +150,12 @@ class TestToken:
 
 class TestPolicy:
     def test_nothing_is_missing(self) -> None:
-        (found,) = policy.judged("kv", dict.fromkeys((f"a/{n}" for n in range(1000)), ALL), {})
+        (found,) = grants.judged("kv", dict.fromkeys((f"a/{n}" for n in range(1000)), ALL), {})
         assert found == ok("nothing is missing on 1,000 paths below kv/data/")
 
     def test_one_glob_where_all_of_a_folder_lack_the_same(self) -> None:
         needed = dict.fromkeys((f"apimall/k{n}" for n in range(1000)), ALL)
-        (found,) = policy.judged("kv", needed, dict.fromkeys(needed, ("update",)))
+        (found,) = grants.judged("kv", needed, dict.fromkeys(needed, ("update",)))
         assert found.state is State.BAD
         assert found.seen == (
             "the token lacks update on kv/data/apimall/k0, kv/data/apimall/k1, kv/data/apimall/k2 and 997 more"
@@ -166,7 +168,7 @@ class TestPolicy:
     def test_a_block_for_each_path_where_others_of_the_folder_lack_nothing(self) -> None:
         needed = {"apimall/a": ALL, "apimall/b": ALL, "apimall/c": ALL, "rotator/installation": SOME}
         lacking = {"apimall/a": ("update",), "apimall/b": ("update",), "rotator/installation": ("read",)}
-        first, second = policy.judged("kv", needed, lacking)
+        first, second = grants.judged("kv", needed, lacking)
         assert str(first.cure).count("path ") == 2
         assert 'path "kv/data/apimall/b"' in str(first.cure)
         assert str(second.cure).endswith(
@@ -175,12 +177,12 @@ class TestPolicy:
 
     def test_no_glob_over_a_whole_mount_nor_over_unlike_needs(self) -> None:
         for needed in ({"a": ALL, "b": ALL}, {"apimall/a": ALL, "apimall/rotator": ("read",)}):
-            for found in policy.judged("kv", needed, dict.fromkeys(needed, ("read",))):
+            for found in grants.judged("kv", needed, dict.fromkeys(needed, ("read",))):
                 assert "*" not in str(found.cure)
 
     def test_very_many_blocks_are_counted_and_names_are_quoted(self) -> None:
         needed = dict.fromkeys((f'team{n}/a "b"' for n in range(23)), ALL)
-        (found,) = policy.judged("kv", needed, dict.fromkeys(needed, ALL))
+        (found,) = grants.judged("kv", needed, dict.fromkeys(needed, ALL))
         assert 'path "kv/data/team0/a \\"b\\"" {' in str(found.cure)
         assert str(found.cure).endswith("}\n# and 3 more")
 

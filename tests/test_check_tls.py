@@ -12,7 +12,7 @@ import pytest
 
 from rotator.check.findings import Finding, State, run_all
 from rotator.check.reach import Server, checks
-from rotator.exchange import Trust
+from rotator.clients.exchange import Trust
 from rotator.sandbox.server import GatewayServer
 from tests.certificates import LOOPBACK, Authority
 from tests.deployed import run

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from rotator.config import Config, load
 from rotator.config.load import MAX_BYTES
 from rotator.errors import ConfigError
-from rotator.model import ManagedKey, Period, Timing
-from rotator.schedule import CronSchedule, Every
+from rotator.rules.cadence import CronSchedule, Every, Period
+from rotator.rules.model import ManagedKey, Timing
 from tests.long import examples
 
 TOKEN = {"VAULT_TOKEN": "hvs.test-token-of-nobody", "APIMALL_API_KEY": "sk-of-nobody-at-all"}

@@ -6,8 +6,8 @@ from typing import get_args
 import pytest
 
 from rotator.config import Webhook, load, signing_secrets
+from rotator.config.monitoring import NoticeType
 from rotator.errors import ConfigError
-from rotator.model import NoticeType
 from rotator.redaction import Secret
 from tests.test_config_fields import KEYS, TOKEN, VAULT
 

@@ -4,19 +4,19 @@ from typing import Any
 
 import pytest
 
-from rotator.config import yaml_nodes
-from rotator.config.yaml_nodes import Fault
+from rotator.config import yaml
+from rotator.config.yaml import Fault
 
 
 def values(text: str) -> Any:
-    document = yaml_nodes.parse(text)
+    document = yaml.parse(text)
     assert document.faults == ()
     assert document.root is not None
     return document.root.plain()
 
 
 def only_fault(text: str) -> Fault:
-    (fault,) = yaml_nodes.parse(text).faults
+    (fault,) = yaml.parse(text).faults
     return fault
 
 
@@ -68,7 +68,7 @@ def test_an_alias_is_a_copy() -> None:
 
 
 def test_every_value_knows_its_place() -> None:
-    root = yaml_nodes.parse("a: &x\n  b: 1\nlist:\n  - one\n  - two: 2\n  - *x\n").root
+    root = yaml.parse("a: &x\n  b: 1\nlist:\n  - one\n  - two: 2\n  - *x\n").root
     assert root is not None
 
     def place(*path: str | int) -> tuple[int, int]:
@@ -87,7 +87,7 @@ def test_every_value_knows_its_place() -> None:
 
 
 def test_every_repeated_field_is_named() -> None:
-    document = yaml_nodes.parse("a: 1\na: 2\nb:\n  c: 1\n  c: 2\n  c: 3\nsk-123: 1\nsk-123: 2\n")
+    document = yaml.parse("a: 1\na: 2\nb:\n  c: 1\n  c: 2\n  c: 3\nsk-123: 1\nsk-123: 2\n")
     assert document.root is not None
     assert document.root.plain() == {"a": 1, "b": {"c": 1}, "sk-123": 1}
     assert [(fault.line, fault.column) for fault in document.faults] == [(2, 1), (5, 3), (6, 3), (8, 1)]
@@ -118,8 +118,8 @@ def test_every_repeated_field_is_named() -> None:
         ("a: |\n  b\n  c\n", 1, 4, "one plain line"),
         ('a: "\\UFFFFFFFF"', 1, 1, "number that YAML does not know"),
         ("a: 1\n%YAML 1." + "9" * 5000, 1, 4, "number that YAML does not know"),
-        ("[" * 5000, 1, yaml_nodes.MAX_DEPTH + 1, "flatten"),
-        ("- " * 5000, 1, 2 * yaml_nodes.MAX_DEPTH + 1, "flatten"),
+        ("[" * 5000, 1, yaml.MAX_DEPTH + 1, "flatten"),
+        ("- " * 5000, 1, 2 * yaml.MAX_DEPTH + 1, "flatten"),
     ],
 )
 def test_what_is_refused(text: str, line: int, column: int, cure: str) -> None:
@@ -131,7 +131,7 @@ def test_what_is_refused(text: str, line: int, column: int, cure: str) -> None:
 def test_aliases_cannot_grow_without_bound() -> None:
     text = "a: &n0 [x, x, x, x, x, x, x, x, x, x]\n"
     text += "".join(f"b{n}: &n{n + 1} [{', '.join([f'*n{n}'] * 10)}]\n" for n in range(9))
-    assert f"over {yaml_nodes.MAX_NODES} values" in only_fault(text).text
+    assert f"over {yaml.MAX_NODES} values" in only_fault(text).text
 
 
 def test_a_syntax_fault_repeats_nothing_of_the_file() -> None:

@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from rotator.bookkeeping import format_time
-from rotator.result import Action, Outcome
-from rotator.sandbox.account import Lag, Quirks
+from rotator.passes.result import Action, Outcome
+from rotator.rules.bookkeeping import format_time
 from rotator.sandbox.faults import ALWAYS, Fault, Phase, Status
+from rotator.sandbox.ledger import Lag, Quirks
 from tests.facts import PATH, at, managed
 from tests.world import STATE, World
 

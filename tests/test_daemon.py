@@ -15,12 +15,12 @@ import pytest
 
 from rotator import SIGNALS
 from rotator.config import Config, load
-from rotator.daemon import Daemon
 from rotator.errors import ConfigError
-from rotator.metrics import Metrics
 from rotator.sandbox.faults import ALWAYS, Cut, Fault, Status
 from rotator.sandbox.vault import VaultServer
-from rotator.snapshot import PassRecord, Snapshot
+from rotator.service.daemon import Daemon
+from rotator.service.metrics import Metrics
+from rotator.show.snapshot import PassRecord, Snapshot
 from tests.facts import PATH, managed
 from tests.logs import captured
 from tests.processes import Process
@@ -86,8 +86,8 @@ def test_a_pass_that_fails_at_once_is_found_in_the_log_by_its_run_id(stage: Stag
 def test_a_signal_waits_until_it_is_handled() -> None:
     """Process 1 of a container is not sent one that nobody handles."""
     program = (
-        "import signal, rotator.cli, rotator.__main__ as program; "
-        "rotator.cli.cli = lambda **_: print(sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ()))); "
+        "import signal, rotator.commands.root, rotator.__main__ as program; "
+        "rotator.commands.root.cli = lambda **_: print(sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ()))); "
         "program.main()"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

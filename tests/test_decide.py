@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from rotator.bookkeeping import WITHOUT_GRACE
-from rotator.decide import (
+from rotator.redaction import Secret
+from rotator.rules.bookkeeping import WITHOUT_GRACE
+from rotator.rules.decide import (
     MAX_ORPHANS,
     MAX_SUPERSEDED,
     Hold,
@@ -18,9 +19,8 @@ from rotator.decide import (
     succeed,
     suspects,
 )
-from rotator.history import Trace
-from rotator.model import CreatedKey, Key
-from rotator.redaction import Secret
+from rotator.rules.history import Trace
+from rotator.rules.model import CreatedKey, Key
 from tests.facts import TIMING, at, block, facts, key, managed, plaintext, secret
 
 FRESH = secret(block(2, rotated=at(0)))

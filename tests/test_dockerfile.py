@@ -13,9 +13,9 @@ import pytest
 
 from rotator import __version__
 from rotator.config import load
-from rotator.metrics import Metrics
-from rotator.snapshot import Snapshot
-from rotator.web import Web
+from rotator.service.metrics import Metrics
+from rotator.service.web import Web
+from rotator.show.snapshot import Snapshot
 from tests.deployed import VENV, final_stage, instructions
 from tests.program import ROOT
 from tests.shown import of_each_state

@@ -3,7 +3,7 @@
 import pytest
 
 from rotator.errors import Rejected
-from rotator.result import Action, Outcome
+from rotator.passes.result import Action, Outcome
 from rotator.sandbox.faults import Fault, Phase, Status
 from tests.facts import PATH
 from tests.world import STATE, World

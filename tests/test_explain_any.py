@@ -5,9 +5,9 @@ import re
 
 from hypothesis import given, settings
 
-from rotator.decide import HOLDS, REASONS, Reason, decide
-from rotator.explain import explain
-from rotator.facts import Facts
+from rotator.rules.decide import HOLDS, REASONS, Reason, decide
+from rotator.rules.explain import explain
+from rotator.rules.facts import Facts
 from tests.facts import any_facts, plaintext
 from tests.test_explain import shown
 

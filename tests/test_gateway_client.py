@@ -7,12 +7,12 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
+from rotator.clients.gateway.bearer import Bearer, usable
+from rotator.clients.gateway.client import MAX_ANSWER_BYTES, Gateway
 from rotator.errors import BrokenContract, Denied, Rejected, RotatorError, Transient
-from rotator.gateway.bearer import Bearer, usable
-from rotator.gateway.client import MAX_ANSWER_BYTES, Gateway
 from rotator.redaction import Secret
-from rotator.sandbox.account import Quirks
 from rotator.sandbox.faults import ALWAYS, GARBAGE, Body, Cut, Drip, Fault, Phase, Status, Truncate
+from rotator.sandbox.ledger import Quirks
 from rotator.sandbox.server import GatewayServer
 from tests.facts import DAY
 from tests.serving import reply, serving
@@ -77,7 +77,7 @@ class TestTheContract:
     def test_a_list_without_end_is_refused(
         self, monkeypatch: pytest.MonkeyPatch, limit: str, match: str
     ) -> None:
-        monkeypatch.setattr(f"rotator.gateway.client.{limit}", 3)
+        monkeypatch.setattr(f"rotator.clients.gateway.client.{limit}", 3)
         count = iter(range(1, 100))
 
         def more(handler: BaseHTTPRequestHandler) -> None:

@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from rotator.model import Period, Version
-from rotator.reconcile import reconcile
-from rotator.result import Action
+from rotator.passes.reconcile import reconcile
+from rotator.passes.result import Action
+from rotator.rules.cadence import Period
+from rotator.rules.model import Version
 from rotator.sandbox.faults import Fault, Phase, Status
 from tests.facts import PATH, managed
 from tests.stage import BEARER

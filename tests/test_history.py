@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from rotator.history import Trace, rolled_back, trace
-from rotator.model import Version
-from rotator.titles import TitleTemplate, new_nonce
+from rotator.rules.history import Trace, rolled_back, trace
+from rotator.rules.model import Version
+from rotator.rules.titles import TitleTemplate, new_nonce
 from tests.facts import PATH, at, block, key, plaintext, secret
 
 SUSPECT = key(9, created=at(5))

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from rotator.errors import RotatorError
-from rotator.result import PassResult
+from rotator.passes.result import PassResult
 from rotator.sandbox.faults import (
     ALWAYS,
     GARBAGE,

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from rotator.clients.gateway import client as gateway_client
+from rotator.clients.gateway.bearer import Bearer, usable
+from rotator.clients.gateway.client import Gateway
+from rotator.clients.vault import client as vault_client
+from rotator.clients.vault.client import Vault
 from rotator.errors import RotatorError, Transient
-from rotator.gateway import client as gateway_client
-from rotator.gateway.bearer import Bearer, usable
-from rotator.gateway.client import Gateway
-from rotator.model import Version
 from rotator.redaction import Secret
-from rotator.vault import client as vault_client
-from rotator.vault.client import Vault
+from rotator.rules.model import Version
 from tests.hostile import (
     DRIPS,
     ENDLESS,

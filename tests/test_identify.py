@@ -1,9 +1,9 @@
 import pytest
 
-from rotator.bookkeeping import Rotation
-from rotator.identify import Current, identify
-from rotator.model import Key, Version
-from rotator.previews import Previews
+from rotator.rules.bookkeeping import Rotation
+from rotator.rules.identify import Current, identify
+from rotator.rules.model import Key, Version
+from rotator.rules.previews import Previews
 from tests.facts import at, block, key, plaintext, secret
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from rotator.bookkeeping import WITHOUT_GRACE, read_rotation
-from rotator.sandbox.account import Quirks
+from rotator.rules.bookkeeping import WITHOUT_GRACE, read_rotation
+from rotator.rules.shard import Shard
 from rotator.sandbox.faults import ALWAYS, Fault, Status
+from rotator.sandbox.ledger import Quirks
 from rotator.sandbox.server import GatewayServer
 from rotator.sandbox.vault import VaultServer
-from rotator.shard import Shard
 from tests.facts import PATH, managed
 from tests.long import Figure
 from tests.program import BACKEND, LEAK, Program, secret

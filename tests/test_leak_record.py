@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rotator.sandbox.account import Quirks
 from rotator.sandbox.faults import ALWAYS, Fault, Phase, Status, data_with
+from rotator.sandbox.ledger import Quirks
 from rotator.sandbox.server import GatewayServer
 from rotator.sandbox.vault import VaultServer
 from tests.long import Figure

@@ -11,11 +11,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from rotator.errors import Rejected
-from rotator.metrics import Metrics, UnpublishedError
+from rotator.rules.shard import Shard
 from rotator.sandbox.faults import ALWAYS, Cut, Fault, Phase, Status
 from rotator.sandbox.server import GatewayServer
-from rotator.shard import Shard
-from rotator.snapshot import PassRecord, Snapshot
+from rotator.service.metrics import Metrics, UnpublishedError
+from rotator.show.snapshot import PassRecord, Snapshot
 from tests.facts import managed
 from tests.leaks import leaks
 from tests.program import Program

@@ -27,10 +27,10 @@ from hypothesis.stateful import (
 )
 
 from rotator import log
-from rotator.bookkeeping import FIELD
+from rotator.clients.vault.client import Vault
 from rotator.errors import RotatorError
 from rotator.redaction import Secret
-from rotator.sandbox.account import Lag, Quirks
+from rotator.rules.bookkeeping import FIELD
 from rotator.sandbox.faults import (
     ALWAYS,
     GARBAGE,
@@ -43,7 +43,7 @@ from rotator.sandbox.faults import (
     Status,
     Truncate,
 )
-from rotator.vault.client import Vault
+from rotator.sandbox.ledger import Lag, Quirks
 from tests.facts import PATH, TIMING, managed
 from tests.interleave import Replica
 from tests.leaks import leaks

@@ -4,12 +4,12 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from rotator.decide import decide
 from rotator.errors import Denied, Rejected, RotatorError
-from rotator.history import Trace
-from rotator.model import ManagedKey
-from rotator.notices import Event, Told, after_error, after_pass
-from rotator.result import KeyResult, Outcome, PassResult, held_back
+from rotator.passes.result import KeyResult, Outcome, PassResult, held_back
+from rotator.rules.decide import decide
+from rotator.rules.history import Trace
+from rotator.rules.model import ManagedKey
+from rotator.service.notices import Event, Told, after_error, after_pass
 from tests.facts import at, block, facts, key, managed, secret
 
 ERROR = Rejected("POST /keys: 400 (too many)", request_id="req_1", cure="ask the gateway's support")

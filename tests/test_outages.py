@@ -12,7 +12,7 @@ from threading import Event, Timer
 
 import pytest
 
-from rotator.result import Outcome
+from rotator.passes.result import Outcome
 from rotator.sandbox.faults import ALWAYS, Breakage, Cut, Fault, Phase, Reply
 from rotator.sandbox.vault import VaultServer
 from tests.facts import PATH, TIMING

@@ -11,9 +11,9 @@ from threading import Event
 
 import pytest
 
-from rotator.metrics import Metrics
-from rotator.snapshot import Snapshot
-from rotator.web import Web
+from rotator.service.metrics import Metrics
+from rotator.service.web import Web
+from rotator.show.snapshot import Snapshot
 from tests.chromium import PROGRAM, Chromium, chromium
 from tests.facts import at
 from tests.shown import of_each_state, one, passed, snapshot, together

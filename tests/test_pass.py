@@ -6,13 +6,13 @@ from uuid import uuid4
 
 import pytest
 
-from rotator.bookkeeping import format_time
 from rotator.errors import Denied, Rejected, RotatorError, Transient
-from rotator.model import Version
+from rotator.passes.result import Action, Outcome
 from rotator.redaction import MARK, redact
-from rotator.result import Action, Outcome
-from rotator.sandbox.account import Quirks
+from rotator.rules.bookkeeping import format_time
+from rotator.rules.model import Version
 from rotator.sandbox.faults import ALWAYS, GARBAGE, Fault, Phase, Status
+from rotator.sandbox.ledger import Quirks
 from tests.facts import PATH, at, managed
 from tests.leaks import leaks
 from tests.logs import captured
@@ -219,7 +219,7 @@ class TestThePass:
     ) -> None:
         world.one()
         world.advance(7)
-        monkeypatch.setattr("rotator.sandbox.account.secrets.token_hex", lambda _: f"0000{uuid4().hex}0000")
+        monkeypatch.setattr("rotator.sandbox.ledger.secrets.token_hex", lambda _: f"0000{uuid4().hex}0000")
         old = world.one()
         world.server.account.create("Made by hand")
         monkeypatch.undo()

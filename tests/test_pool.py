@@ -5,8 +5,8 @@ import pytest
 import structlog
 
 from rotator.errors import Rejected, RotatorError
-from rotator.model import ManagedKey
-from rotator.pool import each
+from rotator.passes.pool import each
+from rotator.rules.model import ManagedKey
 from tests.facts import managed
 from tests.logs import captured
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from rotator.errors import Rejected
-from rotator.preflight import Preflight
+from rotator.passes.preflight import Preflight
 from tests.facts import TIMING
 from tests.memory_store import MemoryStore
 

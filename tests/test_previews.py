@@ -1,7 +1,7 @@
 import pytest
 
-from rotator.model import Key
-from rotator.previews import Previews, matches_preview
+from rotator.rules.model import Key
+from rotator.rules.previews import Previews, matches_preview
 from tests.facts import DAY as DAY
 from tests.facts import at, key, plaintext
 

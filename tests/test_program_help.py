@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rotator.cli import cli
+from rotator.commands.root import cli
 from tests.program import ROOT
 from tests.world import loopback_only_environment
 

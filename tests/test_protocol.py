@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import pytest
 
-from rotator.decide import HOLDS, KEPT, MAX_ORPHANS, MAX_SUPERSEDED, Hold, Note, Reason
+from rotator.rules.decide import HOLDS, KEPT, MAX_ORPHANS, MAX_SUPERSEDED, Hold, Note, Reason
 from tests.program import ROOT
 
 TEXT = (ROOT / "docs/protocol.md").read_text()

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from rotator.report import render
 from rotator.sandbox.faults import ALWAYS, Fault, Phase, Status
+from rotator.show.pass_table import render
 from tests.facts import PATH, managed
 from tests.world import World
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from rotator.decide import MAX_ORPHANS, Hold, Reason, decide
 from rotator.errors import RotatorError
-from rotator.facts import Facts
-from rotator.history import Trace
-from rotator.result import Action, KeyResult, Outcome, PassResult, action_of, held_back
+from rotator.passes.result import Action, KeyResult, Outcome, PassResult, action_of, held_back
+from rotator.rules.decide import MAX_ORPHANS, Hold, Reason, decide
+from rotator.rules.facts import Facts
+from rotator.rules.history import Trace
 from tests.facts import at, block, facts, key, managed, plaintext, secret
 
 ERROR = RotatorError("it failed", request_id="req_1", cure="mend it")

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rotator import retry
+from rotator.clients import retry
+from rotator.clients.retry import Policy, parse_retry_after
 from rotator.errors import Rejected, Transient
-from rotator.retry import Policy, parse_retry_after
 from tests.logs import captured
 
 FAILURE = Transient("GET /keys: 500", ambiguous=True, status=500, request_id="req_1")

@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from rotator.account import Account
-from rotator.bookkeeping import format_time
-from rotator.decide import Revocation, Victim
 from rotator.errors import Rejected
-from rotator.facts import Facts
-from rotator.model import Version
-from rotator.observe import observe
-from rotator.result import Action, Outcome
-from rotator.revoke import Revoker
+from rotator.passes.account import Account
+from rotator.passes.observe import observe
+from rotator.passes.result import Action, Outcome
+from rotator.passes.revoke import Revoker
+from rotator.rules.bookkeeping import format_time
+from rotator.rules.decide import Revocation, Victim
+from rotator.rules.facts import Facts
+from rotator.rules.model import Version
 from rotator.sandbox.faults import ALWAYS, Fault, Phase, Status, data_with
 from tests.facts import PATH, at, managed
 from tests.stores import CUT, Faulty, Overtaken, Paused, Stale

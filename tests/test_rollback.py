@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from rotator.errors import BrokenContract, Rejected, RotatorError
-from rotator.model import Period
-from rotator.rollback import NotRolledBack
+from rotator.passes.rollback import NotRolledBack
+from rotator.rules.cadence import Period
 from rotator.sandbox.faults import ALWAYS, Fault, Phase, Reply, Status, data_with
 from tests.facts import PATH, managed
 from tests.program import Program

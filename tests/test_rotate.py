@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from rotator.errors import Denied, Rejected
-from rotator.model import Version
-from rotator.result import Outcome
-from rotator.sandbox.account import Lag, Quirks
+from rotator.passes.result import Outcome
+from rotator.rules.model import Version
 from rotator.sandbox.faults import ALWAYS, Cut, Fault, Phase, Status, data_with, data_without
+from rotator.sandbox.ledger import Lag, Quirks
 from tests.facts import PATH, managed
 from tests.stores import CUT, Faulty, Overtaken, Paused
 from tests.world import World

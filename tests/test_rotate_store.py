@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from rotator.errors import BrokenContract, Rejected, RotatorError, Transient
-from rotator.model import Version
-from rotator.result import Outcome
+from rotator.passes.result import Outcome
+from rotator.rules.model import Version
 from rotator.sandbox.faults import Fault, Phase, Status
 from tests.facts import PATH
 from tests.stores import CUT, DOWN, Faulty, Overtaken

@@ -7,7 +7,6 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 
-from rotator.sandbox.account import Quirks
 from rotator.sandbox.faults import (
     ALWAYS,
     GARBAGE,
@@ -20,6 +19,7 @@ from rotator.sandbox.faults import (
     Status,
     Truncate,
 )
+from rotator.sandbox.ledger import Quirks
 from rotator.sandbox.server import GatewayServer
 
 

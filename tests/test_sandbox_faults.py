@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from rotator.sandbox.account import Quirks
 from rotator.sandbox.faults import (
     ALWAYS,
     GARBAGE,
@@ -26,6 +25,7 @@ from rotator.sandbox.faults import (
     data_without,
     huge_body,
 )
+from rotator.sandbox.ledger import Quirks
 from rotator.sandbox.server import GatewayServer
 
 

@@ -8,7 +8,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from rotator.sandbox.account import Account, Clock, Lag, Quirks, RateLimit, RetryAfter
+from rotator.sandbox.ledger import Account, Clock, Lag, Quirks, RateLimit, RetryAfter
 from rotator.sandbox.server import MAX_BODY, GatewayServer
 from tests.plain_client import Answer, Client
 

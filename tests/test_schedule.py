@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rotator.model import Cadence
-from rotator.schedule import CronSchedule
+from rotator.rules.cadence import Cadence, CronSchedule
 
 BERLIN, NEW_YORK = "Europe/Berlin", "America/New_York"
 

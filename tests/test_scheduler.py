@@ -8,8 +8,8 @@ from threading import Event, Semaphore
 
 import pytest
 
-from rotator.schedule import CronSchedule, Every, PassSchedule
-from rotator.schedule.scheduler import Scheduler, _Trigger
+from rotator.rules.cadence import CronSchedule, Every, PassSchedule
+from rotator.service.scheduler import Scheduler, _Trigger
 from tests.logs import captured
 
 BOUND = 30.0

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rotator.rules.shard import MAX_COUNT, Shard, parse_shard
 from rotator.sandbox.faults import Phase
 from rotator.sandbox.vault import VaultServer
-from rotator.shard import MAX_COUNT, Shard, parse_shard
 from tests.facts import managed
 from tests.processes import Process
 from tests.program import Program

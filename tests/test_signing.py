@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook
 
+from rotator.clients.signature import parse_secrets, signature
 from rotator.redaction import Secret
-from rotator.signing import parse_secrets, signature
 from tests.long import examples
 
 VECTOR = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

@@ -4,7 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from rotator.config import load
-from rotator.model import Period
+from rotator.rules.cadence import Period
 from tests.facts import at
 from tests.test_config_load import TOKEN
 

@@ -9,8 +9,8 @@ from contextlib import suppress
 import pytest
 
 from rotator.errors import RotatorError
-from rotator.model import Version
-from rotator.store import Store
+from rotator.passes.store import Store
+from rotator.rules.model import Version
 from tests.long import LONG
 from tests.memory_store import MemoryStore
 from tests.promises import Promises

@@ -6,15 +6,15 @@ from datetime import timedelta
 
 import pytest
 
-from rotator.decide import Revocation, Victim
 from rotator.errors import Rejected
-from rotator.humanize import short
-from rotator.key_status import KeyStatus, State, key_statuses, to_json
-from rotator.model import Key
-from rotator.result import KeyResult, Outcome, PassResult
+from rotator.passes.result import KeyResult, Outcome, PassResult
+from rotator.rules.cadence import CronSchedule
+from rotator.rules.decide import Revocation, Victim
+from rotator.rules.model import Key
+from rotator.rules.times import short
 from rotator.sandbox.faults import Fault, Phase, Status
-from rotator.schedule import CronSchedule
-from rotator.snapshot import Snapshot
+from rotator.show.snapshot import Snapshot
+from rotator.show.standing import KeyStatus, State, key_statuses, to_json
 from tests.facts import DAY, at, block, facts, key, managed, secret
 from tests.shown import REFUSED, of_each_state, one, passed, snapshot, together
 from tests.world import World

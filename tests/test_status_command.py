@@ -13,16 +13,16 @@ import pytest
 from rich.console import Console
 
 from rotator.errors import Rejected
-from rotator.key_status import State
-from rotator.model import Version
+from rotator.passes.survey import survey
 from rotator.redaction import redact_values
+from rotator.rules.cadence import CronSchedule
+from rotator.rules.model import Version
 from rotator.sandbox.faults import ALWAYS, Fault, Phase, Status
 from rotator.sandbox.server import GatewayServer
 from rotator.sandbox.vault import VaultServer
-from rotator.schedule import CronSchedule
-from rotator.status_report import Status as Seen
-from rotator.status_report import render
-from rotator.survey import survey
+from rotator.show.standing import State
+from rotator.show.status import Status as Seen
+from rotator.show.status import render
 from tests.facts import PATH, managed
 from tests.program import Program
 from tests.stores import StoreWrapper

@@ -4,7 +4,7 @@ from threading import Thread
 
 import pytest
 
-from rotator.stopping import Stopped, Stopping
+from rotator.passes.stopping import Stopped, Stopping
 
 
 def test_nothing_is_stopped_unless_asked() -> None:

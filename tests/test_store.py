@@ -6,9 +6,9 @@ from uuid import uuid4
 import pytest
 
 from rotator.errors import Conflict
-from rotator.model import Version
+from rotator.passes.store import Store
+from rotator.rules.model import Version
 from rotator.sandbox.vault import VaultServer
-from rotator.store import Store
 from tests.memory_store import MemoryStore
 from tests.vaults import connect
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotator.titles import (
+from rotator.rules.titles import (
     DEFAULT_TEMPLATE,
     Title,
     TitleTemplate,

@@ -7,13 +7,13 @@ from datetime import timedelta
 
 import pytest
 
+from rotator.clients.vault.client import CAPABILITIES_BATCH, MAX_ANSWER_BYTES, Vault
+from rotator.clients.vault.wire import Answer
 from rotator.errors import BrokenContract, Rejected, RotatorError, Transient
-from rotator.model import Version
-from rotator.preflight import NEEDED
+from rotator.passes.preflight import NEEDED
 from rotator.redaction import Secret
+from rotator.rules.model import Version
 from rotator.sandbox.vault import VaultServer
-from rotator.vault.client import CAPABILITIES_BATCH, MAX_ANSWER_BYTES, Vault
-from rotator.vault.wire import Answer
 from tests.serving import Answering, cut, reply, serving, truncated
 from tests.vaults import LEAST, connect, connect_to, new_token
 

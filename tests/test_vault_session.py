@@ -7,15 +7,15 @@ from datetime import timedelta
 
 import pytest
 
+from rotator.clients.vault.client import Vault
+from rotator.clients.vault.login import Token, TokenFile
 from rotator.errors import Rejected, Transient
-from rotator.model import Version
-from rotator.preflight import Preflight
+from rotator.passes.preflight import Preflight
+from rotator.passes.result import Outcome
 from rotator.redaction import Secret
-from rotator.result import Outcome
+from rotator.rules.model import Version
 from rotator.sandbox.faults import ALWAYS, Cut, Fault, Phase, Reply
 from rotator.sandbox.vault import VaultServer
-from rotator.vault.client import Vault
-from rotator.vault.login import Token, TokenFile
 from tests.facts import PATH, TIMING
 from tests.logins import POLICY_WITHOUT_X, Hours, Role
 from tests.logs import captured

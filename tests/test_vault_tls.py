@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from rotator.clients.exchange import Trust
+from rotator.clients.vault.client import Vault
 from rotator.errors import Rejected, RotatorError
-from rotator.exchange import Trust
-from rotator.result import Outcome
+from rotator.passes.result import Outcome
+from rotator.passes.stopping import Stopping
 from rotator.sandbox.faults import Fault, Phase, Reply
-from rotator.stopping import Stopping
-from rotator.vault.client import Vault
 from tests.certificates import Authority
 from tests.logins import Role
 from tests.long import LONG

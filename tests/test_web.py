@@ -14,11 +14,11 @@ from threading import Thread
 import pytest
 
 from rotator.errors import ConfigError
+from rotator.passes.result import KeyResult, Outcome
 from rotator.redaction import Secret
-from rotator.result import KeyResult, Outcome
 from rotator.sandbox.faults import Fault, Phase, Rewrite
-from rotator.snapshot import Snapshot
-from rotator.web import Web
+from rotator.service.web import Web
+from rotator.show.snapshot import Snapshot
 from tests.facts import at, managed
 from tests.leaks import leaks
 from tests.promises import Promises
@@ -340,8 +340,9 @@ def test_what_the_reader_searches_for_is_shown_as_it_is(served: Served) -> None:
 def test_a_single_pass_imports_none_of_it() -> None:
     """What it takes to start is waited for at each pass of a CronJob."""
     program = (
-        "import sys, rotator.commands.passes; "
-        "print([name for name in ('rotator.web', 'rotator.metrics', 'jinja2', 'waitress', 'prometheus_client') "
+        "import sys, rotator.commands.run; "
+        "print([name for name in ('rotator.service.web', 'rotator.service.metrics', 'jinja2', 'waitress', "
+        "'prometheus_client') "
         "if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -17,14 +17,14 @@ import pytest
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from rotator import redaction
+from rotator.clients.signature import parse_secrets
+from rotator.config.monitoring import NoticeType
 from rotator.errors import Rejected, RotatorError
-from rotator.model import NoticeType
-from rotator.result import KeyResult, Outcome, PassResult
+from rotator.passes.result import KeyResult, Outcome, PassResult
+from rotator.passes.stopping import Stopped
 from rotator.sandbox.faults import Body, Fault, Status
 from rotator.sandbox.vault import VaultServer
-from rotator.signing import parse_secrets
-from rotator.stopping import Stopped
-from rotator.webhook import MAX_ANSWER_BYTES, MAX_WAITING, Notifier
+from rotator.service.webhook import MAX_ANSWER_BYTES, MAX_WAITING, Notifier
 from tests.facts import PATH, at, managed
 from tests.leaks import leaks
 from tests.logs import captured
@@ -347,6 +347,6 @@ class TestTheProgram:
 
 
 def test_what_sends_notices_is_imported_only_where_it_is_configured() -> None:
-    shown = "import sys; import rotator.commands.passes; print('rotator.webhook' in sys.modules)"
+    shown = "import sys; import rotator.commands.run; print('rotator.service.webhook' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", shown], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

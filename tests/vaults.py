@@ -4,12 +4,12 @@ import time
 from datetime import timedelta
 from uuid import uuid4
 
-from rotator.exchange import Trust
+from rotator.clients.exchange import Trust
+from rotator.clients.vault.client import Connection, Vault
+from rotator.clients.vault.login import Token
+from rotator.clients.vault.session import Clock, Login
 from rotator.redaction import Secret
 from rotator.sandbox.vault import VaultServer
-from rotator.vault.client import Connection, Vault
-from rotator.vault.login import Token
-from rotator.vault.session import Clock, Login
 from tests.world import QUICK
 
 LEAST = """

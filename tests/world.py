@@ -7,24 +7,24 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, cast
 
-from rotator.account import Account
-from rotator.bookkeeping import FIELD
-from rotator.exchange import Watch
-from rotator.gateway.bearer import Bearer, usable
-from rotator.gateway.client import Gateway
-from rotator.model import ManagedKey, Timing
-from rotator.reconcile import reconcile
+from rotator.clients.exchange import Watch
+from rotator.clients.gateway.bearer import Bearer, usable
+from rotator.clients.gateway.client import Gateway
+from rotator.clients.retry import Policy
+from rotator.passes.account import Account
+from rotator.passes.reconcile import reconcile
+from rotator.passes.result import KeyResult, PassResult
+from rotator.passes.rollback import RolledBack, roll_back
+from rotator.passes.stopping import Stopping
+from rotator.passes.store import Store
 from rotator.redaction import Secret
-from rotator.result import KeyResult, PassResult
-from rotator.retry import Policy
-from rotator.rollback import RolledBack, roll_back
-from rotator.sandbox.account import Account as SandboxAccount
-from rotator.sandbox.account import AccountKey, Clock
+from rotator.rules.bookkeeping import FIELD
+from rotator.rules.model import ManagedKey, Timing
+from rotator.rules.shard import WHOLE, Shard
+from rotator.rules.titles import TitleTemplate
+from rotator.sandbox.ledger import Account as SandboxAccount
+from rotator.sandbox.ledger import AccountKey, Clock
 from rotator.sandbox.server import GatewayServer
-from rotator.shard import WHOLE, Shard
-from rotator.stopping import Stopping
-from rotator.store import Store
-from rotator.titles import TitleTemplate
 from tests.facts import DAY, PATH, TIMING, managed
 from tests.memory_store import MemoryStore
 

@@ -6,7 +6,7 @@ Nothing is written to either side. What a login makes at Vault, a token, is revo
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from rotator.check import rules
+from rotator.check import settings
 from rotator.check.findings import Check, Finding, Found, State, run_all
 from rotator.check.gateway import GatewayChecks
 from rotator.check.vault import VaultChecks
@@ -21,13 +21,13 @@ def checking(config: Config, environ: Mapping[str, str]) -> Iterator[Iterator[Fo
     vault = VaultChecks(config, environ)
     gateway = GatewayChecks(config, environ, lambda: vault.vault)
     checks = (
-        Check("config", lambda: rules.config(config)),
+        Check("config", lambda: settings.config(config)),
         # Vault first, for the bearer may be in it.
         *vault.checks(),
         *gateway.checks(),
-        Check("titles", lambda: rules.longest_title(config.titles, config.managed)),
-        Check("grace periods", lambda: rules.grace_periods(config.managed)),
-        Check("schedule", lambda: rules.schedule(config.schedule, config.managed)),
+        Check("titles", lambda: settings.longest_title(config.titles, config.managed)),
+        Check("grace periods", lambda: settings.grace_periods(config.managed)),
+        Check("schedule", lambda: settings.schedule(config.schedule, config.managed)),
     )
     try:
         yield run_all(checks)

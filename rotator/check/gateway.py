@@ -7,14 +7,14 @@ from typing import Final
 from rotator.check import reach
 from rotator.check.findings import Check, Finding, State, bad, note, ok
 from rotator.check.vault import MOUNT, ONCE
+from rotator.clients.exchange import Trust
+from rotator.clients.gateway.bearer import Bearer
+from rotator.clients.gateway.client import MAX_ANSWER_BYTES, MAX_LIST_BYTES, MAX_PAGES, Listing
+from rotator.clients.vault.client import Vault
 from rotator.config import Config
-from rotator.exchange import Trust
-from rotator.gateway.bearer import Bearer
-from rotator.gateway.client import MAX_ANSWER_BYTES, MAX_LIST_BYTES, MAX_PAGES, Listing
-from rotator.humanize import count, short
-from rotator.observe import SKEW
-from rotator.stopping import Stopping
-from rotator.vault.client import Vault
+from rotator.passes.observe import SKEW
+from rotator.passes.stopping import Stopping
+from rotator.rules.times import count, short
 from rotator.wiring import bearer_sources, gateway_of
 
 NEAR: Final = 0.5

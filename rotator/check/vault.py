@@ -5,19 +5,19 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Final
 
-from rotator.check import policy, reach
+from rotator.check import grants, reach
 from rotator.check.findings import Check, Finding, State, bad, note, ok
+from rotator.clients.retry import Policy
+from rotator.clients.vault.client import Vault
+from rotator.clients.vault.wire import TokenFacts
 from rotator.config import Config
 from rotator.config.durations import show
 from rotator.credentials import wrapped_of
 from rotator.errors import Rejected
-from rotator.humanize import short
-from rotator.installation import identity_of
-from rotator.preflight import NEEDED, NEEDED_FOR_IDENTITY
-from rotator.retry import Policy
-from rotator.stopping import Stopping
-from rotator.vault.client import Vault
-from rotator.vault.wire import TokenFacts
+from rotator.passes.installation import identity_of
+from rotator.passes.preflight import NEEDED, NEEDED_FOR_IDENTITY
+from rotator.passes.stopping import Stopping
+from rotator.rules.times import short
 from rotator.wiring import trust_of, vault_of
 
 ONCE: Final = Policy(attempts=1)
@@ -145,7 +145,7 @@ class VaultChecks:
         if bearer := config.gateway.api_key.vault:
             needed.setdefault(bearer, ("read",))
         needed.setdefault(config.vault.state_path, NEEDED_FOR_IDENTITY)
-        yield from policy.judged(config.vault.mount, needed, self.vault.lacking(needed))
+        yield from grants.judged(config.vault.mount, needed, self.vault.lacking(needed))
 
     def _installation(self) -> Iterator[Finding]:
         path = self._config.vault.state_path

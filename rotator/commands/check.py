@@ -9,7 +9,7 @@ from rotator.check.lines import render, render_sum
 from rotator.commands.output import CONVERGED, FAILED, MISCONFIGURED, Output, print_json, write
 from rotator.config import load
 from rotator.errors import ConfigError
-from rotator.report import console_for_stdout
+from rotator.show.pass_table import console_for_stdout
 
 
 def run_check(config_path: Path | None, environ: Mapping[str, str], output: Output) -> int:

@@ -9,11 +9,11 @@ from rich.text import Text
 
 from rotator.commands.names import load_with
 from rotator.commands.output import CONVERGED, Output
-from rotator.explain import Explanation, explain
-from rotator.report import captured, console_for_stdout
-from rotator.result import held_back
-from rotator.stopping import Stopping
-from rotator.survey import survey
+from rotator.passes.result import held_back
+from rotator.passes.stopping import Stopping
+from rotator.passes.survey import survey
+from rotator.rules.explain import Explanation, explain
+from rotator.show.pass_table import captured, console_for_stdout
 from rotator.wiring import open_account
 
 

@@ -5,16 +5,16 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from rotator.clients.trail import recorded
 from rotator.commands.names import load_with
 from rotator.commands.output import CONVERGED, FAILED, MISCONFIGURED, Output
-from rotator.commands.passes import make_pass, stop_on_signals
+from rotator.commands.run import make_pass, stop_on_signals
 from rotator.config import Config
 from rotator.errors import ConfigError, RotatorError
-from rotator.incident import Exposed, Incident, changing, contained, exposed_by, foretell, render
-from rotator.report import console_for_stdout
-from rotator.stopping import Stopped, Stopping
-from rotator.survey import survey
-from rotator.trail import recorded
+from rotator.passes.stopping import Stopped, Stopping
+from rotator.passes.survey import survey
+from rotator.show.incident import Exposed, Incident, changing, contained, exposed_by, foretell, render
+from rotator.show.pass_table import console_for_stdout
 from rotator.wiring import Tell, open_account, open_notifier
 
 

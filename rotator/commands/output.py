@@ -10,9 +10,9 @@ from typing import Any
 import structlog
 
 from rotator.errors import ConfigError, RotatorError
+from rotator.passes.result import error_to_json
+from rotator.passes.stopping import Stopped
 from rotator.redaction import redact, redact_values
-from rotator.result import error_to_json
-from rotator.stopping import Stopped
 
 CONVERGED, FAILED, MISCONFIGURED, UNREACHABLE = 0, 1, 2, 3
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from rotator.commands.names import load_with
 from rotator.commands.output import CONVERGED, FAILED, Output
-from rotator.commands.passes import stop_on_signals
-from rotator.humanize import until
+from rotator.commands.run import stop_on_signals
+from rotator.passes.rollback import NotRolledBack, RolledBack, roll_back
+from rotator.passes.stopping import Stopped
 from rotator.redaction import redact
-from rotator.rollback import NotRolledBack, RolledBack, roll_back
-from rotator.stopping import Stopped
+from rotator.rules.times import until
 from rotator.wiring import open_account
 
 

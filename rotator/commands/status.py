@@ -5,14 +5,14 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from rotator.account import Account
 from rotator.commands.names import load_with
 from rotator.commands.output import CONVERGED, FAILED, Output, write
 from rotator.errors import RotatorError
-from rotator.report import captured, console_for_stdout, lines_of
-from rotator.status_report import Status, render
-from rotator.stopping import Stopping
-from rotator.survey import survey
+from rotator.passes.account import Account
+from rotator.passes.stopping import Stopping
+from rotator.passes.survey import survey
+from rotator.show.pass_table import captured, console_for_stdout, lines_of
+from rotator.show.status import Status, render
 from rotator.wiring import open_account
 
 _OVERWRITE = "\x1b[H{}\x1b[J"  # from the upper left corner on, so that nothing flickers

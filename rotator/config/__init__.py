@@ -10,7 +10,7 @@ from rotator.config.auth import (
     TokenFileAuth,
 )
 from rotator.config.block import Sources
-from rotator.config.file import BearerSources, Gateway, Vault
+from rotator.config.fields import BearerSources, Gateway, Vault
 from rotator.config.load import load, managed_names
 from rotator.config.monitoring import Webhook, signing_secrets
 

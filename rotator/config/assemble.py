@@ -7,14 +7,14 @@ from datetime import timedelta
 from typing import Final
 
 from rotator.config import durations
-from rotator.config.file import Clocks, Defaults, Entry, File, Gateway, Passes, Vault
+from rotator.config.fields import Clocks, Defaults, Entry, File, Gateway, Passes, Vault
 from rotator.config.monitoring import Http, Metrics, Webhook
 from rotator.config.paths import dotted
 from rotator.config.validate import Fault, Sound
-from rotator.model import Cadence, ManagedKey, Period, Timing
-from rotator.schedule import CronSchedule, Every, PassSchedule
-from rotator.shard import Shard
-from rotator.titles import TitleTemplate
+from rotator.rules.cadence import Cadence, CronSchedule, Every, PassSchedule, Period
+from rotator.rules.model import ManagedKey, Timing
+from rotator.rules.shard import Shard
+from rotator.rules.titles import TitleTemplate
 
 _DEFAULT_PERIOD: Final = timedelta(days=30)
 _PATIENCE: Final = timedelta(minutes=2)

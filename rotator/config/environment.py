@@ -12,9 +12,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from rotator.config import yaml_nodes
+from rotator.config import yaml
 from rotator.config.auth import METHOD
-from rotator.config.fields import TOKEN, closest, every_path, kind_at
+from rotator.config.lookup import TOKEN, closest, every_path, kind_at
 from rotator.config.paths import Path
 from rotator.redaction import Secret
 
@@ -123,7 +123,7 @@ def _read(kind: Any, text: str) -> tuple[Any, Sequence[str]]:
     if kind in (str, Secret):
         printable = text.isprintable()
         return text, [] if printable else ["holds an unprintable character; write one plain line"]
-    document = yaml_nodes.parse(text)
+    document = yaml.parse(text)
     return document.root and document.root.plain(), [fault.text for fault in document.faults]
 
 

@@ -1,71 +1,262 @@
-"""The tree of the config's fields: to look a name up, or to guess what a wrong one should have been."""
+"""The config as it is written: every field, its bounds and its default. The editor's schema is made of it.
 
-from collections.abc import Iterator
-from difflib import get_close_matches
-from types import NoneType, UnionType
-from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+Checks that need more than one block are in `assemble`.
+"""
 
-from pydantic import BaseModel
+from datetime import timedelta
+from typing import Annotated, Any, Final, Self, TypeAlias
 
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+from rotator.config import durations, texts
 from rotator.config.auth import Auth
-from rotator.config.file import File
-from rotator.config.paths import Path
+from rotator.config.block import Block, FileName, SecretPath, VariableName
+from rotator.config.monitoring import Http, Metrics, Webhook
+from rotator.rules.titles import DEFAULT_TEMPLATE
 
-AUTH: Final[Path] = ("vault", "auth")
-"""The one block that has several forms; its `method` tells which."""
-TOKEN: Final[Path] = (*AUTH, "token")
-"""A field that nobody writes: its value comes from VAULT_TOKEN."""
+MAX_KEYS: Final = 10_000
 
 
-def kind_at(path: Path, kind: Any = File) -> Any:
-    """Return the bare type of the field at `path`, or None when there is no such field."""
-    for segment in path:
-        if isinstance(segment, int):
-            kind = get_args(kind)[0] if get_origin(kind) is list else None
-        else:
-            kind = _fields(kind).get(segment)
-    return kind
+def _positive(duration: timedelta) -> timedelta:
+    if not duration:
+        raise ValueError("is zero; write at least 1s")
+    return duration
 
 
-def names_at(path: Path) -> list[str]:
-    """Return the names that the block at `path` can have. Behind `vault.auth` the path names the method too."""
-    if path[:2] != AUTH:
-        return list(_fields(kind_at(path)))
-    block = next(
-        form for form in get_args(Auth) if path[2] in get_args(form.model_fields["method"].annotation)
+_Duration: TypeAlias = Annotated[
+    timedelta,
+    BeforeValidator(durations.parse),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": durations.PATTERN},
+                {"type": "integer", "minimum": 0, "maximum": int(durations.LONGEST.total_seconds())},
+            ]
+        }
+    ),
+]
+Duration: TypeAlias = Annotated[_Duration, AfterValidator(_positive)]
+Name: TypeAlias = Annotated[str, AfterValidator(texts.key_name)]
+SecretField: TypeAlias = Annotated[str, AfterValidator(texts.secret_field)]
+ExistingFile: TypeAlias = Annotated[str, AfterValidator(texts.existing_file)]
+Cron: TypeAlias = Annotated[str, AfterValidator(texts.cron)]
+Spread: TypeAlias = Annotated[str, BeforeValidator(texts.as_text), AfterValidator(texts.spread)]
+TimeZone: TypeAlias = Annotated[str, AfterValidator(texts.timezone)]
+
+
+def _lasting(default: str, description: str) -> Any:
+    """A duration's default, shown in the schema as one would write it."""
+    return Field(
+        default=durations.parse(default), description=description, json_schema_extra={"default": default}
     )
-    return [name for name in _fields(kind_at(path[3:], block)) if name != TOKEN[-1]]
 
 
-def every_path(index: int, kind: Any = File, above: Path = ()) -> Iterator[Path]:
-    """Yield the path of every field, with `index` for the place in a list."""
-    for name, inner in _fields(kind).items():
-        path = (*above, name)
-        if path == TOKEN:
-            continue
-        yield path
-        if get_origin(inner) is list:
-            yield from every_path(index, get_args(inner)[0], (*path, index))
-        yield from every_path(index, inner, path)
+class BearerSources(Block):
+    """Where the bearer, the rotator's own API key, is read from. The first source that has one wins."""
+
+    vault: SecretPath | None = Field(
+        default=None,
+        description="A path below the KV mount; the field is `api_key`. It may be a managed key's path.",
+    )
+    file: FileName | None = Field(default=None, description="A file that holds the key and nothing else.")
+    env: VariableName | None = Field(
+        default=None, description="The name of an environment variable, never the key itself."
+    )
+
+    @model_validator(mode="after")
+    def _has_a_source(self) -> Self:
+        if not (self.vault or self.file or self.env):
+            raise ValueError("names no source; write at least one of vault, file, env")
+        return self
 
 
-def closest(name: str, known: list[str]) -> str | None:
-    return next(iter(get_close_matches(name, known, n=1)), None)
+class Gateway(Block):
+    """The gateway whose keys are rotated."""
+
+    url: Annotated[str, AfterValidator(texts.url)] = Field(
+        default="https://gateway.apimall.ai/api/v1",
+        description="The API's base URL. http:// only for this machine.",
+    )
+    api_key: BearerSources = Field(
+        default=BearerSources(env="APIMALL_API_KEY"), description="The sources of the bearer; one at least."
+    )
+    max_concurrency: int = Field(default=8, ge=1, le=64, description="Requests at the same time.")
+    timeout: Duration = _lasting("30s", "The bound on one whole request.")
 
 
-def _fields(kind: Any) -> dict[str, Any]:
-    """Return the bare types of a block's fields, in all its forms; none for anything that is no block."""
-    if get_origin(kind) in (Union, UnionType):
-        return {name: inner for form in get_args(kind) for name, inner in _fields(form).items()}
-    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
-        return {}
-    return {name: _bare(field.annotation) for name, field in kind.model_fields.items()}
+class Vault(Block):
+    """The Vault, or OpenBao, in which the plaintexts are stored."""
+
+    allow_http: bool = Field(
+        default=False, description="Allow http:// to other hosts: shows secrets to the network."
+    )
+    address: str = Field(
+        default_factory=str, validate_default=True, description="The server's URL. Else VAULT_ADDR is used."
+    )
+    namespace: SecretPath | None = Field(
+        default=None, description="Vault Enterprise only. Else VAULT_NAMESPACE is used."
+    )
+    mount: SecretPath = Field(default="secret", description="Where the KV version 2 engine is mounted.")
+    state_path: SecretPath = Field(
+        default="rotator/installation",
+        description="Where, below the mount, this installation keeps its identity.",
+    )
+    auth: Auth = Field(description="How to log in.", discriminator="method")
+    ca_cert: ExistingFile | None = Field(
+        default=None, description="A PEM file of CAs. Else VAULT_CACERT is used."
+    )
+    client_cert: ExistingFile | None = Field(
+        default=None, description="A PEM file. Else VAULT_CLIENT_CERT is used."
+    )
+    client_key: ExistingFile | None = Field(
+        default=None, description="A PEM file. Else VAULT_CLIENT_KEY is used."
+    )
+    tls_skip_verify: bool = Field(
+        default=False, description="Trust any certificate: anybody in between can read the secrets."
+    )
+    timeout: Duration = _lasting("10s", "The bound on one whole request.")
+
+    @field_validator("address")
+    @classmethod
+    def _is_a_url(cls, address: str, info: ValidationInfo) -> str:
+        if not address:
+            raise ValueError("is missing; write Vault's URL here or set VAULT_ADDR")
+        return texts.url(address, allow_http=info.data.get("allow_http", False))
+
+    @model_validator(mode="after")
+    def _certificate_has_its_key(self) -> Self:
+        if (self.client_cert is None) != (self.client_key is None):
+            raise ValueError("has one of client_cert and client_key; write both or neither")
+        return self
 
 
-def _bare(annotation: Any) -> Any:
-    if get_origin(annotation) is Annotated:
-        return _bare(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, UnionType):
-        parts = [part for part in get_args(annotation) if part is not NoneType]
-        return _bare(parts[0]) if len(parts) == 1 else annotation
-    return str if get_origin(annotation) is Literal else annotation
+class Passes(Block):
+    """When the long-running mode makes a pass: `every` with `jitter`, or `cron` with `timezone`."""
+
+    every: Duration | None = Field(
+        default=None, description="The time from one pass to the next; 10m where there is no `cron`."
+    )
+    jitter: _Duration | None = Field(
+        default=None,
+        description="Up to so much is added to `every`, at random; 30s, or `every` if that is less.",
+    )
+    cron: Cron | None = Field(default=None, description="Five fields; fires by the wall clock of `timezone`.")
+    timezone: TimeZone | None = Field(default=None, description="The time zone of `cron`; UTC.")
+
+    @model_validator(mode="after")
+    def _is_one_or_the_other(self) -> Self:
+        by_clock = self.cron is not None
+        if by_clock and (self.every is not None or self.jitter is not None):
+            raise ValueError("has `cron` beside `every` or `jitter`; keep one kind")
+        if self.timezone is not None and not by_clock:
+            raise ValueError("has `timezone` without `cron`; remove it or write `cron`")
+        if not by_clock and self.jitter_or_default > self.every_or_default:
+            raise ValueError("has a `jitter` longer than `every`; write a shorter `jitter`")
+        return self
+
+    @property
+    def every_or_default(self) -> timedelta:
+        return timedelta(minutes=10) if self.every is None else self.every
+
+    @property
+    def jitter_or_default(self) -> timedelta:
+        return min(timedelta(seconds=30), self.every_or_default) if self.jitter is None else self.jitter
+
+
+class Policy(Block):
+    """How a key is rotated. What a key leaves out, or sets to null, is taken from `defaults`."""
+
+    rotation_period: Duration | None = Field(
+        default=None,
+        description="The age at which a key is due. Takes the place of a default rotation_schedule.",
+    )
+    spread: Spread | None = Field(
+        default=None,
+        description="Each key falls due by its own share of so much of rotation_period earlier; none.",
+    )
+    rotation_schedule: Cron | None = Field(
+        default=None,
+        description="Five cron fields: when a key is due. Takes the place of a default rotation_period.",
+    )
+    rotation_window: Duration | None = Field(
+        default=None,
+        description="How long after a firing of rotation_schedule a rotation may still begin; unbounded.",
+    )
+    timezone: TimeZone | None = Field(default=None, description="The time zone of rotation_schedule; UTC.")
+    grace_period: Duration | None = Field(
+        default=None,
+        description="How long a replaced key lives on; at most the shortest time between rotations.",
+    )
+    field: SecretField | None = Field(
+        default=None, description="The secret's field that holds the plaintext."
+    )
+    revoke_adopted: bool | None = Field(
+        default=None, description="Revoke replaced keys too that were made by hand and only adopted."
+    )
+
+    @model_validator(mode="after")
+    def _has_one_cadence(self) -> Self:
+        if self.rotation_period is not None and self.rotation_schedule is not None:
+            raise ValueError("has both rotation_period and rotation_schedule; keep one of them")
+        return self
+
+    @property
+    def names_a_cadence(self) -> bool:
+        return self.rotation_period is not None or self.rotation_schedule is not None
+
+
+class Defaults(Policy):
+    """What every key has that does not say otherwise. rotation_period is 30d where no cadence is given."""
+
+    grace_period: Duration = _lasting("24h", "How long a replaced key lives on.")
+    field: SecretField = Field(default="api_key", description="The secret's field that holds the plaintext.")
+    revoke_adopted: bool = Field(
+        default=False, description="Revoke replaced keys too that were made by hand and only adopted."
+    )
+
+
+class Entry(Policy):
+    """One managed key."""
+
+    name: Name = Field(
+        description="Unique. Part of the title of each key at the gateway: a new name begins a new family."
+    )
+    path: SecretPath = Field(description="Unique. Where the secret is stored, below the KV mount.")
+
+
+class Clocks(Block):
+    """The clocks of a rotation; they are fields of the config's top level."""
+
+    in_flight: Duration = _lasting("2m", "So young an unstored key is left to the replica that made it.")
+    orphan_after: Duration = _lasting(
+        "15m", "An unstored key of this age is revoked; must outlast any rotation of another replica."
+    )
+    verify_deadline: Duration = _lasting("60s", "How long a new key has until the gateway accepts it.")
+    store_deadline: Duration = _lasting("5m", "How long storing a new key in Vault is tried.")
+
+
+class File(Clocks):
+    """The config of the rotator: one file for one account."""
+
+    gateway: Gateway = Field(default_factory=Gateway, description="Where keys are made and revoked.")
+    vault: Vault = Field(description="The Vault in which the plaintexts are stored.")
+    webhook: Webhook | None = Field(default=None, description="Where notices go; none are sent without it.")
+    schedule: Passes = Field(default_factory=Passes, description="When the long-running mode makes a pass.")
+    http: Http = Field(default_factory=Http, description="The HTTP server of the long-running mode.")
+    metrics: Metrics = Field(default_factory=Metrics, description="Where a single pass leaves its metrics.")
+    title_template: Annotated[str, AfterValidator(texts.title_template)] = Field(
+        default=DEFAULT_TEMPLATE,
+        description="Titles of keys at the gateway: with {name}, {installation} and {nonce}, maybe {stamp}.",
+    )
+    defaults: Defaults = Field(
+        default_factory=Defaults, description="What every key has that does not say otherwise."
+    )
+    keys: list[Entry] = Field(min_length=1, max_length=MAX_KEYS, description="The managed keys.")

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from rotator.config import assemble, environment, paths, validate, yaml_nodes
+from rotator.config import assemble, environment, paths, validate, yaml
 from rotator.config.assemble import Config
 from rotator.config.auth import ROLE_ID, SECRET_ID
-from rotator.config.file import File
+from rotator.config.fields import File
 from rotator.config.monitoring import Webhook, signing_secrets
-from rotator.config.yaml_nodes import Document, Fault, Node
+from rotator.config.yaml import Document, Fault, Node
 from rotator.errors import ConfigError
-from rotator.shard import WHOLE, shard_of
-from rotator.titles import valid_name
+from rotator.rules.shard import WHOLE, shard_of
+from rotator.rules.titles import valid_name
 
 USUAL_PLACES: Final = (Path("config/rotator.yaml"), Path("/etc/rotator/rotator.yaml"))
 MAX_BYTES: Final = 1 << 20
@@ -149,7 +149,7 @@ def _parse(content: bytes) -> Document:
         before = error.object[: error.start].decode()
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         return _refused(line, column, "is not UTF-8; save the file in that encoding")
-    document = yaml_nodes.parse(text)
+    document = yaml.parse(text)
     if document.root is None or isinstance(document.root.value, dict):
         return document
     fault = Fault(document.root.line, document.root.column, _not_a_mapping(document.root))

@@ -2,17 +2,18 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final, get_args
+from typing import Annotated, Final, Literal, TypeAlias, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from rotator import signing
+from rotator.clients import signature
 from rotator.config import texts
 from rotator.config.block import Block, Sources
 from rotator.errors import ConfigError
-from rotator.model import NoticeType
 from rotator.redaction import Secret
 
+NoticeType: TypeAlias = Literal["rotation.succeeded", "rotation.failed", "revocation.overdue", "pass.failed"]
+"""What can be told to a webhook."""
 _ALL: Final[list[NoticeType]] = list(get_args(NoticeType))
 
 
@@ -68,7 +69,7 @@ def signing_secrets(webhook: Webhook, environ: Mapping[str, str]) -> tuple[Secre
         except (OSError, UnicodeDecodeError):
             raise ConfigError("webhook.secret names a file that cannot be read; make it readable") from None
     try:
-        return signing.parse_secrets(text)
+        return signature.parse_secrets(text)
     except ValueError as error:
         what = "a source without a sound secret" if text.strip() else "a source that is empty or not set"
         raise ConfigError(f"webhook.secret names {what}; {error}") from None

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from rotator.config.file import File
+from rotator.config.fields import File
 
 
 class _Generate(GenerateJsonSchema):

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Address
 from urllib.parse import urlsplit
 
-from rotator import bookkeeping, schedule, titles
+from rotator.rules import bookkeeping, cadence, titles
 
 MAX_PATH = 512
 """Characters of a path in Vault."""
@@ -108,12 +108,12 @@ def as_text(value: object) -> object:
 
 
 def cron(text: str) -> str:
-    schedule.check_expression(text)
+    cadence.check_expression(text)
     return text
 
 
 def timezone(text: str) -> str:
-    schedule.check_timezone(text)
+    cadence.check_timezone(text)
     return text
 
 

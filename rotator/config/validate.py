@@ -7,8 +7,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from rotator.config.block import Block
-from rotator.config.fields import AUTH, closest, names_at
-from rotator.config.file import File
+from rotator.config.fields import File
+from rotator.config.lookup import AUTH, closest, names_at
 from rotator.config.paths import Path
 
 B = TypeVar("B", bound=Block)

@@ -15,7 +15,6 @@ from math import ceil
 from operator import index
 from typing import Any, assert_never
 
-from rotator.sandbox.account import Account, AccountKey, RetryAfter, format_time, parse_duration
 from rotator.sandbox.faults import (
     ALWAYS,
     GARBAGE,
@@ -33,6 +32,7 @@ from rotator.sandbox.faults import (
     error,
     success,
 )
+from rotator.sandbox.ledger import Account, AccountKey, RetryAfter, format_time, parse_duration
 
 MAX_TITLE = 255
 _CONTROLS = "GET /keys, POST /keys/{id}/revoke, POST /clock, POST /faults and DELETE /faults"

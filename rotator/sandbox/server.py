@@ -19,9 +19,9 @@ from typing import Any, Self
 from urllib.parse import parse_qs
 
 from rotator.errors import RotatorError
-from rotator.sandbox.account import Account
 from rotator.sandbox.contract import Request, answer, control
 from rotator.sandbox.faults import Breakage, Faults, Phase, Reply, Wait, apply, error
+from rotator.sandbox.ledger import Account
 
 BASE = "/api/v1"
 MAX_BODY = 65_536

@@ -25,7 +25,7 @@ import click
 from rotator import SIGNALS
 from rotator.errors import RotatorError
 from rotator.redaction import redact
-from rotator.sandbox.account import AccountKey
+from rotator.sandbox.ledger import AccountKey
 from rotator.sandbox.server import GatewayServer
 from rotator.sandbox.vault import VaultServer
 

@@ -1,0 +1,183 @@
+"""The APIMall gateway over HTTP: the calls that a rotation needs, and the gateway's clock."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from http import HTTPStatus
+from typing import Final, TypeVar
+
+from rotator.clients import retry
+from rotator.clients.exchange import Request, Server, Watch
+from rotator.clients.gateway.bearer import Bearer
+from rotator.clients.gateway.wire import Answer, CreatedRow, RevokedRow, fits_header, page_of, validated
+from rotator.clients.trail import logged
+from rotator.errors import BrokenContract, Denied, Rejected
+from rotator.redaction import Secret
+from rotator.rules.model import CreatedKey, Key
+
+MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
+"""A larger answer is refused; about 60,000 keys fit."""
+MAX_PAGES: Final = 10_000
+MAX_LIST_BYTES: Final = 16 * MAX_ANSWER_BYTES
+"""All pages together; about a million keys fit."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The whole list of keys, as of one reading of the gateway's clock."""
+
+    now: datetime
+    keys: tuple[Key, ...]
+    request_id: str | None
+    """Of the first page."""
+    pages: int
+    size: int
+    """In bytes, all pages together."""
+    largest: int
+    """In bytes, the largest page."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Whether a plaintext works as a bearer, and the request that told."""
+
+    works: bool
+    request_id: str | None
+
+
+class Gateway:
+    """One account at the gateway. Thread-safe.
+
+    `list_keys`, `authenticates` and `revoke` repeat what failed transiently. `create` is one attempt: only
+    its caller knows what a second one would mean.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        bearer: Bearer,
+        *,
+        timeout: timedelta,
+        policy: retry.Policy,
+        sleep: retry.Sleep,
+        watch: Watch | None = None,
+    ) -> None:
+        self._bearer = bearer
+        self._policy, self._sleep = policy, sleep
+        self._clock: tuple[datetime, float] | None = None
+        self._balances = True
+        cure = f"check gateway.url ({url}), and the network between here and there"
+        self._server = Server(url, timeout=timeout, limit=MAX_ANSWER_BYTES, cure=cure, watch=watch)
+
+    def now(self) -> datetime:
+        """The gateway's clock: its last `Date`, moved on by the time that has passed here since."""
+        if self._clock is None:
+            raise RuntimeError("the gateway's clock was asked for before the gateway")
+        date, read_at = self._clock
+        return date + timedelta(seconds=time.monotonic() - read_at)
+
+    def list_keys(self) -> Listing:
+        """Return every key of the account. Raises rather than return a part of them."""
+        first = self._patiently(lambda: self._call(Request("GET", "/keys")))
+        now = self.now()
+        rows, limit, paged = page_of(first)
+        keys = {row.id: row.key() for row in rows}
+        page, size, largest = 1, first.size, first.size
+        while paged and rows:
+            page += 1
+            if page > MAX_PAGES:
+                raise BrokenContract(f"GET /keys: over {MAX_PAGES} pages", request_id=first.request_id)
+            params = {"page": page} | ({"limit": limit} if limit else {})
+            answer = self._patiently(partial(self._call, Request("GET", "/keys", params)))
+            size, largest = size + answer.size, max(largest, answer.size)
+            if size > MAX_LIST_BYTES:
+                raise BrokenContract(
+                    f"GET /keys: a list of over {MAX_LIST_BYTES} bytes", request_id=first.request_id
+                )
+            rows = [row for row in page_of(answer)[0] if row.id not in keys]
+            keys |= {row.id: row.key() for row in rows}
+        return Listing(now, tuple(keys.values()), first.request_id, page, size, largest)
+
+    def create(self, title: str) -> CreatedKey:
+        """Create one key, in one attempt. The answer holds the only copy of its plaintext."""
+        answer = self._call(Request("POST", "/keys", body={"title": title}))
+        row = validated(CreatedRow, answer)
+        return CreatedKey(row.id, row.title, row.created_at, Secret(row.api_key), answer.request_id)
+
+    def authenticates(self, plaintext: Secret) -> Probe:
+        """Ask whether `plaintext` works as a bearer: 200 is yes, 401 is no, all else raises."""
+        return self._patiently(lambda: self._probe(plaintext))
+
+    def revoke(self, key_id: int) -> None:
+        """Revoke a key. Idempotent: a 404 is taken for success only when a fresh list agrees."""
+        try:
+            answer = self._patiently(lambda: self._call(Request("DELETE", f"/keys/{key_id}")))
+        except Rejected as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            if self._is_listed_live(key_id):
+                raise Rejected(
+                    f"DELETE /keys/{key_id}: 404, yet the list shows the key live",
+                    status=error.status,
+                    request_id=error.request_id,
+                    cure="the next pass tries again; else revoke it by hand",
+                ) from None
+            return
+        row = validated(RevokedRow, answer)
+        if row.id != key_id or row.status != "revoked":
+            raise BrokenContract(
+                f"DELETE /keys/{key_id}: 200, but the key is not said to be revoked",
+                request_id=answer.request_id,
+            )
+
+    def _probe(self, plaintext: Secret) -> Probe:
+        if not fits_header(plaintext):
+            return Probe(works=False, request_id=None)
+        path = "/account/balances" if self._balances else "/keys"
+        try:
+            answer = self._call(Request("GET", path), plaintext)
+        except Denied as error:
+            if error.status == HTTPStatus.UNAUTHORIZED:
+                return Probe(works=False, request_id=error.request_id)
+            # It is this key that was refused, not the bearer.
+            raise Rejected(error.message, status=error.status, request_id=error.request_id) from None
+        except Rejected as error:
+            if error.status == HTTPStatus.NOT_FOUND and self._balances:
+                self._balances = False  # documented by the vendor, promised by no contract
+                return self._probe(plaintext)
+            raise
+        return Probe(works=True, request_id=answer.request_id)
+
+    def _is_listed_live(self, key_id: int) -> bool:
+        return any(key.id == key_id and key.live for key in self.list_keys().keys)
+
+    def _patiently(self, attempt: Callable[[], T]) -> T:
+        return retry.call(attempt, self._policy, event="gateway.retry", sleep=self._sleep)
+
+    def _call(self, request: Request, bearer: Secret | None = None) -> Answer:
+        """One call. With our own bearer, a 401 makes us read its source again, once: it may have rotated."""
+        used = bearer or self._bearer.current()
+        try:
+            return self._send(request, used)
+        except Denied as error:
+            if bearer or error.status != HTTPStatus.UNAUTHORIZED or not self._bearer.refresh(used):
+                raise
+        return self._send(request, self._bearer.current())
+
+    def _send(self, request: Request, bearer: Secret) -> Answer:
+        return logged("gateway.request", "request_id", request, lambda: self._exchange(request, bearer))
+
+    def _exchange(self, request: Request, bearer: Secret) -> Answer:
+        headers = {"Authorization": f"Bearer {bearer.reveal()}"}
+        answer = Answer(str(request), *self._server.exchange(request, headers))
+        if answer.date:
+            self._clock = (answer.date, time.monotonic())
+        elif self._clock is None and answer.status == HTTPStatus.OK:
+            raise BrokenContract(
+                f"{request}: no Date header to tell the time by", request_id=answer.request_id
+            )
+        return answer

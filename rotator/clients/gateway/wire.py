@@ -1,0 +1,213 @@
+"""The gateway's wire format: what an answer must look like, and what each status asks of the caller.
+
+Pure: takes a status, headers and bytes, returns values or raises one of `rotator.errors`. A message names the
+field that is wrong and the `request_id`, never a value of the body.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Annotated, Any, Final, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, TypeAdapter, ValidationError
+
+from rotator.clients.answers import read_json, request_id, words
+from rotator.clients.retry import parse_retry_after
+from rotator.errors import BrokenContract, Denied, Rejected, Transient
+from rotator.redaction import Secret
+from rotator.rules.bookkeeping import parse_time
+from rotator.rules.model import Key
+
+
+class Answer:
+    """One answer: its status, its envelope, what it asks of us."""
+
+    def __init__(self, what: str, status: int, headers: Mapping[str, str], content: bytes) -> None:
+        self.what, self.status, self.size = what, status, len(content)
+        self.date = _date(headers.get("Date"))
+        self.retry_after = parse_retry_after(headers.get("Retry-After"), now=self.date)
+        self._envelope, self._fault = _parse(content)
+        self.request_id = request_id(self._envelope.get("request_id"))
+
+    @property
+    def data(self) -> Any:
+        return self._envelope.get("data")
+
+    def raise_for_refusal(self) -> None:
+        """Raise what the status and the envelope mean. Returns for a success that is the contract's."""
+        status, said = self.status, self._said()
+        if status == HTTPStatus.OK:
+            self._raise_unless_success()
+        elif status == HTTPStatus.TOO_MANY_REQUESTS:
+            raise self._transient(f"rate limited{said}", ambiguous=False)
+        elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise self._transient(f"{status}{said}", ambiguous=True)
+        elif status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            raise Denied(
+                f"{self.what}: {status}{said}",
+                status=status,
+                request_id=self.request_id,
+                cure=_DENIED[HTTPStatus(status)],
+            )
+        elif status >= HTTPStatus.BAD_REQUEST:
+            raise Rejected(
+                f"{self.what}: {status}{said}",
+                status=status,
+                request_id=self.request_id,
+                cure=_ASK_THE_VENDOR if self._envelope and status != HTTPStatus.NOT_FOUND else _IS_IT_THE_URL,
+            )
+        else:
+            redirect = " (a redirect; the bearer is not sent elsewhere)" if status // 100 == 3 else ""
+            raise self._broken(f"status {status} is not in the contract{redirect}")
+
+    def _raise_unless_success(self) -> None:
+        if self._fault:
+            raise self._broken(self._fault)
+        if self._envelope.get("success") is not True:
+            raise self._broken(f"200, but `success` is not true{self._said()}")
+
+    def broken_data(self, error: ValidationError) -> BrokenContract:
+        """Name the first fields that are wrong, never their values."""
+        faults = error.errors(include_input=False, include_url=False, include_context=False)
+        named = "; ".join(
+            f"{'.'.join(map(str, ('data', *fault['loc'])))} {_WORDS.get(fault['type'], 'is malformed')}"
+            for fault in faults[:3]
+        )
+        return self._broken(named + (f" (and {len(faults) - 3} more)" if len(faults) > 3 else ""))
+
+    def _broken(self, fault: str) -> BrokenContract:
+        return BrokenContract(
+            f"{self.what}: not the contract's answer: {fault}",
+            status=self.status,
+            request_id=self.request_id,
+            cure=_ASK_THE_VENDOR if self.request_id else _IS_IT_THE_URL,
+        )
+
+    def _transient(self, said: str, *, ambiguous: bool) -> Transient:
+        return Transient(
+            f"{self.what}: {said}",
+            ambiguous=ambiguous,
+            retry_after=self.retry_after,
+            status=self.status,
+            request_id=self.request_id,
+        )
+
+    def _said(self) -> str:
+        """The gateway's own words for an error, short, printable and redacted."""
+        error = self._envelope.get("error")
+        if not isinstance(error, dict):
+            return ""
+        said = [error[part] for part in ("code", "message") if isinstance(error.get(part), str)]
+        text = words(": ".join(said))
+        return f" ({text})" if text else ""
+
+
+_IS_IT_THE_URL: Final = "is gateway.url the API's base URL? It ends in /api/v1"
+_ASK_THE_VENDOR: Final = "ask the gateway's support, with the request_id"
+_DENIED: Final = {
+    HTTPStatus.UNAUTHORIZED: "the bearer is mistyped or revoked: put a live key where gateway.api_key says",
+    HTTPStatus.FORBIDDEN: "ask the gateway's support to approve API access, with the request_id",
+}
+_WORDS: Final = {
+    "missing": "is missing",
+    "int_type": "is not an integer",
+    "int_parsing_size": "is out of range",
+    "greater_than": "is out of range",
+    "less_than": "is out of range",
+    "string_type": "is not a string",
+    "list_type": "is not a list",
+    "model_type": "is not an object",
+    "model_attributes_type": "is not an object",
+    "value_error": "is not an ISO 8601 time with an offset",
+}
+
+
+def fits_header(plaintext: Secret) -> bool:
+    """Whether `plaintext` can be sent as a bearer at all: printable ASCII without spaces."""
+    text = plaintext.reveal()
+    return bool(text) and all("!" <= character <= "~" for character in text)
+
+
+_STRICT: Final = ConfigDict(strict=True, hide_input_in_errors=True)
+_Id = Annotated[int, Field(gt=0, lt=2**63)]
+_Time = Annotated[
+    datetime, BeforeValidator(lambda value: parse_time(value if isinstance(value, str) else ""))
+]
+
+
+class KeyRow(BaseModel):
+    model_config = _STRICT
+    id: _Id
+    title: str
+    status: str
+    created_at: _Time
+    key_preview: str
+
+    def key(self) -> Key:
+        return Key(self.id, self.title, self.status, self.created_at, self.key_preview)
+
+
+class CreatedRow(BaseModel):
+    model_config = _STRICT
+    id: _Id
+    title: str
+    created_at: _Time
+    # What cannot stand in a header could be stored, but never used.
+    api_key: Annotated[str, Field(min_length=16, max_length=512, pattern=r"^[!-~]+$")]
+
+
+class RevokedRow(BaseModel):
+    model_config = _STRICT
+    id: _Id
+    status: str
+
+
+# The first row that is wrong is enough: of a million, all their faults would fill the memory.
+_Rows = Annotated[list[KeyRow], FailFast()]
+
+
+class _Paged(BaseModel):
+    model_config = _STRICT
+    items: _Rows
+    limit: Annotated[int, Field(gt=0, lt=2**31)] | None = None
+
+
+_KEY_ROWS: Final = TypeAdapter(_Rows)
+_Row = TypeVar("_Row", bound=BaseModel)
+
+
+def page_of(answer: Answer) -> tuple[list[KeyRow], int | None, bool]:
+    """Return the rows of one page, the page's limit, and whether there may be more pages."""
+    if isinstance(answer.data, dict):
+        paged = validated(_Paged, answer)
+        return paged.items, paged.limit, True
+    try:
+        return _KEY_ROWS.validate_python(answer.data), None, False
+    except ValidationError as error:
+        raise answer.broken_data(error) from None
+
+
+def validated(model: type[_Row], answer: Answer) -> _Row:
+    try:
+        return model.model_validate(answer.data)
+    except ValidationError as error:
+        raise answer.broken_data(error) from None
+
+
+def _parse(content: bytes) -> tuple[dict[str, Any], str | None]:
+    """Return the envelope, or an empty one and what is wrong with it."""
+    envelope, fault = read_json(content)
+    if isinstance(envelope, dict):
+        return envelope, None
+    return {}, fault or "the body is not an object"
+
+
+def _date(header: str | None) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(header or "")
+    except (ValueError, TypeError, OverflowError):
+        return None
+    if not 2000 <= date.year < 9000:  # no clock; and sums with it would overflow
+        return None
+    return (date if date.tzinfo else date.replace(tzinfo=UTC)).astimezone(UTC)

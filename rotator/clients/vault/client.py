@@ -1,0 +1,219 @@
+"""HashiCorp Vault's KV version 2 (OpenBao speaks the same API) behind the `Store` port.
+
+The only importer of hvac, which knows Vault's paths and bodies; its own transport is not used. Whatever Vault
+answers becomes one of `rotator.errors` here.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
+
+import hvac
+from hvac.adapters import RawAdapter
+
+from rotator.clients import retry
+from rotator.clients.exchange import Request, Server, Trust, Watch
+from rotator.clients.trail import logged
+from rotator.clients.vault.session import Clock, Login, Session
+from rotator.clients.vault.wire import (
+    Answer,
+    Health,
+    TokenFacts,
+    capabilities_of,
+    health_of,
+    token_of,
+    version_of,
+)
+from rotator.errors import Rejected
+from rotator.rules.model import Version
+
+MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
+"""A larger answer is refused; Vault itself stores at most 1 MiB in a secret."""
+CAPABILITIES_BATCH: Final = 256
+"""Paths in one question for capabilities: OpenBao refuses bodies of more than 1,000 strings."""
+
+_ANY_HEALTH: Final = {"standbyok": "true", "perfstandbyok": "true", "sealedcode": "200", "uninitcode": "200"}
+"""Be answered 200 in each of these states: they are told, and no error."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Where Vault is and how it is reached."""
+
+    address: str
+    namespace: str | None
+    trust: Trust
+    timeout: timedelta
+    watch: Watch | None = None
+
+
+class Vault:
+    """One KV v2 mount. Thread-safe."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        mount: str,
+        login: Login,
+        *,
+        policy: retry.Policy,
+        sleep: retry.Sleep,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._mount = mount
+        self._policy, self._sleep = policy, sleep
+        self._server = server = _server(connection)
+        self._anonymous = _client(connection, server, _Adapter)
+        self._session = Session(_client(connection, server, _Adapter), login, clock)
+        self._client = _client(connection, server, _SessionAdapter)
+        self._client.adapter.session = self._session
+        self._kv = self._client.secrets.kv.v2
+
+    def read(self, path: str, version: int | None = None, *, once: bool = False) -> Version:
+        def attempt() -> Version:
+            answer = self._kv.read_secret_version(
+                path, version, mount_point=self._mount, raise_on_deleted_version=True
+            )
+            return version_of(answer)
+
+        return attempt() if once else self._patiently(attempt)
+
+    def write(self, path: str, data: Mapping[str, Any], *, cas: int) -> int:
+        answer: Answer = self._kv.create_or_update_secret(path, dict(data), cas=cas, mount_point=self._mount)
+        return answer.integer("data", "version")
+
+    def check_mount(self) -> None:
+        path = f"/v1/sys/internal/ui/mounts/{self._mount}"
+        answer = self._patiently(lambda: self._client.adapter.get(path))
+        options = answer.data.get("options")
+        version = options.get("version") if isinstance(options, dict) else None
+        if answer.data.get("type") != "kv" or version != "2":
+            raise Rejected(
+                f"the mount {self._mount}/ is not a KV version 2 secrets engine; without check-and-set a key "
+                "could be lost",
+                cure=f"run `vault kv enable-versioning {self._mount}/`, or name another mount in vault.mount",
+            )
+
+    def missing_capabilities(self, needed: Mapping[str, Iterable[str]]) -> Mapping[str, str]:
+        lacking = self.lacking(needed).items()
+        return {path: f"{', '.join(names)} on {self._mount}/data/{path}" for path, names in lacking}
+
+    def lacking(self, needed: Mapping[str, Iterable[str]]) -> Mapping[str, tuple[str, ...]]:
+        """What `missing_capabilities` says, by name."""
+        wanted = {f"{self._mount}/data/{path}": (path, names) for path, names in needed.items()}
+        asked = sorted(wanted)
+        missing: dict[str, tuple[str, ...]] = {}
+        for start in range(0, len(asked), CAPABILITIES_BATCH):
+            batch = asked[start : start + CAPABILITIES_BATCH]
+            answer = self._patiently(partial(self._client.sys.get_capabilities, batch))
+            for full in batch:
+                path, names = wanted[full]
+                if lacks := set(names) - capabilities_of(answer, full):
+                    missing[path] = tuple(sorted(lacks))
+        return missing
+
+    def token_ttl(self, *, at_least: timedelta = timedelta()) -> timedelta | None:
+        ttl = self.look_up_token().ttl
+        if ttl is None or ttl >= at_least:
+            return ttl
+        self._patiently(self._session.prolong)
+        return self.look_up_token().ttl
+
+    def look_up_token(self) -> TokenFacts:
+        return token_of(self._patiently(lambda: self._client.auth.token.lookup_self()))
+
+    def health(self) -> Health:
+        """Ask how the server is, without a token and in no namespace."""
+        request = Request("GET", "/v1/sys/health", _ANY_HEALTH)
+
+        def attempt() -> Answer:
+            return Answer(str(request), *self._server.exchange(request, {"X-Vault-Request": "true"}))
+
+        return health_of(
+            self._patiently(lambda: logged("vault.request", "vault_request_id", request, attempt))
+        )
+
+    def anonymously(self, ask: Callable[[Any], T]) -> T:
+        """Return what `ask` returns, given an hvac client that has no token."""
+        return self._patiently(lambda: ask(self._anonymous))
+
+    def close(self) -> None:
+        """Revoke the token, if a login of ours made it. That it fails is logged and no more: it expires."""
+        self._session.close()
+
+    def _patiently(self, attempt: Callable[[], T]) -> T:
+        return retry.call(attempt, self._policy, event="vault.retry", sleep=self._sleep)
+
+
+class _Adapter(RawAdapter):  # type: ignore[misc]
+    """What hvac sends, over a transport with bounds on time and size, with our errors and our log."""
+
+    server: Server
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        headers: Any = None,
+        raise_exception: bool = True,  # noqa: ARG002 - hvac's signature; we raise our own
+        **kwargs: Any,
+    ) -> Answer:
+        return self._send(Request(method.upper(), url, kwargs.get("params"), kwargs.get("json")), headers)
+
+    def _send(self, request: Request, headers: Any) -> Answer:
+        return self._exchange(request, headers, self.token)
+
+    def _exchange(self, request: Request, headers: Any, token: str) -> Answer:
+        def exchange() -> Answer:
+            return Answer(str(request), *self.server.exchange(request, self._headers(headers, token)))
+
+        return logged("vault.request", "vault_request_id", request, exchange)
+
+    def _headers(self, headers: Any, token: str) -> dict[str, str]:
+        ours = {"X-Vault-Request": "true", "X-Vault-Token": token, "X-Vault-Namespace": self.namespace}
+        return {**(headers or {}), **{name: value for name, value in ours.items() if value}}
+
+
+class _SessionAdapter(_Adapter):
+    """Sends each request with the session's token of that moment."""
+
+    session: Session
+
+    def _send(self, request: Request, headers: Any) -> Answer:
+        token = self.session.current()
+        try:
+            return self._exchange(request, headers, token.reveal())
+        except Rejected as error:
+            if error.status != HTTPStatus.FORBIDDEN or not self.session.refresh(token):
+                raise
+        # Vault refuses before any effect, so even a write may be sent again.
+        return self._exchange(request, headers, self.session.current().reveal())
+
+
+def _server(connection: Connection) -> Server:
+    address = connection.address
+    return Server(
+        address,
+        timeout=connection.timeout,
+        limit=MAX_ANSWER_BYTES,
+        cure=f"check vault.address ({address}), and the network between here and there",
+        trust=connection.trust,
+        watch=connection.watch,
+    )
+
+
+def _client(connection: Connection, server: Server, adapter: type[_Adapter]) -> hvac.Client:
+    client = hvac.Client(
+        url=connection.address,
+        token="",  # nothing is taken from the environment or from ~/.vault-token behind our back
+        namespace=connection.namespace,
+        adapter=adapter,
+    )
+    client.adapter.server = server
+    return client

@@ -1,0 +1,145 @@
+"""The ways to log in to Vault: each reads its credentials anew, and asks Vault once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Final
+
+from rotator.clients.vault.session import speaking_as
+from rotator.clients.vault.wire import Answer, Lease, lease_of
+from rotator.errors import Rejected, Transient
+from rotator.redaction import Secret
+
+Read = Callable[[], Secret]
+"""Reads a credential where the config says that it is."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token that somebody else made and keeps alive; it is never renewed."""
+
+    token: Secret
+
+    def __call__(self, _client: Any) -> Lease:
+        return Lease(self.token)
+
+
+@dataclass(frozen=True)
+class TokenFile:
+    """The sink of a Vault Agent, which logs in, renews, and writes the token. Read before each request."""
+
+    read: Read
+
+    def __call__(self, _client: Any) -> Lease:
+        return Lease(self.read(), ttl=0)
+
+
+@dataclass(frozen=True)
+class Jwt:
+    """The methods `jwt` and `kubernetes`, whose logins are alike. The token that proves who we are is rotated."""
+
+    mount: str
+    role: str
+    read: Read
+
+    def __call__(self, client: Any) -> Lease:
+        jwt = self.read().reveal()
+        try:
+            return lease_of(client.auth.jwt.jwt_login(self.role, jwt, use_token=False, path=self.mount))
+        except Rejected as error:
+            at = f"auth/{self.mount}"
+            raise _refused(
+                error, f"check vault.auth, `vault read {at}/config` and `vault read {at}/role/{self.role}`"
+            ) from None
+
+
+@dataclass(frozen=True)
+class AppRole:
+    mount: str
+    role_id: Read
+    secret_id: Callable[[Any], Secret]
+    """Given the client, for a wrapped one is unwrapped by Vault."""
+
+    def __call__(self, client: Any) -> Lease:
+        role_id, secret_id = self.role_id().reveal(), self.secret_id(client).reveal()
+        try:
+            answer = client.auth.approle.login(role_id, secret_id, use_token=False, mount_point=self.mount)
+            return lease_of(answer)
+        except Rejected as error:
+            raise _refused(
+                error,
+                "check vault.auth.mount and role_id; if they are right, the secret id has expired or is used up: "
+                f"issue one with `vault write -f auth/{self.mount}/role/ROLE/secret-id`; one that is "
+                "response-wrapped needs vault.auth.secret_id_response_wrapping_path",
+            ) from None
+
+
+_unwrapped: Final[dict[Secret, Secret]] = {}
+"""What was in each wrapping token that this process has used: after a reload of the config nobody can ask again."""
+
+
+@dataclass
+class Wrapped:
+    """A secret id that comes response-wrapped. It is unwrapped once, and then kept in memory alone."""
+
+    read: Read
+    path: str
+    """Where the secret id must have been made, as Vault's own agent asks it."""
+    _cut_off: Secret | None = field(default=None, repr=False)
+    """The wrapping token that we may have used up without seeing the answer."""
+
+    def __call__(self, client: Any) -> Secret:
+        token = self.read()
+        if token not in _unwrapped:
+            _unwrapped[token] = self._unwrap(client, token)
+        return _unwrapped[token]
+
+    def look(self, client: Any) -> None:
+        """Raise Rejected unless the wrapping token is good. This does not use it up."""
+        self._look(client, self.read())
+
+    def _look(self, client: Any, token: Secret) -> None:
+        try:
+            seen: Answer = client.adapter.post("/v1/sys/wrapping/lookup", json={"token": token.reveal()})
+        except Rejected as error:
+            raise self._gone(error, token) from None
+        if seen.data.get("creation_path") != self.path:
+            raise self._suspect(
+                "was not made at vault.auth.secret_id_response_wrapping_path (is that right?)"
+            )
+
+    def _unwrap(self, client: Any, token: Secret) -> Secret:
+        self._look(client, token)
+        with speaking_as(client, token):
+            try:
+                answer: Answer = client.sys.unwrap()
+            except Rejected as error:
+                raise self._gone(error, token) from None
+            except Transient as error:
+                self._cut_off = token if error.ambiguous else self._cut_off
+                raise
+        return answer.secret("data", "secret_id")
+
+    def _gone(self, error: Rejected, token: Secret) -> Rejected:
+        if self._cut_off == token:
+            return Rejected(
+                "the secret id was lost: the connection was cut while it was unwrapped",
+                status=error.status,
+                cure=f"issue a new wrapped one at {self.path}",
+            )
+        return self._suspect("is not valid: it was used before, has expired, or never was one", error.status)
+
+    def _suspect(self, wrong: str, status: int | None = None) -> Rejected:
+        return Rejected(
+            f"the wrapping token of the secret id {wrong}; if you did not do that yourself, somebody else may hold "
+            "the secret id",
+            status=status,
+            cure=f"find the accessors with `vault list {self.path}`, destroy what nobody should hold with "
+            f"`vault write {self.path}-accessor/destroy secret_id_accessor=…`, and issue a new wrapped one",
+        )
+
+
+def _refused(error: Rejected, cure: str) -> Rejected:
+    if error.status in (None, HTTPStatus.NOT_FOUND):  # a wrong certificate or namespace: no login was asked
+        return error
+    return Rejected(f"Vault refused the login: {error.message}", status=error.status, cure=cure)

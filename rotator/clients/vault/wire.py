@@ -1,0 +1,193 @@
+"""Vault's wire format: what an answer must look like, and what each status asks of the caller.
+
+Pure: takes a status and bytes, returns values or raises one of `rotator.errors`. A message never holds data.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from http import HTTPStatus
+from math import inf
+from typing import Any, Final, NamedTuple
+
+from rotator.clients.answers import read_json, request_id, words
+from rotator.clients.retry import parse_retry_after
+from rotator.errors import BrokenContract, Conflict, Rejected, Transient
+from rotator.redaction import Secret
+from rotator.rules.model import Version
+
+MAX_COUNT: Final = 10**12
+"""No version is so high, and no token lives for so many seconds."""
+
+
+class Lease(NamedTuple):
+    """A token, and for how long it was given."""
+
+    token: Secret
+    ttl: float = inf
+    """In seconds."""
+    renewable: bool = False
+    ours: bool = False
+    """Whether a login of ours made it, so that nobody else uses it."""
+
+
+class Health(NamedTuple):
+    """What a server says of itself."""
+
+    version: str
+    initialized: bool
+    sealed: bool
+    standby: bool
+
+
+class TokenFacts(NamedTuple):
+    """What Vault says of our token."""
+
+    ttl: timedelta | None
+    """None when it does not expire."""
+    renewable: bool
+    policies: tuple[str, ...]
+
+
+class Answer:
+    """One answer of Vault, with what the contract says must be in it."""
+
+    def __init__(self, what: str, status: int, headers: Mapping[str, str], content: bytes) -> None:
+        self.what, self.status = what, status
+        self.retry_after = parse_retry_after(headers.get("Retry-After"))
+        body, self._fault = read_json(content or b"{}")
+        self.body: Mapping[str, Any] = body if isinstance(body, dict) else {}
+        self.request_id = request_id(self.body.get("request_id"))
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        data = self.body.get("data")
+        return data if isinstance(data, dict) else {}
+
+    @property
+    def errors(self) -> str:
+        """What Vault says is wrong: short, printable and redacted."""
+        errors = self.body.get("errors")
+        said = [error for error in errors if isinstance(error, str)] if isinstance(errors, list) else []
+        return words(re.sub(r"^\d+ errors? occurred:\s*\*\s*", "", "; ".join(said)).strip())
+
+    def integer(self, *path: str) -> int:
+        value = self._at(path)
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < MAX_COUNT:
+            raise self.broken(f"{'.'.join(path)} is not a count")
+        return value
+
+    def secret(self, *path: str) -> Secret:
+        value = self._at(path)
+        if not isinstance(value, str) or not re.fullmatch(r"[!-~]+", value):
+            raise self.broken(f"{'.'.join(path)} is not there")
+        return Secret(value)
+
+    def _at(self, path: Iterable[str]) -> Any:
+        value: Any = self.body
+        for name in path:
+            value = value.get(name) if isinstance(value, dict) else None
+        return value
+
+    def broken(self, fault: str) -> BrokenContract:
+        return BrokenContract(
+            f"{self.what}: not Vault's answer: {self._fault or fault}",
+            status=self.status,
+            request_id=self.request_id,
+            cure="is vault.address a Vault server, and vault.mount a KV version 2 mount?",
+        )
+
+    def raise_for_refusal(self) -> None:
+        """Raise what the status means. Returns for a success, and for a 404, which is an answer too."""
+        said = f" ({self.errors})" if self.errors else ""
+        message = f"{self.what}: {self.status}{said}"
+        if self.status == HTTPStatus.NOT_FOUND and not _NOWHERE.search(self.errors):
+            if not self.body.keys() & {"errors", "data"}:
+                raise self.broken("a 404 that is not Vault's own")
+            return
+        if HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES:
+            return
+        if self.status == HTTPStatus.BAD_REQUEST and "check-and-set" in self.errors:
+            raise Conflict(message, status=self.status)
+        if self.status in _NOT_EXECUTED:
+            raise self._transient(message, ambiguous=False)
+        if self.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise self._transient(message, ambiguous=True)
+        raise Rejected(message, status=self.status, cure=_cure(self))
+
+    def _transient(self, message: str, *, ambiguous: bool) -> Transient:
+        return Transient(
+            message,
+            ambiguous=ambiguous,
+            retry_after=self.retry_after,
+            status=self.status,
+            cure=_cure(self),
+        )
+
+
+_NO_NAMESPACE: Final = "namespace not found"
+# A 404 that is no answer of a secrets engine: there is none.
+_NOWHERE: Final = re.compile(f"no handler for route|{_NO_NAMESPACE}")
+# 412: the node has not seen the state yet that the request needs. 472, 473: a standby that does not serve.
+_NOT_EXECUTED: Final = {307, 412, HTTPStatus.TOO_MANY_REQUESTS, 472, 473}
+
+
+def _cure(answer: Answer) -> str | None:
+    if _NO_NAMESPACE in answer.errors:
+        return "name one that exists in vault.namespace"
+    if answer.status == HTTPStatus.NOT_FOUND:
+        return "make one with `vault secrets enable -path=MOUNT -version=2 kv`, or mend vault.mount"
+    if answer.status == HTTPStatus.FORBIDDEN:
+        needed = "read" if answer.what.startswith("GET") else "create and update"
+        return f"has the token expired, and does its policy grant {needed} on this path?"
+    if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return "is Vault sealed? `vault status` tells"
+    if answer.status == HTTPStatus.TEMPORARY_REDIRECT:
+        return "set vault.address to the active node or to a load balancer: tokens are not sent elsewhere"
+    return None
+
+
+def lease_of(answer: Answer) -> Lease:
+    """What a login or a renewal gave. A TTL of none is Vault's for a token that does not expire."""
+    auth = answer.body.get("auth")
+    renewable = isinstance(auth, dict) and auth.get("renewable") is True
+    ttl = answer.integer("auth", "lease_duration")
+    return Lease(answer.secret("auth", "client_token"), ttl or inf, renewable, ours=True)
+
+
+def health_of(answer: Answer) -> Health:
+    flags = [answer.body.get(name) for name in ("initialized", "sealed", "standby")]
+    if not all(isinstance(flag, bool) for flag in flags):
+        raise answer.broken("it does not say whether it is sealed")
+    return Health(words(str(answer.body.get("version", "unknown"))), *map(bool, flags))
+
+
+def token_of(answer: Answer) -> TokenFacts:
+    ttl, policies = answer.integer("data", "ttl"), answer.data.get("policies")
+    expires = answer.data.get("expire_time") is not None or ttl > 0
+    return TokenFacts(
+        timedelta(seconds=ttl) if expires else None,
+        answer.data.get("renewable") is True,
+        tuple(words(str(name)) for name in policies) if isinstance(policies, list) else (),
+    )
+
+
+def version_of(answer: Answer) -> Version:
+    if answer.status == HTTPStatus.NOT_FOUND and not answer.data:
+        return Version(0, None)
+    number = answer.integer("data", "metadata", "version")
+    data = answer.data.get("data")
+    if answer.status == HTTPStatus.NOT_FOUND:
+        return Version(number, None)
+    if not isinstance(data, dict):
+        raise answer.broken("data.data is not an object")
+    return Version(number, data)
+
+
+def capabilities_of(answer: Answer, path: str) -> set[str]:
+    """Return what the token may do at `path`, of what a KV engine knows; `root` may do all of it."""
+    granted = answer.data.get(path)
+    names = {str(name) for name in granted} if isinstance(granted, list) else set()
+    if "deny" in names:
+        return set()
+    return names | {"create", "read", "update"} if "root" in names else names

@@ -1,0 +1,132 @@
+"""The program's two ways of making passes: one, and one after another until it is stopped."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rotator.commands.names import load_with
+from rotator.commands.output import CONVERGED, FAILED, UNREACHABLE, Output
+from rotator.config import Config
+from rotator.passes.reconcile import Progress, reconcile
+from rotator.passes.result import PassResult
+from rotator.passes.stopping import Stopping
+from rotator.service.signals import on_signals
+from rotator.wiring import open_account, open_notifier
+
+if TYPE_CHECKING:
+    from rotator.service.metrics import OnePass
+
+
+def run_pass(
+    config_path: Path | None,
+    environ: Mapping[str, str],
+    *,
+    only: frozenset[str],
+    forced: bool,
+    dry_run: bool,
+    output: Output,
+) -> int:
+    """Make one pass and print it; return the exit code."""
+    stopping = stop_on_signals()
+
+    def go() -> int:
+        config = load_with(only, config_path, environ)
+        with open_notifier(None if dry_run else config.webhook, environ) as tell:
+            result = make_pass(config, environ, stopping, only=only, forced=forced, dry_run=dry_run)
+            tell(result)
+            output.show(result.to_json, lambda: _rendered(result))
+        if result.refused and not result.changed:
+            return UNREACHABLE
+        return FAILED if result.failed else CONVERGED
+
+    return output.guard(go)
+
+
+def run_daemon(config_path: Path | None, environ: Mapping[str, str], output: Output) -> int:
+    """Make passes until SIGTERM or SIGINT; return the exit code."""
+    from rotator.service import daemon
+
+    def go() -> int:
+        daemon.run(config_path, environ)
+        return CONVERGED
+
+    return output.guard(go)
+
+
+def make_pass(
+    config: Config,
+    environ: Mapping[str, str],
+    stopping: Stopping,
+    *,
+    only: frozenset[str],
+    forced: bool = False,
+    without_grace: bool = False,
+    dry_run: bool = False,
+) -> PassResult:
+    """Make one pass, and leave its metrics where the config wants them."""
+
+    def go(one: "OnePass | None") -> PassResult:
+        watch = one.metrics.watch if one else None
+        with open_account(config, environ, stopping, watch=watch) as account, _progress() as progress:
+            result = reconcile(
+                account,
+                only=only,
+                forced=forced,
+                without_grace=without_grace,
+                dry_run=dry_run,
+                progress=progress,
+            )
+            if one:
+                one.result = result
+                one.metrics.token_expires(account.store.token_ttl)
+        return result
+
+    metrics = config.metrics
+    if dry_run or not metrics.wanted:
+        return go(None)
+    from rotator.service.metrics import one_pass
+
+    with one_pass(
+        textfile=metrics.textfile, pushgateway=metrics.pushgateway, job=metrics.job, shard=config.shard
+    ) as one:
+        return go(one)
+
+
+def stop_on_signals() -> Stopping:
+    """Let SIGTERM and SIGINT ask to stop; what is between create and store is finished."""
+    stopping = Stopping()
+
+    def stop(_number: signal.Signals) -> None:
+        if not stopping.requested and sys.stderr.isatty():
+            # Not through the log: its stream may be in the middle of a line.
+            os.write(2, b"\nrotator: stopping; a key that was just created is still proved and stored\n")
+        stopping.request()
+
+    on_signals({signal.SIGTERM, signal.SIGINT}, stop)
+    return stopping
+
+
+def _rendered(result: PassResult) -> str:
+    from rotator.show.pass_table import console_for_stdout, render
+
+    return render(result, console_for_stdout())
+
+
+@contextmanager
+def _progress() -> Iterator[Progress | None]:
+    """A line on a terminal's stderr while a long pass runs; logs are printed above it."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Line
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Line(*columns, console=Console(stderr=True), transient=True) as line:
+        task = line.add_task("looking", total=None)
+        yield lambda done, total: line.update(task, description="managed keys", completed=done, total=total)

@@ -1,0 +1,55 @@
+"""A write on top of the very version that was decided on: what was decided still holds, or it raises.
+
+A read may be stale, and a write of another rotator may still be on its way; a check-and-set write is neither. After
+it no late write can land that was decided on an earlier version.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rotator.clients import retry
+from rotator.errors import BrokenContract, Conflict, Rejected, RotatorError, Transient
+from rotator.passes.account import Account
+from rotator.rules.model import Version
+
+
+class Moved(RotatorError):  # noqa: N818
+    """The secret is not what the decision was made on; the next pass decides anew."""
+
+    def __init__(self) -> None:
+        super().__init__("the secret was written since the decision; the next pass decides anew")
+
+
+def write_on_top(account: Account, path: str, data: Mapping[str, Any], *, of: int, alone: bool) -> Version:
+    """Write `data` as version `of` + 1, and return that version.
+
+    Raises Moved if there is another by now; with `alone`, even if it is the same, but a replica's. What is raised
+    is a Transient that is `ambiguous` where the write may have landed all the same.
+    """
+    written = Version(of + 1, data)
+    may_be_ours = False
+
+    def attempt() -> None:
+        nonlocal may_be_ours
+        try:
+            account.store.write(path, data, cas=of)
+        except Transient as error:
+            may_be_ours = may_be_ours or error.ambiguous
+            raise
+        except BrokenContract:
+            may_be_ours = True
+            raise
+
+    try:
+        retry.call(attempt, account.policy, event="vault.retry", sleep=account.stopping.sleep)
+    except Conflict:
+        # It may be with ourselves, or with a replica that did the same: then what was wanted is done.
+        if (alone and not may_be_ours) or account.store.read(path) != written:
+            raise Moved from None
+    except (BrokenContract, Rejected) as error:
+        if not may_be_ours:
+            raise
+        raise Transient(
+            error.message, ambiguous=True, status=error.status, request_id=error.request_id, cure=error.cure
+        ) from None
+    return written

@@ -1,0 +1,194 @@
+"""Make the previous key current again, from the secret's version history, within its grace period.
+
+It is a check-and-set write on top of the version that was looked at. A pass that revokes the previous key must have
+written on top of that version, too, so only one of the two can happen.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import structlog
+
+from rotator.errors import RotatorError, Transient
+from rotator.passes.account import Account
+from rotator.passes.fence import Moved, write_on_top
+from rotator.passes.observe import observe
+from rotator.passes.preflight import Preflight
+from rotator.passes.result import time_to_json
+from rotator.redaction import Secret
+from rotator.rules.bookkeeping import Rotation, format_time, read_plaintext, rotation_or_none
+from rotator.rules.decide import Plan, decide
+from rotator.rules.facts import Facts
+from rotator.rules.model import Key, Version
+from rotator.rules.previews import matches_preview
+
+_LOOKS: Final = 100
+"""Versions of a secret that are looked at; Vault keeps ten, unless it is told otherwise."""
+
+log = structlog.get_logger()
+
+
+class NotRolledBack(RotatorError):  # noqa: N818
+    """It cannot be done, or it is not known whether it was."""
+
+
+@dataclass(frozen=True)
+class RolledBack:
+    """What was done or, in a dry run, would be."""
+
+    name: str
+    path: str
+    dry_run: bool
+    current: int
+    """The previous key, which is current again."""
+    superseded: int
+    """The newer one."""
+    from_version: int
+    """The version of the secret that the plaintext was read from."""
+    version: int
+    """The version of the secret that was written."""
+    due_at: datetime
+    revoke_at: datetime
+    """When the newer key goes."""
+    now: datetime
+    request_id: str | None
+    """Of the request that proved the previous key."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "path": self.path,
+            "dry_run": self.dry_run,
+            "current": self.current,
+            "superseded": {"key_id": self.superseded, "revoke_at": time_to_json(self.revoke_at)},
+            "from_version": self.from_version,
+            "version": self.version,
+            "due_at": time_to_json(self.due_at),
+            "now": format_time(self.now),
+            "request_id": self.request_id,
+        }
+
+
+def roll_back(account: Account, name: str, *, dry_run: bool) -> RolledBack:
+    """Put the key back that the current one replaced; the newer one becomes superseded.
+
+    Raises NotRolledBack with the reason where that cannot be done, or where it is not known whether it was.
+    """
+    account.bearer.forget()
+    facts = observe(account, dry_run=True).facts[name]
+    if isinstance(facts, RotatorError):
+        raise facts
+    plan = decide(facts)
+    current = _current(facts, plan)
+    previous = previous_key(facts, plan)
+    found = _find(account, facts, previous)
+    plaintext = Secret(read_plaintext(found.data, facts.key.field) or "")
+    probe = account.gateway.authenticates(plaintext)
+    if not probe.works:
+        raise _refused(name, f"key {previous.id} no longer authenticates", request_id=probe.request_id)
+    for error in Preflight(account.store, account.timing).refused_paths([facts.key.path]).values():
+        raise error
+    now = account.gateway.now()
+    rotation = _swapped(current, previous, now)
+    if not dry_run:
+        data = {**(facts.version.data or {}), facts.key.field: plaintext.reveal()}
+        _write(account, facts, rotation.merged_into(data, facts.version.number + 1))
+        log.info("rotation.rolled_back", key=name, key_id=previous.id, superseded=current.key_id)
+    return RolledBack(
+        name=name,
+        path=facts.key.path,
+        dry_run=dry_run,
+        current=previous.id,
+        superseded=current.key_id,
+        from_version=found.number,
+        version=facts.version.number + 1,
+        due_at=facts.key.cadence.due_at(rotation.rotated_at),
+        revoke_at=rotation.superseded[current.key_id] + facts.key.grace_period,
+        now=now,
+        request_id=probe.request_id,
+    )
+
+
+def previous_key(facts: Facts, plan: Plan) -> Key:
+    """Return the live key that was superseded last. Raises NotRolledBack when there is none within its grace.
+
+    In the last moments of a grace a pass may have begun to revoke the key, for clocks differ.
+    """
+    latest = facts.now + facts.timing.in_flight - facts.key.grace_period
+    in_grace = {id_: since for id_, since in plan.superseded.items() if since > latest}
+    if in_grace:
+        return facts.listed[max(in_grace, key=lambda id_: (in_grace[id_], id_))]
+    if plan.superseded:
+        ids = ", ".join(map(str, plan.superseded))
+        why = f"the grace of what it replaced ({ids}) is over, or nearly so: a pass may be revoking that now"
+    else:
+        why = "no key that it replaced is alive"
+    raise _refused(facts.key.name, why)
+
+
+def _current(facts: Facts, plan: Plan) -> Rotation:
+    """The bookkeeping of the key that is to be superseded, as a pass would write it now."""
+    if facts.current is None:
+        raise _refused(
+            facts.key.name,
+            "its secret holds no key",
+            cure="the next pass makes one; or put an older version of the secret back by hand",
+        )
+    if plan.bookkeeping is None:
+        raise _refused(
+            facts.key.name, "what its secret holds fits no listed key, so what it replaced is not known"
+        )
+    return plan.bookkeeping
+
+
+def _find(account: Account, facts: Facts, previous: Key) -> Version:
+    """Return the newest version of the secret that holds the previous key. Raises NotRolledBack if none is left."""
+    newest = facts.version.number - 1
+    for number in range(newest, max(0, newest - _LOOKS), -1):
+        version = account.store.read(facts.key.path, number)
+        if version.number == 0:
+            break  # it was trimmed, and so are those before it
+        if _holds(version.data, facts.key.field, previous):
+            return version
+    raise _refused(facts.key.name, f"Vault has no version of its secret that holds key {previous.id}")
+
+
+def _holds(data: Mapping[str, Any] | None, field: str, key: Key) -> bool:
+    plaintext, rotation = read_plaintext(data, field), rotation_or_none(data)
+    if plaintext is None:
+        return False
+    fits = matches_preview(key, plaintext)
+    # A preview that tells nothing leaves it to the bookkeeping; one that differs was pasted over.
+    return fits is True if rotation is None or rotation.key_id != key.id else fits is not False
+
+
+def _swapped(current: Rotation, previous: Key, now: datetime) -> Rotation:
+    """It begins a whole period anew, else the next pass would rotate it at once."""
+    superseded = {id_: since for id_, since in current.superseded.items() if id_ != previous.id}
+    superseded[current.key_id] = max(now, current.created_at)
+    return Rotation(previous.id, previous.title, previous.created_at, now, superseded)
+
+
+def _write(account: Account, facts: Facts, data: Mapping[str, Any]) -> None:
+    try:
+        with account.stopping.committed():
+            write_on_top(account, facts.key.path, data, of=facts.version.number, alone=True)
+    except Moved:
+        raise _refused(
+            facts.key.name,
+            "its secret was written meanwhile",
+            cure="look at it with rotator status, and run it again",
+        ) from None
+    except Transient as error:
+        raise NotRolledBack(
+            f"not known whether {facts.key.name} was rolled back: {error.message}",
+            request_id=error.request_id,
+            cure="look at it with rotator status before you run it again: twice is forward",
+        ) from None
+
+
+def _refused(name: str, why: str, *, cure: str | None = None, request_id: str | None = None) -> NotRolledBack:
+    cure = cure or f"to replace the current key instead: rotator --rotate-now --key {name!r}"
+    return NotRolledBack(f"{name} was not rolled back: {why}", cure=cure, request_id=request_id)

@@ -1,0 +1,216 @@
+"""One rotation: create, prove, store. From the answer to create on, nothing interrupts it.
+
+The plaintext exists once. It is published only after it was seen to work; a new key that cannot have been
+published is revoked at once, and one of which that cannot be known is left for a later pass.
+"""
+
+import itertools
+import random
+from collections.abc import Callable
+
+import structlog
+
+from rotator.clients import retry
+from rotator.errors import BrokenContract, Conflict, Rejected, RotatorError, Transient
+from rotator.passes.account import Account
+from rotator.rules.bookkeeping import Rotation, read_plaintext, rotation_or_none
+from rotator.rules.decide import MAX_ORPHANS, succeed
+from rotator.rules.facts import Facts
+from rotator.rules.model import CreatedKey, Version
+from rotator.rules.titles import new_nonce
+
+log = structlog.get_logger()
+
+
+class Lost(RotatorError):  # noqa: N818
+    """Another rotator, or a person, wrote the secret first. Theirs stands; a key of ours is revoked."""
+
+    def __init__(self) -> None:
+        super().__init__("the secret was written by somebody else first; theirs stands")
+
+
+class Overtaken(RotatorError):  # noqa: N818
+    """Lost, though a new key was asked for, and the secret still holds the one that was to be replaced."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the secret was written by somebody else meanwhile, but not rotated",
+            cure="the next pass rotates it; or run it again",
+        )
+
+
+class _UnsettledError(RotatorError):
+    """Not known whether our write landed, or may still land."""
+
+
+def look_again(account: Account, facts: Facts) -> None:
+    """Raise Lost or Overtaken if the secret was written since the decision: cheaper than a key to revoke."""
+    latest = account.store.read(facts.key.path)
+    moved = latest.number == facts.version.number and latest.data != facts.version.data
+    if moved or latest.number > facts.version.number:
+        raise _overtaken(facts, latest)
+
+
+def rotate(account: Account, facts: Facts, installation: str, *, changing: Callable[[], None]) -> Rotation:
+    """Give the managed key a new current key; return the bookkeeping that was stored with it.
+
+    Raises Lost when somebody else was first. After any error the new key is revoked, or left to the sweep.
+    `changing` is called once a key may have been made.
+    """
+    account.stopping.check()
+    created = _create(account, facts, installation, changing)
+    log.info("rotation.created", key_id=created.id, title=created.title)
+    with account.stopping.committed():
+        try:
+            _prove(account, created)
+            log.info("rotation.proved", key_id=created.id)
+            rotation = _Storing(account, facts, created).run()
+        except _UnsettledError:
+            raise  # a write of ours may still land, and must not publish a dead key
+        except RotatorError:
+            _discard(account, created)
+            raise
+    log.info("rotation.stored", key_id=created.id, version=facts.version.number + 1)
+    return rotation
+
+
+def _create(account: Account, facts: Facts, installation: str, changing: Callable[[], None]) -> CreatedKey:
+    """Create a key, each attempt with a nonce of its own; what an ambiguous one left behind is an orphan."""
+    budget = MAX_ORPHANS - len(facts.orphans)
+    ambiguous = 0
+    attempts = itertools.count(random.randrange(16))  # noqa: S311 - another start in each pass, no secret
+
+    def attempt() -> CreatedKey:
+        nonlocal ambiguous
+        title = account.titles.render(
+            facts.key.name,
+            now=account.gateway.now(),
+            installation=installation,
+            nonce=new_nonce(facts.key.path, facts.version.number + 1, next(attempts)),
+        )
+        try:
+            created = account.gateway.create(title)
+        except Transient as error:
+            if error.ambiguous:
+                ambiguous += 1
+                changing()
+            raise
+        except BrokenContract:
+            changing()
+            raise
+        changing()
+        _check(account, facts, created, title)
+        return created
+
+    return retry.call(
+        attempt,
+        account.policy,
+        event="gateway.retry",
+        sleep=account.stopping.sleep,
+        again=lambda error: isinstance(error, Transient) and ambiguous < budget,
+    )
+
+
+def _check(account: Account, facts: Facts, created: CreatedKey, title: str) -> None:
+    """Refuse a key that would not be known as ours, or is not new."""
+    if created.id in facts.listed:
+        raise BrokenContract(
+            f"POST /keys answered with key {created.id}, which existed before", request_id=created.request_id
+        )
+    if created.title != title:
+        _discard(account, created)
+        raise BrokenContract(
+            f"the gateway changed the title of key {created.id}, so it would not be known as ours",
+            request_id=created.request_id,
+            cure="choose a title_template that the gateway keeps as it is",
+        )
+
+
+def _prove(account: Account, created: CreatedKey) -> None:
+    """Wait until the new key authenticates; a while of 401 is propagation and normal."""
+
+    def attempt() -> None:
+        try:
+            probe = account.gateway.authenticates(created.plaintext)
+        except Rejected as error:
+            raise Transient(error.message, ambiguous=False, request_id=error.request_id) from None
+        if not probe.works:
+            raise Transient(
+                f"new key {created.id} does not authenticate", ambiguous=False, request_id=probe.request_id
+            )
+
+    policy = account.policy.until(account.timing.verify_deadline)
+    retry.call(attempt, policy, event="gateway.retry", sleep=account.stopping.sleep)
+
+
+class _Storing:
+    """The check-and-set write of one new key, until its fate is known or `store_deadline` has passed.
+
+    A write on top of version N can only ever become version N + 1. So that version alone decides: it is ours,
+    or ours will never be.
+    """
+
+    def __init__(self, account: Account, facts: Facts, created: CreatedKey) -> None:
+        self._account, self._facts, self._created = account, facts, created
+        self._sent: Rotation | None = None
+        """The bookkeeping of the last write that may have landed."""
+
+    def run(self) -> Rotation:
+        policy = self._account.policy.until(self._account.timing.store_deadline)
+        try:
+            return retry.call(self._attempt, policy, event="vault.retry", sleep=self._account.stopping.sleep)
+        except RotatorError as error:
+            if isinstance(error, (Lost, Overtaken)) or (isinstance(error, Rejected) and not self._sent):
+                raise
+            raise _UnsettledError(
+                f"not known whether new key {self._created.id} was stored: {error.message}",
+                request_id=error.request_id,
+                cure="nothing is lost: a later pass finds it in Vault or revokes it",
+            ) from None
+
+    def _attempt(self) -> Rotation:
+        if self._sent and self._landed():
+            return self._sent
+        key, version = self._facts.key, self._facts.version
+        rotation = succeed(self._facts, self._created, self._account.gateway.now())
+        plaintext = {key.field: self._created.plaintext.reveal()}
+        data = rotation.merged_into({**(version.data or {}), **plaintext}, version.number + 1)
+        try:
+            self._account.store.write(key.path, data, cas=version.number)
+        except (Conflict, BrokenContract) as error:
+            # Even a conflict may be with ourselves: somebody in between may have sent the write twice.
+            self._sent = self._sent or rotation
+            if isinstance(error, Conflict) and self._landed():
+                return self._sent
+            raise Transient(error.message, ambiguous=True, request_id=error.request_id) from None
+        except Transient as error:
+            self._sent = rotation if error.ambiguous else self._sent
+            raise
+        return rotation
+
+    def _landed(self) -> bool:
+        """Whether the version that ours would be is there, and ours. Else raise Lost or Overtaken."""
+        version = self._account.store.read(self._facts.key.path, self._facts.version.number + 1, once=True)
+        if version.data is None:
+            return False
+        rotation = rotation_or_none(version.data)
+        if rotation and rotation.key_id == self._created.id:
+            return True
+        raise _overtaken(self._facts, version)
+
+
+def _overtaken(facts: Facts, version: Version) -> Lost | Overtaken:
+    """What became of our rotation now that `version` was written on top of the one that it was decided on."""
+    field, before = facts.key.field, facts.version.data
+    same = read_plaintext(version.data, field) == read_plaintext(before, field)
+    return Overtaken() if same and facts.forced else Lost()
+
+
+def _discard(account: Account, created: CreatedKey) -> None:
+    """Revoke a new key that was never published. If that fails, a later pass sweeps it."""
+    try:
+        account.gateway.revoke(created.id)
+    except RotatorError as error:
+        log.warning("key.revoke_failed", key_id=created.id, reason="unpublished", error=str(error))
+    else:
+        log.info("key.revoked", key_id=created.id, reason="unpublished")

@@ -1,0 +1,254 @@
+"""When something falls due by the clock of a time zone: a key by `rotation_schedule`, a pass by `schedule.cron`.
+
+Cron is read here, strictly, and handed to APScheduler as plain lists: its own reader counts weekdays from
+Monday, drops steps behind names, and asks for both days where cron asks for either. APScheduler walks the
+calendar without a zone, because in one it fires twice in the hour that comes twice when clocks go back.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property, lru_cache
+from itertools import islice, pairwise
+from typing import Any, Final, Protocol, TypeAlias
+from zoneinfo import ZoneInfo
+
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+_LAST_DAY: Final = dict(enumerate((31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31), start=1))
+_PART = re.compile(
+    r"(?:(?P<all>\*)|(?P<first>[0-9]{1,2}|[A-Z]{3})(?:-(?P<last>[0-9]{1,2}|[A-Z]{3}))?)(?:/(?P<step>[0-9]{1,2}))?"
+)
+_MINUTE = timedelta(minutes=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_HORIZON: Final = 9000
+"""A year that no rotation can have; beyond the calendar's end APScheduler only fails."""
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
+_SURVEY_FROM = datetime(2027, 1, 1, tzinfo=UTC)
+_SURVEY_UNTIL = datetime(2029, 1, 1, tzinfo=UTC)
+_SURVEY_FIRINGS: Final = 1000
+
+
+class Cadence(Protocol):
+    """When a managed key falls due."""
+
+    def due_at(self, rotated_at: datetime) -> datetime:
+        """The first moment at which a key that was rotated at `rotated_at` is due."""
+        ...
+
+    def window_open(self, now: datetime) -> bool:
+        """Whether a rotation that waits for its window may run now. True where there is no window."""
+        ...
+
+    def window_ends(self, now: datetime) -> datetime | None:
+        """When the window that is open now closes. None where it is closed, or where there is none."""
+        ...
+
+    @property
+    def shortest(self) -> timedelta:
+        """The shortest interval between two rotations."""
+        ...
+
+
+@dataclass(frozen=True)
+class Period:
+    """`rotation_period`: due a fixed time after the last rotation, at any hour."""
+
+    every: timedelta
+    early: timedelta = timedelta(0)
+    """`spread`: how much earlier this key falls due than others of the same period."""
+
+    def due_at(self, rotated_at: datetime) -> datetime:
+        return rotated_at + self.every - self.early
+
+    def window_open(self, now: datetime) -> bool:  # noqa: ARG002
+        return True
+
+    def window_ends(self, now: datetime) -> None:  # noqa: ARG002
+        return None
+
+    @property
+    def shortest(self) -> timedelta:
+        return self.every - self.early
+
+
+@dataclass(frozen=True)
+class CronSchedule:
+    """A cron expression in a time zone: the `Cadence` of `rotation_schedule`, and a `PassSchedule`.
+
+    A firing inside the hour that clocks skip happens when that hour would have ended; a firing inside the
+    hour that comes twice happens the first time only. Raises ValueError, with a message for the operator,
+    for an expression or a time zone that is none.
+    """
+
+    expression: str
+    """Five fields as in crontab(5): minute, hour, day of month, month, day of week."""
+    timezone: str = "UTC"
+    window: timedelta | None = None
+    """How long after a firing a rotation may still run; None for no bound."""
+
+    def __post_init__(self) -> None:
+        check_expression(self.expression)
+        check_timezone(self.timezone)
+
+    def due_at(self, rotated_at: datetime) -> datetime:
+        """Return the first firing after `rotated_at`, in UTC."""
+        if rotated_at.year >= _HORIZON:
+            return _NEVER
+        zone = ZoneInfo(self.timezone)
+        wall = max(rotated_at, _EPOCH).astimezone(zone).replace(tzinfo=UTC)
+        firings = (_on_the_clock(firing, zone) for firing in _walk(self.expression, wall))
+        return next(firing for firing in firings if firing > rotated_at)
+
+    def window_open(self, now: datetime) -> bool:
+        return self.window is None or self.due_at(now - self.window) <= now
+
+    def window_ends(self, now: datetime) -> datetime | None:
+        if self.window is None or not self.window_open(now):
+            return None
+        firing = self.due_at(now - self.window)
+        while (later := self.due_at(firing)) <= now:
+            firing = later
+        return firing + self.window
+
+    def __str__(self) -> str:
+        return f"{self.expression} {self.timezone}"
+
+    @cached_property
+    def shortest(self) -> timedelta:
+        """The shortest distance between two firings of the two years from 2027, one of them a leap year.
+
+        The years are fixed so that a config that loaded once loads again. At most the first thousand
+        firings are looked at: what fires oftener shows its shortest distance long before.
+        """
+        return _shortest(self.expression, self.timezone)
+
+
+@dataclass(frozen=True)
+class Every:
+    """A pass `interval` after the last, and at random up to `jitter` later."""
+
+    interval: timedelta
+    jitter: timedelta
+
+
+PassSchedule: TypeAlias = Every | CronSchedule
+"""When the long-running mode makes a pass."""
+
+
+def check_expression(expression: str) -> None:
+    """Raise ValueError, with a message that does not repeat the expression, when it is no cron expression."""
+    _trigger(expression)
+
+
+def check_timezone(name: str) -> None:
+    """Raise ValueError when the time zone database has no such name."""
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError("is no known time zone; write a name such as UTC or Europe/Berlin") from None
+
+
+@lru_cache
+def _shortest(expression: str, timezone: str) -> timedelta:
+    schedule = CronSchedule(expression, timezone)
+    firings = islice(_firings(schedule), _SURVEY_FIRINGS)
+    return min(later - earlier for earlier, later in pairwise(firings))
+
+
+def _firings(schedule: CronSchedule) -> Iterator[datetime]:
+    """Yield two firings at least, then those before the survey's end."""
+    yield (at := schedule.due_at(_SURVEY_FROM))
+    yield (at := schedule.due_at(at))
+    while at < _SURVEY_UNTIL:
+        yield (at := schedule.due_at(at))
+
+
+def _walk(expression: str, wall: datetime) -> Iterator[datetime]:
+    """Yield the firings after `wall`. Both are wall-clock times that only pretend to be UTC."""
+    while True:
+        wall = _trigger(expression).get_next_fire_time(None, wall + timedelta(microseconds=1))
+        yield wall
+
+
+def _on_the_clock(wall: datetime, zone: ZoneInfo) -> datetime:
+    """Return the moment at which the clocks of `zone` first show `wall`, or pass over it."""
+    while True:
+        moment = wall.replace(tzinfo=zone).astimezone(UTC)
+        if moment.astimezone(zone).replace(tzinfo=UTC, fold=0) == wall:
+            return moment
+        wall += _MINUTE
+
+
+@lru_cache
+def _trigger(expression: str) -> Any:
+    # Imported late: only who uses a schedule pays for it.
+    from apscheduler.triggers.cron import CronTrigger
+
+    fields = expression.upper().split()
+    if len(fields) != 5:
+        raise ValueError(
+            'is not a cron expression; write five fields, "minute hour day-of-month month day-of-week", '
+            'such as "0 3 * * SUN"'
+        )
+    if fields[2] != "*" and fields[4] != "*":
+        raise ValueError(
+            "restricts both the day of month and the day of week, and cron would fire on either; "
+            "write `*` for one of them"
+        )
+    minutes = _expand("minute", fields[0], 0, 59)
+    hours = _expand("hour", fields[1], 0, 23)
+    days = _expand("day-of-month", fields[2], 1, 31)
+    months = _expand("month", fields[3], 1, 12, _MONTHS)
+    weekdays = {day % 7 for day in _expand("day-of-week", fields[4], 0, 7, _DAYS)}
+    if min(days) > max(_LAST_DAY[month] for month in months):
+        raise ValueError("never fires: none of its months has such a day; write a day that they have")
+    return CronTrigger(
+        minute=_listed(minutes),
+        hour=_listed(hours),
+        day=_listed(days),
+        month=_listed(months),
+        day_of_week=",".join(_DAYS[day] for day in sorted(weekdays)),
+        timezone=UTC,
+    )
+
+
+def _expand(field: str, text: str, low: int, high: int, names: tuple[str, ...] = ()) -> set[int]:
+    return {value for part in text.split(",") for value in _expand_part(field, part, low, high, names)}
+
+
+def _expand_part(field: str, part: str, low: int, high: int, names: tuple[str, ...]) -> range:
+    found = _PART.fullmatch(part)
+    if not found:
+        raise ValueError(f"has a {field} field that cron does not know; write {_allowed(low, high, names)}")
+    top = high - 1 if names is _DAYS else high  # 7 is only another name of Sunday
+    step = int(found["step"] or 1)
+    first = low if found["all"] else _value(field, found["first"], low, high, names)
+    last = first if found["first"] and not found["step"] else top
+    if found["last"]:
+        last = _value(field, found["last"], low, high, names)
+        if found["last"] == "SUN" and first > last:
+            last = 7
+    if first > last:
+        raise ValueError(f"has a {field} range that runs backwards; write it as two ranges")
+    if not 0 < step <= top - low:
+        raise ValueError(f"has a {field} step out of range; write a step from 1 to {top - low}")
+    return range(first, last + 1, step)
+
+
+def _value(field: str, text: str, low: int, high: int, names: tuple[str, ...]) -> int:
+    if text in names:
+        return names.index(text) + low
+    if not text.isdecimal() or not low <= int(text) <= high:
+        raise ValueError(f"has a {field} out of range; write {_allowed(low, high, names)}")
+    return int(text)
+
+
+def _allowed(low: int, high: int, names: tuple[str, ...]) -> str:
+    by_name = f" or {names[0]} to {names[-1]}" if names else ""
+    return f"numbers from {low} to {high}{by_name}, `*`, ranges, lists and steps"
+
+
+def _listed(values: set[int]) -> str:
+    return ",".join(map(str, sorted(values)))

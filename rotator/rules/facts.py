@@ -1,0 +1,119 @@
+"""What one managed key is decided on: what was observed, and what follows from it. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from rotator.rules.bookkeeping import WITHOUT_GRACE, rotation_or_none
+from rotator.rules.history import Trace
+from rotator.rules.identify import Current
+from rotator.rules.model import Key, ManagedKey, Timing, Version
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that was observed of one managed key."""
+
+    key: ManagedKey
+    timing: Timing
+    now: datetime
+    version: Version
+    listed: Mapping[int, Key]
+    """Every key of the account."""
+    family: tuple[Key, ...]
+    """The live keys whose titles are ours and say that they were made for this managed key and its path."""
+    current: Current | None
+    """None when the path holds no plaintext."""
+    refused: bool
+    """The gateway answered 401 to the current plaintext. It is asked only where that is in doubt."""
+    traces: Mapping[int, Trace]
+    """What became of the keys of the family that the secret does not name."""
+    protected: frozenset[int]
+    """Keys that this managed key must not revoke: the bearer, and what is another's or may be."""
+    forced: bool
+    """The operator said `--rotate-now`."""
+    without_grace: bool = False
+    """The operator said `--revoke-old-now`: a rotation ends the grace of all that it supersedes."""
+
+    def without_plaintext(self) -> "Facts":
+        """The same, for what outlives the pass: without the secret, and without the account's list."""
+        return replace(self, version=Version(self.version.number, None), listed={})
+
+    def age(self, key: Key) -> timedelta:
+        """How far from now `key` is dated: one that is dated far ahead is not young, but strange."""
+        return abs(self.now - key.created_at)
+
+    def lives(self, id_: int) -> bool:
+        key = self.listed.get(id_)
+        return key is not None and key.live
+
+    def is_revoked(self, id_: int) -> bool:
+        key = self.listed.get(id_)
+        return key is not None and not key.live
+
+    def may_revoke(self, id_: int) -> bool:
+        """Whether a superseded key is ours to revoke, once its grace is over."""
+        ours = any(key.id == id_ for key in self.family)
+        return id_ not in self.protected and (ours or self.key.revoke_adopted)
+
+    @property
+    def orphans(self) -> tuple[Key, ...]:
+        return tuple(key for key in self.family if self.traces.get(key.id) is Trace.ORPHAN)
+
+    @property
+    def due_at(self) -> datetime | None:
+        """When the current key falls due; now, when it is not known which key it is. None without one."""
+        if self.current is None:
+            return None
+        if self.current.rotation is None:
+            return self.now
+        return self.key.cadence.due_at(self.current.rotation.rotated_at)
+
+    @property
+    def doubted(self) -> bool:
+        """Whether the list gives cause to ask if the current plaintext still works."""
+        return self.current is not None and is_doubted(self.current, self.listed, self.timing, self.now)
+
+    @property
+    def omitted(self) -> bool:
+        """Whether the list omits the current key, though it works and is not so new that the list may lag."""
+        id_ = self.current.key_id if self.current else None
+        return self.doubted and not self.refused and id_ is not None and id_ not in self.listed
+
+    @cached_property
+    def superseded(self) -> Mapping[int, datetime]:
+        """Every key that was current once, with the time since when it is superseded.
+
+        One that the secret does not name counts from now on, when it was noticed.
+        """
+        known = self.current.superseded if self.current else self._named_without_plaintext()
+        since = self.current.noticed(self.now) if self.current else self.now
+        return {**known, **{id_: since for id_, trace in self.traces.items() if trace is Trace.PUBLISHED}}
+
+    @cached_property
+    def carried(self) -> Mapping[int, datetime]:
+        """`superseded` without what is dead, or is no longer listed and past its grace: the list may lag."""
+
+        rotation = self.current.rotation if self.current else None
+
+        def still(id_: int, since: datetime) -> bool:
+            if since == WITHOUT_GRACE and rotation:  # noticed anew, it would have a whole grace again
+                since = rotation.rotated_at
+            return self.lives(id_) if id_ in self.listed else since + self.key.grace_period > self.now
+
+        return {id_: since for id_, since in self.superseded.items() if still(id_, since)}
+
+    def _named_without_plaintext(self) -> dict[int, datetime]:
+        """What the block says where the plaintext beside it is gone: the key that it names is current no more."""
+        block = rotation_or_none(self.version.data)
+        return {**block.superseded, block.key_id: self.now} if block else {}
+
+
+def is_doubted(current: Current, listed: Mapping[int, Key], timing: Timing, now: datetime) -> bool:
+    """Whether the list gives cause to ask if `current` still works. One that is new it may not show yet."""
+    if current.rotation is None:
+        return True
+    if key := listed.get(current.rotation.key_id):
+        return not key.live
+    return current.rotation.created_at <= now - timing.in_flight

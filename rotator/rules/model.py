@@ -1,0 +1,82 @@
+"""The vocabulary: what is configured, what was observed. Values only; no I/O and no clock.
+
+Every time is aware and in UTC. Times of keys and of bookkeeping are the gateway's clock, never the local one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from rotator.redaction import Secret
+from rotator.rules.cadence import Cadence
+
+
+@dataclass(frozen=True)
+class Key:
+    """One API key as the gateway lists it."""
+
+    id: int
+    title: str
+    status: str
+    created_at: datetime
+    preview: str
+
+    @property
+    def live(self) -> bool:
+        """Only `revoked` means dead: the contract's statuses are examples, not a closed set."""
+        return self.status != "revoked"
+
+
+@dataclass(frozen=True)
+class CreatedKey:
+    """The one answer that holds a plaintext."""
+
+    id: int
+    title: str
+    created_at: datetime
+    plaintext: Secret
+    request_id: str | None
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of a KV v2 secret. `data` is None when it was never written, deleted or destroyed."""
+
+    number: int
+    """The version's number; 0 when the path was never written. It is what check-and-set compares."""
+    data: Mapping[str, Any] | None
+
+    def __repr__(self) -> str:  # `data` holds a plaintext
+        return f"Version({self.number}, {'data' if self.data is not None else 'no data'})"
+
+
+@dataclass(frozen=True)
+class ManagedKey:
+    """One entry of the config."""
+
+    name: str
+    path: str
+    """The secret's path below the KV mount."""
+    field: str
+    """The secret's field that holds the plaintext."""
+    cadence: Cadence
+    grace_period: timedelta
+    """How long a superseded key lives on."""
+    revoke_adopted: bool
+    """Whether a superseded key whose title is not ours may be revoked too."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The clocks of a rotation, the same for all managed keys."""
+
+    in_flight: timedelta
+    orphan_after: timedelta
+    verify_deadline: timedelta
+    store_deadline: timedelta
+
+    @property
+    def rotation(self) -> timedelta:
+        """How long one may take, from create to store."""
+        return self.verify_deadline + self.store_deadline

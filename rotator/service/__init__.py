@@ -1,0 +1,1 @@
+"""The long-running mode, and who is told: the daemon, its page, its metrics, its notices."""

@@ -1,0 +1,286 @@
+"""Prometheus metrics: what was done, counted; and how it stands, computed when somebody asks.
+
+The only importer of prometheus_client. Labels hold names of managed keys and words of this program, nothing else.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+from urllib.error import HTTPError
+from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+import prometheus_client
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+
+from rotator.clients.exchange import Watch, cause, within
+from rotator.errors import RotatorError
+from rotator.passes.result import Action, KeyResult, Outcome, PassResult
+from rotator.rules.decide import Reason, Victim
+from rotator.rules.shard import WHOLE, Shard
+from rotator.show.snapshot import PassRecord, Snapshot
+from rotator.show.standing import KeyStatus, key_statuses
+
+PUSH_TIMEOUT: Final = 10.0
+_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_CONVERGED: Final = "rotator_last_converged_timestamp_seconds"
+_ROTATION_OUTCOMES: Final = (Outcome.DONE, Outcome.YIELDED, Outcome.STOPPED, Outcome.FAILED)
+
+# Each series would have a second one with the time of its creation, which nobody asks for.
+prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+log = structlog.get_logger()
+
+
+class UnpublishedError(RotatorError):
+    """The metrics did not get where they should. No pass fails for it."""
+
+
+class Metrics:
+    """The metrics of one run. Thread-safe.
+
+    Every counter that may come is there from the start: a series that begins at 1 has no increase.
+    """
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._gauges = _Gauges()
+        self.registry.register(self._gauges)
+        self._rotations = Counter(
+            "rotator_rotations",
+            "Rotations by what came of them and why they were due.",
+            ["outcome", "reason"],
+            registry=self.registry,
+        )
+        self._revocations = Counter(
+            "rotator_revocations",
+            "Revocations by what came of them and why; kept: put off to a later pass.",
+            ["outcome", "reason"],
+            registry=self.registry,
+        )
+        self._requests = Counter(
+            "rotator_requests",
+            "Requests by server, method and status; none: no answer came.",
+            ["server", "method", "status"],
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "rotator_request_duration_seconds",
+            "How long requests took, answered or not.",
+            ["server"],
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        for reason in Reason:
+            for outcome in _ROTATION_OUTCOMES:
+                self._rotations.labels(outcome, reason)
+        for victim in Victim:
+            for revoked in ("done", "failed", "kept"):
+                self._revocations.labels(revoked, victim)
+
+    def watch(self, server: str) -> Watch:
+        """Return the watch that counts the requests to `server`."""
+
+        def watch(method: str, status: int | None, seconds: float) -> None:
+            self._requests.labels(server, method, status or "none").inc()
+            self._seconds.labels(server).observe(seconds)
+
+        return watch
+
+    def follow(self, snapshot: Callable[[], Snapshot]) -> None:
+        """Compute the gauges from `snapshot` whenever they are asked for."""
+        self._gauges.snapshot = snapshot
+
+    def count(self, record: PassRecord) -> None:
+        """Count what a pass did; to be called once for each."""
+        for key in record.result.keys if record.result else ():
+            if key.plan and key.plan.reason and key.action is Action.ROTATE:
+                self._rotations.labels(key.outcome, key.plan.reason).inc()
+            self._count_revocations(key)
+        if record.converged:
+            self._gauges.converged_at = record.ended.timestamp()
+
+    def token_expires(self, ask: Callable[[], timedelta | None]) -> None:
+        """Ask how long the Vault token lives from now on; None for one that does not expire."""
+        with suppress(RotatorError):  # to know it is no condition of a pass
+            ttl = ask()
+            self._gauges.token_expires_at = None if ttl is None else time.time() + ttl.total_seconds()
+
+    def exposition(self) -> bytes:
+        return prometheus_client.generate_latest(self.registry)
+
+    def write_textfile(self, path: str) -> None:
+        """Write the metrics to `path`, in one step. Raises UnpublishedError."""
+        if self._gauges.converged_at is None:
+            self._gauges.converged_at = _read_converged(Path(path))  # it is told most when passes fail
+        try:
+            prometheus_client.write_to_textfile(path, self.registry)
+        except OSError as error:
+            raise UnpublishedError(
+                f"metrics.textfile: {cause(error)}", cure="make its directory, writable for this user"
+            ) from None
+
+    def push(self, url: str, job: str, shard: Shard = WHOLE, *, timeout: float = PUSH_TIMEOUT) -> None:
+        """Push the metrics to a Pushgateway, each shard into a group of its own. Raises UnpublishedError."""
+        group = {} if shard == WHOLE else {"shard": str(shard.index)}
+        try:
+            # Not `push_to_gateway`: it would remove what this run does not know, the last converged pass.
+            within(
+                "metrics.pushgateway",
+                timeout,
+                lambda: prometheus_client.pushadd_to_gateway(
+                    url, job, self.registry, group, timeout=timeout, handler=_post
+                ),
+                cure="",
+            )
+        except RotatorError as error:
+            raise _unpushed(error.message) from None
+        except HTTPError as error:
+            error.close()
+            raise _unpushed(f"metrics.pushgateway: it answered {error.code}") from None
+        except (OSError, ValueError) as error:
+            raise _unpushed(f"metrics.pushgateway: {cause(error)}") from None
+
+    def publish(self, *, textfile: str | None, pushgateway: str | None, job: str, shard: Shard) -> None:
+        """Leave the metrics where the config says; what fails is logged and no more."""
+        for name, publish in (
+            (textfile, self.write_textfile),
+            (pushgateway, lambda url: self.push(url, job, shard)),
+        ):
+            try:
+                if name:
+                    publish(name)
+            except UnpublishedError as error:
+                log.warning("metrics.unpublished", error=error.message, cure=error.cure)
+
+    def _count_revocations(self, key: KeyResult) -> None:
+        done = {revocation.key_id for revocation in key.revoked}
+        for revocation in key.plan.revocations if key.plan else ():
+            outcome = "done" if revocation.key_id in done else "failed" if key.failed else "kept"
+            self._revocations.labels(outcome, revocation.victim).inc()
+
+
+@dataclass
+class OnePass:
+    """The metrics of a process that makes one pass and ends, and the pass's result when there is one."""
+
+    metrics: Metrics
+    result: PassResult | None = None
+
+
+@contextmanager
+def one_pass(*, textfile: str | None, pushgateway: str | None, job: str, shard: Shard) -> Iterator[OnePass]:
+    """Publish the metrics when the pass is over, also those of one that failed."""
+    one, began, error = OnePass(Metrics()), datetime.now(UTC), None
+    try:
+        yield one
+    except RotatorError as failed:
+        error = failed
+        raise
+    finally:
+        run_id = one.result.run_id if one.result else ""
+        record = PassRecord(run_id, began, datetime.now(UTC), one.result, error)
+        snapshot = Snapshot(
+            started=began,
+            now=record.ended,
+            alive=True,
+            running_since=None,
+            passes=(record,),
+            next_pass=None,
+        )
+        one.metrics.count(record)
+        one.metrics.follow(lambda: snapshot)
+        one.metrics.publish(textfile=textfile, pushgateway=pushgateway, job=job, shard=shard)
+
+
+class _Gauges(Collector):
+    """What is computed at each scrape: an age that was written down would stand still."""
+
+    def __init__(self) -> None:
+        self.snapshot: Callable[[], Snapshot] | None = None
+        self.converged_at: float | None = None
+        self.token_expires_at: float | None = None
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        return []  # else the registry would collect, to know the names
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        if self.snapshot:
+            snapshot = self.snapshot()
+            yield from _of_keys(key_statuses(snapshot), snapshot.gateway_now)
+            yield GaugeMetricFamily(
+                "rotator_config_last_reload_successful",
+                "1 unless the config could not be loaded anew, so that the old one is in use.",
+                not snapshot.reload_failed,
+            )
+        if self.converged_at is not None:
+            yield GaugeMetricFamily(
+                _CONVERGED, "When the last pass that converged ended, in Unix time.", self.converged_at
+            )
+        if self.token_expires_at is not None:
+            yield GaugeMetricFamily(
+                "rotator_vault_token_expiry_timestamp_seconds",
+                "When the Vault token expires, in Unix time.",
+                self.token_expires_at,
+            )
+
+
+def _of_keys(keys: tuple[KeyStatus, ...], now: datetime) -> Iterator[GaugeMetricFamily]:
+    def family(
+        name: str, says: str, value: Callable[[KeyStatus], timedelta | int | None]
+    ) -> GaugeMetricFamily:
+        gauge = GaugeMetricFamily(f"rotator_key_{name}", says, labels=["key"])
+        for key in keys:
+            if (seen := value(key)) is not None:
+                number = seen.total_seconds() if isinstance(seen, timedelta) else seen
+                gauge.add_metric([key.name], number)
+        return gauge
+
+    yield family("age_seconds", "Since when the current key is in use.", lambda key: key.age)
+    yield family(
+        "until_rotation_seconds",
+        "Until the next rotation is due; negative when it is late.",
+        lambda key: key.due_at - now if key.due_at else None,
+    )
+    yield family(
+        "superseded", "Live superseded keys.", lambda key: len(key.superseded) if key.known else None
+    )
+    yield family("orphans", "Live orphans.", lambda key: len(key.orphans) if key.known else None)
+    yield family(
+        "overdue_revocations",
+        "Keys that the last pass had to revoke and that still live.",
+        lambda key: key.overdue,
+    )
+
+
+class _NoRedirect(HTTPRedirectHandler):
+    """A redirect is an error: followed, it becomes a GET, whose success would say nothing of what was pushed."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+def _post(
+    url: str, method: str, timeout: float | None, headers: list[tuple[str, str]], data: bytes
+) -> Callable[[], None]:
+    request = Request(url, data, dict(headers), method=method)  # noqa: S310 - the config checks its scheme
+    return lambda: build_opener(_NoRedirect).open(request, timeout=timeout).close()
+
+
+def _unpushed(message: str) -> UnpublishedError:
+    return UnpublishedError(message, cure="check metrics.pushgateway, and the network between here and there")
+
+
+def _read_converged(path: Path) -> float | None:
+    """The last converged pass of an earlier run, out of the file that it wrote."""
+    try:
+        families = text_string_to_metric_families(path.read_text("utf-8"))
+        return next(family.samples[0].value for family in families if family.name == _CONVERGED)
+    except (OSError, ValueError, IndexError, KeyError, StopIteration):
+        return None

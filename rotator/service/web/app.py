@@ -1,0 +1,93 @@
+"""The paths, as a WSGI application. It reads nothing of a request but its method, path and query."""
+
+import json
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple
+from urllib.parse import parse_qs
+
+from rotator.redaction import redact, redact_values
+from rotator.service.web.page import Page, Query
+from rotator.show.snapshot import Snapshot
+from rotator.show.standing import to_json
+
+_TEXT: Final = "text/plain; charset=utf-8"
+_METRICS: Final = "text/plain; version=0.0.4; charset=utf-8"
+_HEADERS: Final = [
+    ("Cache-Control", "no-store"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+]
+_NO_CONTENT: Final = "default-src 'none'; frame-ancestors 'none'"
+
+
+class Answer(NamedTuple):
+    status: HTTPStatus
+    content_type: str
+    text: str
+    policy: str = _NO_CONTENT
+    """The Content-Security-Policy."""
+
+
+class App:
+    """Shows a snapshot in five ways."""
+
+    def __init__(self, snapshot: Callable[[], Snapshot], metrics: Callable[[], bytes]) -> None:
+        self._snapshot, self._metrics = snapshot, metrics
+        self._page = Page()
+        self._paths: dict[str, Callable[[str], Answer]] = {
+            "/": self._show_page,
+            "/status.json": self._status,
+            "/metrics": lambda _: Answer(HTTPStatus.OK, _METRICS, redact(self._metrics().decode())),
+            "/healthz": self._health,
+            "/readyz": self._readiness,
+        }
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        answer = self._answer(environ["REQUEST_METHOD"], environ["PATH_INFO"], environ["QUERY_STRING"])
+        content = answer.text.encode()
+        headers = [
+            ("Content-Type", answer.content_type),
+            ("Content-Length", str(len(content))),
+            ("Content-Security-Policy", answer.policy),
+            *_HEADERS,
+        ]
+        if answer.status is HTTPStatus.METHOD_NOT_ALLOWED:
+            headers.append(("Allow", "GET, HEAD"))
+        start_response(f"{answer.status.value} {answer.status.phrase}", headers)
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [content]
+
+    def _answer(self, method: str, path: str, query: str) -> Answer:
+        if path not in self._paths:
+            return Answer(HTTPStatus.NOT_FOUND, _TEXT, "not found\n")
+        if method not in ("GET", "HEAD"):
+            return Answer(HTTPStatus.METHOD_NOT_ALLOWED, _TEXT, "only GET and HEAD\n")
+        return self._paths[path](query)
+
+    def _show_page(self, query: str) -> Answer:
+        page = self._page.render(self._snapshot(), _query(query))
+        return Answer(HTTPStatus.OK, "text/html; charset=utf-8", page, self._page.policy)
+
+    def _status(self, _query: str) -> Answer:
+        body = json.dumps(redact_values(to_json(self._snapshot())))
+        return Answer(HTTPStatus.OK, "application/json", body + "\n")
+
+    def _health(self, _query: str) -> Answer:
+        if self._snapshot().alive:
+            return Answer(HTTPStatus.OK, _TEXT, "alive\n")
+        return Answer(HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, "the schedule does not go on\n")
+
+    def _readiness(self, _query: str) -> Answer:
+        why = self._snapshot().why_not_ready
+        if why is None:
+            return Answer(HTTPStatus.OK, _TEXT, "ready\n")
+        return Answer(HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, redact(f"not ready: {why}\n", short=True))
+
+
+def _query(text: str) -> Query:
+    try:
+        fields = parse_qs(text, max_num_fields=8)
+    except ValueError:
+        return Query()
+    return Query(search=fields.get("q", [""])[0][:100], sort=fields.get("sort", [""])[0])

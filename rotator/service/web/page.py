@@ -1,0 +1,257 @@
+"""The page: what the template shows, put into words and into the geometry of its bars."""
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib import resources
+from typing import Any, Final
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+from rotator.passes.result import Action, KeyResult, Outcome
+from rotator.redaction import redact
+from rotator.rules.times import short, until
+from rotator.show.snapshot import PassRecord, Snapshot
+from rotator.show.standing import KeyStatus, OtherKey, State, foreign_keys, key_statuses
+
+MAX_ROWS: Final = 500
+"""More managed keys are found by searching."""
+_LANES: Final = 6
+_WIDTH: Final = 160.0
+"""Of a time line, in its own units."""
+_WORST_FIRST: Final = (
+    State.REVOKED,
+    State.MISSING,
+    State.FAILED,
+    State.OVERDUE,
+    State.UNKNOWN,
+    State.STOPPED,
+    State.HELD,
+    State.DUE,
+    State.OK,
+)
+_DONE: Final = {Action.ROTATE: "rotated", Action.ADOPT: "adopted", Action.RECORD: "noted"}
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
+
+_ORDERS: Final[dict[str, tuple[str, Callable[[KeyStatus], Any]]]] = {
+    "attention": ("what needs attention", lambda key: (_WORST_FIRST.index(key.state), -key.overdue)),
+    "next": ("next rotation", lambda key: key.due_at or _NEVER),
+    "age": ("age, oldest first", lambda key: -(key.age or timedelta())),
+    "name": ("name", lambda key: key.name.casefold()),
+}
+
+
+@dataclass(frozen=True)
+class Query:
+    """What the reader asked for."""
+
+    search: str = ""
+    sort: str = ""
+
+
+@dataclass(frozen=True)
+class Other:
+    """A superseded key or an orphan, in words."""
+
+    what: str
+    when: str
+    at: str | None
+    overdue: bool
+
+
+@dataclass(frozen=True)
+class Line:
+    """One lane of the time line: since when, until when."""
+
+    y: int
+    begin: float
+    length: float
+    kind: str
+
+
+@dataclass(frozen=True)
+class Row:
+    key: KeyStatus
+    age: str
+    share: int | None
+    """The age in per cent of the period."""
+    next: str
+    others: tuple[Other, ...]
+    lanes: tuple[Line, ...]
+    now_at: float
+    """Where on the time line now is."""
+
+
+@dataclass(frozen=True)
+class PassRow:
+    record: PassRecord
+    ago: str
+    took: str
+    outcome: str
+    deeds: tuple[str, ...]
+
+
+class Page:
+    """Renders snapshots. The one style and the one script are in the page, and allowed by their hashes."""
+
+    def __init__(self) -> None:
+        environment = Environment(
+            loader=FunctionLoader(_file),
+            autoescape=True,
+            finalize=_redacted,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        environment.filters |= {"moment": _moment, "iso": _iso}
+        self._style, self._script = _file("page.css"), _file("page.js")
+        self._template = environment.get_template("page.html")
+        self.policy = (
+            f"default-src 'none'; style-src '{_hash(self._style)}'; script-src '{_hash(self._script)}'; "
+            "connect-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        )
+
+    def render(self, snapshot: Snapshot, query: Query) -> str:
+        keys = key_statuses(snapshot)
+        found = _found(keys, query)
+        now = snapshot.gateway_now
+        return self._template.render(
+            style=self._style,
+            script=self._script,
+            snapshot=snapshot,
+            refused=snapshot.passes[0].refused if snapshot.passes else None,
+            next_pass=until(snapshot.next_pass, snapshot.now) if snapshot.next_pass else None,
+            up=short(snapshot.now - snapshot.started),
+            counts=[(state, count) for state in _WORST_FIRST if (count := _count(keys, state))],
+            total=len(keys),
+            found=len(found),
+            rows=[_row(key, now) for key in found[:MAX_ROWS]],
+            foreign=foreign_keys(snapshot),
+            passes=[_pass_row(record, snapshot.now) for record in snapshot.passes],
+            query=query,
+            orders=[(name, says) for name, (says, _) in _ORDERS.items()],
+        )
+
+
+def _found(keys: tuple[KeyStatus, ...], query: Query) -> list[KeyStatus]:
+    words = query.search.casefold().split()
+    _, order = _ORDERS.get(query.sort, _ORDERS["attention"])
+
+    def text(key: KeyStatus) -> str:
+        return f"{key.name} {key.path} {key.state} {key.key_id or ''}".casefold()
+
+    found = [key for key in keys if all(word in text(key) for word in words)]
+    return sorted(found, key=lambda key: (order(key), key.name.casefold()))
+
+
+def _count(keys: tuple[KeyStatus, ...], state: State) -> int:
+    return sum(key.state is state for key in keys)
+
+
+def _row(key: KeyStatus, now: datetime) -> Row:
+    lanes, now_at = _time_line(key, now)
+    return Row(
+        key=key,
+        age=key.age_of_period or "not known",
+        share=None if key.period_share is None else round(100 * key.period_share),
+        next=until(key.due_at, now) if key.due_at else "not known",
+        others=tuple(_other(other, now) for other in key.others),
+        lanes=lanes,
+        now_at=now_at,
+    )
+
+
+def _other(other: OtherKey, now: datetime) -> Other:
+    what = f"{other.kind} {other.id}"
+    if other.goes_at is None:
+        return Other(what, "stays: not ours to revoke", None, overdue=False)
+    if other.overdue:
+        return Other(what, f"overdue for {short(now - other.goes_at)}", _moment(other.goes_at), overdue=True)
+    when = f"goes {until(other.goes_at, now)}" if other.goes_at > now else "goes with the next pass"
+    return Other(what, when, _moment(other.goes_at), overdue=False)
+
+
+def _time_line(key: KeyStatus, now: datetime) -> tuple[tuple[Line, ...], float]:
+    """From the first of the other keys to when the last one goes, and where in between now is."""
+    others = [other for other in key.others if other.goes_at][:_LANES]
+    if not others:
+        return (), 0.0
+    begin = min(other.since for other in others)
+    end = max(now, *(other.goes_at or now for other in others))
+    whole = max(end - begin, timedelta(seconds=1))
+
+    def x(at: datetime) -> float:
+        return round(min(1.0, max(0.0, (at - begin) / whole)) * _WIDTH, 1)
+
+    lanes = tuple(
+        Line(
+            6 * number,
+            x(other.since),
+            max(2.0, round(x(other.goes_at or end) - x(other.since), 1)),
+            "overdue" if other.overdue else other.kind,
+        )
+        for number, other in enumerate(others)
+    )
+    return lanes, x(now)
+
+
+def _pass_row(record: PassRecord, now: datetime) -> PassRow:
+    result = record.result
+    if result is None:
+        outcome = "failed"
+    elif not result.converged:
+        outcome = "stopped" if result.stopped and not result.failed else "not converged"
+    else:
+        outcome = "converged"
+    return PassRow(
+        record,
+        ago=short(now - record.began),
+        took=_took(record.ended - record.began),
+        outcome=outcome,
+        deeds=tuple(_deeds(record)),
+    )
+
+
+def _deeds(record: PassRecord) -> Iterator[str]:
+    for key in record.result.keys if record.result else ():
+        if done := list(_done(key)):
+            yield f"{key.key.name}: {', '.join(done)}"
+
+
+def _done(key: KeyResult) -> Iterator[str]:
+    if key.outcome is not Outcome.DONE:
+        yield key.outcome
+    elif key.action in _DONE:
+        yield _DONE[key.action] + (f" ({key.plan.reason})" if key.plan and key.plan.reason else "")
+    if key.revoked:
+        yield f"revoked {', '.join(str(revocation.key_id) for revocation in key.revoked)}"
+    if key.errors and key.outcome is not Outcome.FAILED:
+        yield "held back" if key.action is Action.HOLD else "revoking failed"
+
+
+def _redacted(value: object) -> object:
+    """Every text that the template shows; what it marks as safe is its own."""
+    return redact(value, short=True) if type(value) is str else value
+
+
+def _took(duration: timedelta) -> str:
+    seconds = duration.total_seconds()
+    return f"{seconds:.1f}s" if seconds < 10 else short(duration)
+
+
+def _moment(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _iso(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def _hash(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _file(name: str) -> str:
+    return resources.files("rotator.service.web").joinpath("templates", name).read_text("utf-8")

@@ -1,0 +1,1 @@
+"""Results for people: tables, records, and the states that they show. Changes nothing."""

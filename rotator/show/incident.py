@@ -1,0 +1,246 @@
+"""The record of a leak that was contained: what was replaced and revoked, by which requests. It holds no secret."""
+
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from rotator.clients.trail import Step
+from rotator.errors import RotatorError
+from rotator.passes.result import KeyResult, PassResult, error_to_json
+from rotator.rules.bookkeeping import WITHOUT_GRACE, Rotation, format_time
+from rotator.show.pass_table import captured, lines_of
+
+_CHANGING = ("DELETE", "PATCH", "POST", "PUT")
+
+
+@dataclass(frozen=True)
+class Exposed:
+    """The keys of one managed key that are to go: the current one, and what lives on in its grace."""
+
+    name: str
+    path: str
+    current: int | None
+    going: tuple[int, ...]
+    staying: tuple[int, ...]
+    """Not ours to revoke."""
+    unknown: bool
+    """Whether the secret holds a key that may work and fits no listed one: nobody can tell which to revoke."""
+
+    @property
+    def keys(self) -> tuple[int, ...]:
+        return (*self.going, *self.staying)
+
+
+@dataclass(frozen=True)
+class Contained:
+    """What came of it."""
+
+    exposed: Exposed
+    successor: int | None
+    """None when none of the exposed keys' place was taken by another one."""
+    published_at: datetime | None
+    """By the gateway's clock."""
+    revoked: tuple[int, ...]
+    alive: tuple[int, ...]
+    """Of the exposed keys: those that nobody has seen dead."""
+    in_grace: bool
+    """Whether another rotator's key took the place, and left those that are alive their grace."""
+    errors: tuple[RotatorError, ...]
+
+    @property
+    def over(self) -> bool:
+        return bool(self.successor) and not (self.alive or self.exposed.unknown or self.errors)
+
+
+@dataclass(frozen=True)
+class Incident:
+    gateway: str
+    """Its URL."""
+    vault: str
+    """Its address and the mount."""
+    installation: str | None
+    began: datetime
+    """By this machine's clock, as is `ended`."""
+    ended: datetime
+    run_ids: tuple[str, ...]
+    keys: tuple[Contained, ...]
+    steps: tuple[Step, ...]
+    """The requests that may have changed something."""
+    error: RotatorError | None = None
+    """What ended it before the old keys were revoked."""
+
+    @property
+    def over(self) -> bool:
+        """Whether every exposed key is dead."""
+        return self.error is None and all(key.over for key in self.keys)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "over": self.over,
+            "gateway": self.gateway,
+            "vault": self.vault,
+            "installation": self.installation,
+            "began": format_time(self.began),
+            "ended": format_time(self.ended),
+            "run_ids": list(self.run_ids),
+            "keys": [
+                {
+                    "name": key.exposed.name,
+                    "path": key.exposed.path,
+                    "replaced": key.exposed.current,
+                    "successor": key.successor,
+                    "published_at": format_time(key.published_at) if key.published_at else None,
+                    "revoked": list(key.revoked),
+                    "alive": list(key.alive),
+                    "unknown": key.exposed.unknown,
+                    "errors": [error_to_json(error) for error in key.errors],
+                }
+                for key in self.keys
+            ],
+            "requests": [step.to_json() for step in self.steps],
+            "error": error_to_json(self.error) if self.error else None,
+        }
+
+
+def exposed_by(seen: KeyResult, *, is_bearer: bool) -> Exposed:
+    """Return what a leak of this managed key exposes. Raises what kept its secret from being read."""
+    facts, plan = seen.facts, seen.plan
+    if facts is None or plan is None:
+        raise next(iter(seen.errors), RotatorError("not decided"))
+    current, ids = seen.key_id, []
+    # The list alone proves nothing: it may omit a key that works, or call it revoked too early.
+    works = facts.current is not None and not facts.refused
+    if current and works:
+        ids.append(current)
+    ids += [id_ for id_ in plan.superseded if id_ != current]
+    ours = {key.id for key in facts.family} if not seen.key.revoke_adopted else set(ids)
+    # The bearer is one no more when its own entry is rotated.
+    going = [
+        id_ for id_ in ids if id_ in ours and (id_ not in facts.protected or (is_bearer and id_ == current))
+    ]
+    staying = tuple(id_ for id_ in ids if id_ not in going)
+    return Exposed(
+        seen.key.name, seen.key.path, current, tuple(going), staying, unknown=works and not current
+    )
+
+
+def contained(exposed: Exposed, passes: Sequence[PassResult], dead: Set[int]) -> Contained:
+    """Return what these passes made of it. `dead`: what they revoked, for whichever entry, or saw dead."""
+    results = [key for result in passes for key in result.keys if key.key.name == exposed.name]
+    successor = _successor(exposed, results)
+    alive = tuple(id_ for id_ in exposed.keys if id_ not in dead)
+    # A failure that a later pass made good is over, too.
+    telling = results if alive or not successor else results[-1:]
+    return Contained(
+        exposed=exposed,
+        successor=successor.key_id if successor else None,
+        published_at=successor.rotated_at if successor else None,
+        revoked=tuple(done.key_id for key in results for done in key.revoked),
+        alive=alive,
+        in_grace=successor is not None
+        and any(successor.superseded.get(id_, WITHOUT_GRACE) != WITHOUT_GRACE for id_ in alive),
+        errors=tuple(dict.fromkeys(error for key in telling for error in key.errors)),
+    )
+
+
+def _successor(exposed: Exposed, results: Sequence[KeyResult]) -> Rotation | None:
+    """What was last seen in the secret, or written there, if it is none of the exposed keys."""
+    for key in reversed(results):
+        held = key.facts.current if key.facts else None
+        if rotation := key.rotation or (held.rotation if held else None):
+            return None if rotation.key_id in {exposed.current, *exposed.keys} else rotation
+    return None
+
+
+def changing(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """Those that may have changed a key or a secret: not the logins, nor what only asks."""
+    return tuple(
+        step
+        for step in steps
+        if step.method in _CHANGING and not step.path.startswith(("/v1/auth/", "/v1/sys/"))
+    )
+
+
+def foretell(exposed: Sequence[Exposed], console: Console) -> str:
+    """Return what a person is asked to confirm."""
+
+    def lines() -> Iterator[Text]:
+        for key in exposed:
+            current = f"key {key.current} is replaced" if key.current else "a key is made"
+            yield Text(f"{key.name}: {current}; {_ids(key.going)} revoked without grace", style="bold")
+            if key.staying:
+                yield Text(f"! {_ids(key.staying)} not ours to revoke: {_STAYS}", style="yellow")
+            if key.unknown:
+                yield Text(f"! {_UNKNOWN}", style="yellow")
+        yield Text("Programs that hold a revoked key fail until they read the new one from Vault.")
+
+    return captured(console, lines())
+
+
+_STAYS = (
+    "made by a person (revoke_adopted lets it go, too), in use elsewhere, or missing in the gateway's list"
+)
+_UNKNOWN = (
+    "the key in the secret fits no listed one, so it is not known which to revoke: find it at the gateway"
+)
+
+
+def render(incident: Incident, console: Console) -> str:
+    """Return the record for a person, redacted."""
+
+    def lines() -> Iterator[Text]:
+        times = f"{format_time(incident.began)} to {format_time(incident.ended)}"
+        yield Text(f"incident record, {times}", style="bold")
+        yield Text(f"gateway {incident.gateway}, installation {incident.installation or '-'}")
+        yield Text(f"Vault {incident.vault}")
+        for key in incident.keys:
+            yield from _lines_of_key(key)
+        if incident.error:
+            yield from lines_of("the account", incident.error)
+        yield Text("requests that changed something, by this machine's clock")
+        for step in incident.steps:
+            yield Text(f"  {step.at:%H:%M:%S}Z  {step.method:6}  {step.status or '-'}  {step.path}")
+            yield Text(f"             {step.request_id or 'no request id'}")
+        yield Text(f"run_id in the log: {', '.join(incident.run_ids)}")
+        if not incident.over:
+            yield Text("It is not over: see ✗ and !", style="bold red")
+
+    return captured(console, lines())
+
+
+def _lines_of_key(key: Contained) -> Iterator[Text]:
+    yield Text(f"{key.exposed.name} ({key.exposed.path})", style="bold")
+    if key.successor and key.published_at:
+        replaced = f"key {key.exposed.current} by key " if key.exposed.current else "nothing by key "
+        replaced = "an unknown key by key " if key.exposed.unknown else replaced
+        yield Text(f"  replaced {replaced}{key.successor}, published {format_time(key.published_at)}")
+    else:
+        yield Text("✗ not replaced, and so not revoked: the exposed keys still work", style="bold red")
+    if key.revoked:
+        yield Text(f"  revoked {', '.join(map(str, key.revoked))}")
+    if key.alive:
+        yield Text(f"! alive: {', '.join(map(str, key.alive))}", style="bold red")
+    if key.exposed.unknown:
+        yield Text(f"! {_UNKNOWN}", style="bold red")
+    for error in key.errors:
+        yield from lines_of(key.exposed.name, error)
+    yield from _cures(key)
+
+
+def _cures(key: Contained) -> Iterator[Text]:
+    if not key.successor or key.in_grace:
+        yield Text("  cure: run it again")
+    elif set(key.alive) & set(key.exposed.going):
+        yield Text("  cure: rotator --once tries again; no grace keeps them alive")
+    if stay := [id_ for id_ in key.alive if id_ in key.exposed.staying]:
+        yield Text(f"  {_ids(stay)} {_STAYS}")
+
+
+def _ids(ids: Sequence[int]) -> str:
+    if not ids:
+        return "no key is"
+    return f"{', '.join(map(str, ids))} {'is' if len(ids) == 1 else 'are'}"

@@ -1,0 +1,156 @@
+"""What `rotator status` shows: a table, the keys beside the current ones, and what needs attention."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rotator.clients.answers import words
+from rotator.passes.result import Action
+from rotator.passes.survey import Survey
+from rotator.rules.bookkeeping import format_time
+from rotator.rules.decide import Victim
+from rotator.rules.model import Key
+from rotator.rules.times import when
+from rotator.show.pass_table import captured, concerns_of, plain_table
+from rotator.show.standing import KeyStatus, OtherKey, State, key_status
+
+_WELL: Final = {State.OK, State.DUE, State.HELD}
+_STYLE: Final = {State.OK: "green", State.DUE: "yellow", State.HELD: "yellow"}
+_BAD: Final = "bold red"
+_LEFT: Final = {State.OVERDUE, State.MISSING, State.REVOKED}
+"""What a pass mends, if nothing holds it back."""
+_SHOWN: Final = 20
+"""Of a list of keys that are not managed here; --json has them all."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """A survey in words."""
+
+    survey: Survey
+    keys: tuple[KeyStatus, ...]
+
+    @classmethod
+    def of(cls, survey: Survey) -> "Status":
+        return cls(survey, tuple(key_status(key, survey.now) for key in survey.keys))
+
+    @property
+    def well(self) -> bool:
+        """Whether nothing failed and nothing is overdue."""
+        return all(key.state in _WELL and not key.overdue for key in self.keys)
+
+    def to_json(self) -> dict[str, Any]:
+        survey = self.survey
+        return {
+            "well": self.well,
+            "now": format_time(survey.now),
+            "installation": survey.installation,
+            "keys": [key.to_json() for key in self.keys],
+            "foreign": _to_json(survey.foreign),
+            "leftovers": _to_json(survey.leftovers),
+            "unmanaged": _to_json(survey.unmanaged),
+            "bearer": sorted(survey.bearers),
+        }
+
+
+def render(status: Status, console: Console) -> str:
+    """Return what is printed, redacted."""
+    survey = status.survey
+
+    def parts() -> Iterator[Table | Text]:
+        yield _table(status.keys, survey.now)
+        yield from _section("live keys beside the current ones", _others(status.keys, survey.now))
+        yield from _section("what needs attention", _attention(status))
+        for heading, keys in (
+            ("of another installation, with our titles", survey.foreign),
+            ("made for a name or path that the config no longer has: revoke them by hand", survey.leftovers),
+            ("managed by nobody", survey.unmanaged),
+        ):
+            yield from _section(heading, _strangers(keys, survey.bearers))
+        yield Text("")
+        yield _sum(status)
+
+    return captured(console, parts())
+
+
+def _table(keys: Sequence[KeyStatus], now: datetime) -> Table:
+    table = plain_table()
+    table.add_column("managed key", overflow="fold")
+    table.add_column("state", no_wrap=True)
+    table.add_column("key id", justify="right", overflow="fold")
+    table.add_column("age of period", justify="right", no_wrap=True)
+    table.add_column("next rotation (UTC)", no_wrap=True)
+    for key in keys:
+        table.add_row(
+            key.name,
+            Text(key.state, style=_STYLE.get(key.state, _BAD)),
+            str(key.key_id or "-"),
+            key.age_of_period or "-",
+            when(key.due_at, now) if key.due_at else "-",
+        )
+    return table
+
+
+def _others(keys: Sequence[KeyStatus], now: datetime) -> Iterator[Text]:
+    for key in keys:
+        for other in key.others:
+            yield Text(f"{key.name}: {_other(other, now)}", style=_BAD if other.overdue else "")
+
+
+def _other(other: OtherKey, now: datetime) -> str:
+    what = "superseded" if other.kind is Victim.SUPERSEDED else "an orphan"
+    if other.goes_at is None:
+        return f"{other.id} is {what} and stays: it is not ours to revoke"
+    if other.goes_at <= now and not other.overdue:
+        return f"{other.id} is {what} and goes with the next pass"
+    goes = ", overdue since" if other.overdue else " and goes"
+    return f"{other.id} is {what}{goes} {when(other.goes_at, now)}"
+
+
+def _attention(status: Status) -> Iterator[Text]:
+    held = {seen.key.name for seen in status.survey.keys if seen.action is Action.HOLD}
+    for key in status.keys:
+        if key.state not in (State.OK, State.DUE) and key.why:
+            yield Text(f"{key.name}: {key.why}", style=_STYLE.get(key.state, _BAD))
+        yield from concerns_of(key.name, key.errors, key.warnings)
+    if held:
+        yield Text("rotator explain NAME says by which facts a key is held back")
+    if any(key.overdue or (key.state in _LEFT and key.name not in held) for key in status.keys):
+        yield Text("cure: the next pass does it; if none comes, make one: rotator --once")
+
+
+def _strangers(keys: Sequence[Key], bearers: frozenset[int]) -> Iterator[Text]:
+    for key in keys[:_SHOWN]:
+        bearer = ", the bearer" if key.id in bearers else ""
+        yield Text(f"{key.id} “{words(key.title)}”{bearer}")
+    if len(keys) > _SHOWN:
+        yield Text(f"and {len(keys) - _SHOWN} more; --json has them all")
+
+
+def _section(heading: str, lines: Iterator[Text]) -> Iterator[Text]:
+    found = list(lines)
+    if found:
+        yield Text("")
+        yield Text(heading, style="bold")
+        for line in found:
+            yield Text("  ") + line
+
+
+def _sum(status: Status) -> Text:
+    counts = Counter(key.state for key in status.keys)
+    overdue = sum(key.overdue for key in status.keys)
+    text = f"{len(status.keys)} managed: " + ", ".join(
+        f"{counts[state]} {state}" for state in State if counts[state]
+    )
+    text += f"; {overdue} revocation{'s' * (overdue != 1)} overdue" if overdue else ""
+    return Text(text, style="bold" if status.well else _BAD)
+
+
+def _to_json(keys: Sequence[Key]) -> list[dict[str, Any]]:
+    return [{"key_id": key.id, "title": words(key.title)} for key in keys]
