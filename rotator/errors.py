@@ -4,6 +4,9 @@ The adapters translate whatever their libraries raise into these, once. A messag
 never holds a body, a header, a plaintext or a token; `cure` says what the operator can do.
 """
 
+from collections.abc import Iterator
+from typing import Any
+
 
 class RotatorError(Exception):
     """Any failure that this program names itself."""
@@ -26,6 +29,9 @@ class RotatorError(Exception):
         where = f" (request_id {self.request_id})" if self.request_id else ""
         cure = f"; {self.cure}" if self.cure else ""
         return f"{self.message}{where}{cure}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {"message": self.message, "request_id": self.request_id, "cure": self.cure}
 
 
 def unexpected(error: Exception) -> RotatorError:
@@ -77,3 +83,29 @@ class ConfigError(RotatorError):
 
     def __str__(self) -> str:
         return "\n".join([self.message, *(f"  {fault}" for fault in self.faults)])
+
+
+def cause(error: BaseException) -> str:
+    """Say what went wrong without the exception's text, which can hold a header."""
+    for seen in chain(error):
+        if (
+            isinstance(seen, OSError)
+            and seen.strerror
+            and type(seen).__module__ in ("builtins", "ssl", "socket")
+        ):
+            return seen.strerror
+    return type(error).__name__
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception and all that it came from, however its library wraps them."""
+    pending: list[BaseException] = [error]
+    seen: set[int] = set()
+    while pending:
+        current = pending.pop(0)
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        inner = [current.__cause__, current.__context__, getattr(current, "reason", None), *current.args]
+        pending += [under for under in inner if isinstance(under, BaseException)]

@@ -13,6 +13,7 @@ from typing import Any, Literal, TextIO
 import structlog
 from structlog.typing import EventDict, Processor
 
+from rotator.errors import RotatorError
 from rotator.redaction import redact, redact_values
 
 Format = Literal["json", "console"]
@@ -55,6 +56,13 @@ def configure(format_: Format, level: str, stream: TextIO | None = None) -> None
     logging.raiseExceptions = False  # a failed log call would print its arguments
     sys.excepthook = _uncaught
     threading.excepthook = lambda args: _uncaught(args.exc_type, args.exc_value, args.exc_traceback)
+
+
+def log_failure(event: str, error: RotatorError, **fields: object) -> None:
+    """Log an error of this program as `event`, with its cure and the request that it came from."""
+    structlog.get_logger().error(
+        event, error=error.message, request_id=error.request_id, cure=error.cure, **fields
+    )
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):

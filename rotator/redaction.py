@@ -25,8 +25,12 @@ from urllib.parse import quote
 
 BLOCK: Final = 10
 MARK: Final = "[redacted]"
+MAX_WORDS: Final = 160
+_ENOUGH: Final = 20 * MAX_WORDS
 DAY: Final = 86_400.0
 """In seconds."""
+WORD: Final = r"[!-~]+"
+"""What a credential is made of, as a pattern: printable ASCII without a space, so that it can stand in a header."""
 _WORD: Final = re.compile(r"[A-Za-z0-9+/_%.~-]")
 _KEY: Final = re.compile(r"(?<![A-Za-z0-9])sk-[A-Za-z0-9]{20,}")
 
@@ -80,6 +84,11 @@ class Secret:
         raise TypeError("a Secret is not written down")
 
 
+def is_word(value: str) -> bool:
+    """Whether `value` can be a credential: one word of printable ASCII."""
+    return re.fullmatch(WORD, value) is not None
+
+
 def redact_values(value: Any) -> Any:
     """Redact every string inside a value that is about to be written as JSON, whose form must stay whole."""
     match value:
@@ -115,6 +124,13 @@ def redact(text: str, *, short: bool = False) -> str:
     for value in tuple(_elder.short) if short else ():
         text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(value)}(?![A-Za-z0-9])", MARK, text)
     return _KEY.sub(MARK, text)
+
+
+def words(text: str) -> str:
+    """What a server says of an error: short, printable and redacted."""
+    if len(text) > _ENOUGH:  # a secret that is cut in two would not be known
+        text = text[:_ENOUGH].rpartition(" ")[0]
+    return "".join(character for character in redact(text)[:MAX_WORDS] if character.isprintable())
 
 
 def forget() -> None:

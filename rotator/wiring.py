@@ -1,7 +1,8 @@
-"""From a config to an account: the one place where the adapters are put behind their ports."""
+"""From a config to an account: the clients behind their ports, and every source of a credential."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 from rotator.clients.exchange import Trust, Watch
@@ -9,18 +10,24 @@ from rotator.clients.gateway.bearer import Bearer, Source, usable
 from rotator.clients.gateway.client import Gateway
 from rotator.clients.retry import Policy
 from rotator.clients.vault.client import Connection, Vault
-from rotator.config import Config, Webhook, signing_secrets
-from rotator.credentials import login_of
-from rotator.errors import Rejected, RotatorError
+from rotator.clients.vault.login import AppRole, Jwt, Read, Token, TokenFile, Wrapped
+from rotator.clients.vault.session import Login
+from rotator.config import (
+    AppRoleAuth,
+    Auth,
+    Config,
+    JwtAuth,
+    KubernetesAuth,
+    Sources,
+    TokenAuth,
+    TokenFileAuth,
+)
+from rotator.errors import Rejected, Transient
 from rotator.passes.account import Account
-from rotator.passes.result import PassResult
 from rotator.passes.stopping import Stopping
 from rotator.passes.store import Store
-from rotator.redaction import Secret
+from rotator.redaction import Secret, is_word
 from rotator.rules.bookkeeping import read_plaintext
-
-Tell = Callable[[PassResult | RotatorError], None]
-"""Told what came of a pass."""
 
 
 @contextmanager
@@ -92,24 +99,6 @@ def gateway_of(
     )
 
 
-@contextmanager
-def open_notifier(webhook: Webhook | None, environ: Mapping[str, str]) -> Iterator[Tell]:
-    """Hand out whom to tell of each pass; tell of an error that ends it all, and wait a while for the receiver."""
-    if webhook is None:
-        yield lambda _seen: None
-        return
-    from rotator.service.webhook import Notifier
-
-    notifier = Notifier(webhook.url, signing_secrets(webhook, environ), webhook.events)
-    try:
-        yield notifier.tell
-    except RotatorError as error:
-        notifier.tell(error)
-        raise
-    finally:
-        notifier.close()
-
-
 def trust_of(config: Config) -> Trust:
     """Whom TLS trusts to be Vault."""
     vault = config.vault
@@ -148,3 +137,69 @@ def _from_file(path: Path) -> Secret | None:
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise Rejected(f"gateway.api_key.file {path}: {why}", cure="make it readable for this user") from None
+
+
+def login_of(auth: Auth, environ: Mapping[str, str]) -> Login:
+    match auth:
+        case TokenAuth():
+            return Token(auth.token)
+        case TokenFileAuth():
+            return TokenFile(partial(_word_in, "vault.auth.file", auth.file))
+        case KubernetesAuth():
+            return Jwt(auth.mount, auth.role, partial(_word_in, "vault.auth.file", auth.file))
+        case JwtAuth():
+            return Jwt(auth.mount, auth.role, _reader("vault.auth.jwt", auth.jwt, environ))
+        case AppRoleAuth():
+            return _app_role(auth, environ)
+
+
+def _app_role(auth: AppRoleAuth, environ: Mapping[str, str]) -> AppRole:
+    value = auth.role_id.value
+    role_id = (lambda: value) if value else _reader("vault.auth.role_id", auth.role_id, environ)
+    read = _reader("vault.auth.secret_id", auth.secret_id, environ)
+    return AppRole(auth.mount, role_id, wrapped_of(auth, environ) or (lambda _client: read()))
+
+
+def wrapped_of(auth: Auth, environ: Mapping[str, str]) -> Wrapped | None:
+    """Return the secret id that comes response-wrapped, if one does."""
+    if not isinstance(auth, AppRoleAuth) or not auth.secret_id_response_wrapping_path:
+        return None
+    read = _reader("vault.auth.secret_id", auth.secret_id, environ)
+    return Wrapped(read, auth.secret_id_response_wrapping_path)
+
+
+def _reader(place: str, sources: Sources, environ: Mapping[str, str]) -> Read:
+    if sources.file is not None:
+        return partial(_word_in, f"{place}.file", sources.file)
+    return partial(_word_of, f"{place}.env", sources.env or "", environ)
+
+
+def _word_of(place: str, name: str, environ: Mapping[str, str]) -> Secret:
+    return _one_word(f"{place} {name}", environ.get(name, ""))
+
+
+def _word_in(place: str, name: str) -> Secret:
+    """Read the one word in a file. One that is missing or empty may be about to be written."""
+    what = f"{place} {name}"
+    try:
+        text = Path(name).read_text("utf-8")
+    except FileNotFoundError:
+        text = ""
+    except UnicodeDecodeError:
+        raise Rejected(f"{what}: is not UTF-8", cure="write the credential alone into it") from None
+    except OSError as error:
+        raise Rejected(f"{what}: {error.strerror}", cure="make it a file that this user can read") from None
+    if not text.strip():
+        raise Transient(
+            f"{what}: is missing or empty", ambiguous=False, cure="mount the file; is what writes it running?"
+        )
+    return _one_word(what, text)
+
+
+def _one_word(what: str, text: str) -> Secret:
+    word = Secret(text.strip())
+    if not is_word(word.reveal()):
+        raise Rejected(
+            f"{what}: holds a space or an unprintable character", cure="store the credential alone"
+        )
+    return word

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from rotator.clients.answers import MAX_DEPTH, MAX_REQUEST_ID, MAX_WORDS, read_json, request_id, words
-from rotator.redaction import Secret
+from rotator.clients.answers import MAX_DEPTH, MAX_REQUEST_ID, read_json, request_id
+from rotator.redaction import MAX_WORDS, Secret, words
 
 
 @pytest.mark.parametrize(

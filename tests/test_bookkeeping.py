@@ -6,15 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotator.rules.bookkeeping import (
-    NonsenseError,
-    Rotation,
-    format_time,
-    parse_time,
-    read_plaintext,
-    read_rotation,
-    rotation_or_none,
-)
+from rotator.rules.bookkeeping import NonsenseError, Rotation, read_plaintext, read_rotation, rotation_or_none
+from rotator.rules.times import format_time, parse_time
 from tests.facts import at, block, secret
 
 TIMES = st.datetimes(datetime(2000, 1, 1), datetime(2999, 1, 1), timezones=st.just(UTC)).map(

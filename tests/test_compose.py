@@ -5,7 +5,8 @@ from pathlib import Path
 import yaml
 
 from rotator import __version__
-from rotator.config import AppRoleAuth, durations, load
+from rotator.config import AppRoleAuth, load
+from rotator.rules.times import parse_duration
 from tests.deployed import DEPLOY, final_stage, longest_stop
 
 FILE = yaml.safe_load((DEPLOY / "compose/compose.yaml").read_text())
@@ -40,5 +41,5 @@ def test_what_it_sets_fits_the_program(tmp_path: Path) -> None:
     assert isinstance(config.vault.auth, AppRoleAuth)
     files = {config.gateway.api_key.file, config.vault.auth.secret_id.file}
     assert files == {f"/run/secrets/{name}" for name in SERVICE["secrets"]}
-    assert durations.parse(SERVICE["stop_grace_period"]) > longest_stop(config.timing)
+    assert parse_duration(SERVICE["stop_grace_period"]) > longest_stop(config.timing)
     assert SERVICE["init"] is True

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rotator.config import durations
+from rotator.rules.times import LONGEST, format_duration, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from rotator.config import durations
     ],
 )
 def test_read(text: object, seconds: int) -> None:
-    assert durations.parse(text) == timedelta(seconds=seconds)
+    assert parse_duration(text) == timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize(
@@ -53,11 +53,11 @@ def test_read(text: object, seconds: int) -> None:
 )
 def test_refused_with_a_cure(text: object, cure: str) -> None:
     with pytest.raises(ValueError, match=cure):
-        durations.parse(text)
+        parse_duration(text)
 
 
 @settings(deadline=None, derandomize=True)
-@given(st.integers(0, int(durations.LONGEST.total_seconds())))
+@given(st.integers(0, int(LONGEST.total_seconds())))
 def test_what_is_shown_reads_back(seconds: int) -> None:
     duration = timedelta(seconds=seconds)
-    assert durations.parse(durations.show(duration)) == duration
+    assert parse_duration(format_duration(duration)) == duration

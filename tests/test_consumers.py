@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from rotator.config import load
-from rotator.config.durations import parse
+from rotator.rules.times import parse_duration
 from rotator.sandbox.vault import VaultServer, find_binary
 from tests.deployed import DEPLOY, forget, until
 from tests.facts import managed
@@ -179,4 +179,4 @@ class TestTheOperators:
             *re.findall(r'static_secret_render_interval = "(\w+)"', (CONSUMERS / "agent.hcl").read_text()),
         ]
         assert len(intervals) == 3
-        assert all(parse(interval) * 10 < key.grace_period for interval in intervals)
+        assert all(parse_duration(interval) * 10 < key.grace_period for interval in intervals)

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from rotator.passes.result import Action, Outcome
-from rotator.rules.bookkeeping import format_time
+from rotator.rules.times import format_time
 from rotator.sandbox.faults import ALWAYS, Fault, Phase, Status
 from rotator.sandbox.ledger import Lag, Quirks
 from tests.facts import PATH, at, managed

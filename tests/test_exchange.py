@@ -6,17 +6,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from rotator.clients.exchange import (
-    Request,
-    Server,
-    TooSlow,
-    Trust,
-    cause,
-    raise_for_tls,
-    read_bounded,
-    within,
-)
-from rotator.errors import Rejected, Transient
+from rotator.clients.exchange import Request, Server, TooSlow, Trust, raise_for_tls, read_bounded, within
+from rotator.errors import Rejected, Transient, cause
 
 
 def test_it_returns_or_raises_what_the_exchange_does() -> None:

@@ -9,8 +9,8 @@ import pytest
 from rotator.errors import Denied, Rejected, RotatorError, Transient
 from rotator.passes.result import Action, Outcome
 from rotator.redaction import MARK, redact
-from rotator.rules.bookkeeping import format_time
 from rotator.rules.model import Version
+from rotator.rules.times import format_time
 from rotator.sandbox.faults import ALWAYS, GARBAGE, Fault, Phase, Status
 from rotator.sandbox.ledger import Quirks
 from tests.facts import PATH, at, managed

@@ -9,10 +9,10 @@ from rotator.passes.account import Account
 from rotator.passes.observe import observe
 from rotator.passes.result import Action, Outcome
 from rotator.passes.revoke import Revoker
-from rotator.rules.bookkeeping import format_time
 from rotator.rules.decide import Revocation, Victim
 from rotator.rules.facts import Facts
 from rotator.rules.model import Version
+from rotator.rules.times import format_time
 from rotator.sandbox.faults import ALWAYS, Fault, Phase, Status, data_with
 from tests.facts import PATH, at, managed
 from tests.stores import CUT, Faulty, Overtaken, Paused, Stale

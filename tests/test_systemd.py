@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rotator.config import AppRoleAuth, Config, durations, load
+from rotator.config import AppRoleAuth, Config, load
+from rotator.rules.times import parse_duration
 from tests.deployed import DEPLOY, VENV, debian_tool, longest_stop
 
 UNITS = DEPLOY / "systemd"
@@ -76,7 +77,7 @@ class TestService:
 
     def test_it_may_finish_a_rotation_when_it_is_stopped(self, unit: str, tmp_path: Path) -> None:
         [given] = values(unit, "TimeoutStopSec")
-        assert durations.parse(given.removesuffix("in")) > longest_stop(configured(unit, tmp_path).timing)
+        assert parse_duration(given.removesuffix("in")) > longest_stop(configured(unit, tmp_path).timing)
 
 
 def test_the_services_differ_in_their_mode_alone() -> None:

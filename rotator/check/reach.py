@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from rotator.check.findings import Check, Finding, bad, note, ok, some
-from rotator.clients.exchange import Trust, cause, raise_for_tls, tls_context, within
+from rotator.clients.exchange import Trust, raise_for_tls, tls_context, within
+from rotator.errors import cause
 from rotator.rules.times import until
 
 _EXPIRED, _NOT_YET_VALID, _OTHER_NAME, _OTHER_ADDRESS = 10, 9, 62, 64

@@ -7,11 +7,11 @@ from typing import Final
 
 from rotator.check.findings import Finding, bad, note, ok, some
 from rotator.config import Config
-from rotator.config.durations import show
 from rotator.rules.cadence import CronSchedule, Every, PassSchedule
 from rotator.rules.model import ManagedKey
 from rotator.rules.shard import WHOLE
 from rotator.rules.times import count
+from rotator.rules.times import format_duration as show
 from rotator.rules.titles import TitleTemplate, new_nonce
 
 LONG_TITLE: Final = 200

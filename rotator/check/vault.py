@@ -11,14 +11,12 @@ from rotator.clients.retry import Policy
 from rotator.clients.vault.client import Vault
 from rotator.clients.vault.wire import TokenFacts
 from rotator.config import Config
-from rotator.config.durations import show
-from rotator.credentials import wrapped_of
 from rotator.errors import Rejected
 from rotator.passes.installation import identity_of
 from rotator.passes.preflight import NEEDED, NEEDED_FOR_IDENTITY
 from rotator.passes.stopping import Stopping
-from rotator.rules.times import short
-from rotator.wiring import trust_of, vault_of
+from rotator.rules.times import format_duration, short
+from rotator.wiring import trust_of, vault_of, wrapped_of
 
 ONCE: Final = Policy(attempts=1)
 """Who waits for an answer repeats nothing: what is not well now is to be seen."""
@@ -163,7 +161,7 @@ def token(facts: TokenFacts, rotation: timedelta, *, static: bool) -> Finding:
     said = f"expires in {short(facts.ttl)}"
     if facts.ttl < rotation:
         return bad(
-            f"{said}; a rotation may take {show(rotation)} (verify_deadline and store_deadline)",
+            f"{said}; a rotation may take {format_duration(rotation)} (verify_deadline and store_deadline)",
             f"issue another with {_ISSUE}, or log in: see vault.auth"
             if static
             else "raise the token_ttl of its role",

@@ -1,4 +1,4 @@
-"""What both adapters read out of an answer, whatever it holds: its JSON, its request id, its words for an error.
+"""What every client reads out of an answer, whatever it holds: its JSON and its request id.
 
 Pure. What is returned here can be shown, logged and sent again.
 """
@@ -12,8 +12,6 @@ from rotator.redaction import redact
 MAX_DEPTH: Final = 100
 """Levels of JSON. A body of more could be read, and then break whatever walks through it deeper in the stack."""
 MAX_REQUEST_ID: Final = 128
-MAX_WORDS: Final = 160
-_ENOUGH: Final = 20 * MAX_WORDS
 
 
 def read_json(content: bytes) -> tuple[Any, str | None]:
@@ -38,13 +36,6 @@ def request_id(value: object) -> str | None:
     ):
         return redact(value, short=True)
     return None
-
-
-def words(text: str) -> str:
-    """What a server says of an error: short, printable and redacted."""
-    if len(text) > _ENOUGH:  # a secret that is cut in two would not be known
-        text = text[:_ENOUGH].rpartition(" ")[0]
-    return "".join(character for character in redact(text)[:MAX_WORDS] if character.isprintable())
 
 
 def _finite(text: str) -> float:

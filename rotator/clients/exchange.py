@@ -7,7 +7,7 @@ configured host alone: redirects are not followed, and no proxy sees a plain htt
 import json
 import ssl
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from queue import Empty, SimpleQueue
@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import httpx
 
 from rotator import __version__
-from rotator.errors import BrokenContract, Rejected, RotatorError, Transient
+from rotator.errors import BrokenContract, Rejected, RotatorError, Transient, cause, chain
 
 T = TypeVar("T")
 Watch = Callable[[str, int | None, float], None]
@@ -215,18 +215,6 @@ def read_bounded(what: str, chunks: Iterable[bytes], limit: int, seconds: float,
     return bytes(content)
 
 
-def cause(error: BaseException) -> str:
-    """Say what went wrong without the exception's text, which can hold a header."""
-    for seen in chain(error):
-        if (
-            isinstance(seen, OSError)
-            and seen.strerror
-            and type(seen).__module__ in ("builtins", "ssl", "socket")
-        ):
-            return seen.strerror
-    return type(error).__name__
-
-
 def raise_for_tls(what: str, error: BaseException, url: str) -> None:
     """Raise Rejected for a TLS fault that trying again will not cure, and that came before anything was read."""
     for seen in chain(error):
@@ -245,17 +233,3 @@ def raise_for_tls(what: str, error: BaseException, url: str) -> None:
                 f"{what}: {url}: https was spoken to a server that does not speak TLS",
                 cure="check the port and the scheme of the URL",
             ) from None
-
-
-def chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception and all that it came from, however its library wraps them."""
-    pending: list[BaseException] = [error]
-    seen: set[int] = set()
-    while pending:
-        current = pending.pop(0)
-        if id(current) in seen:
-            continue
-        seen.add(id(current))
-        yield current
-        inner = [current.__cause__, current.__context__, getattr(current, "reason", None), *current.args]
-        pending += [under for under in inner if isinstance(under, BaseException)]

@@ -12,7 +12,7 @@ import structlog
 
 from rotator.clients.exchange import Request
 from rotator.errors import RotatorError
-from rotator.rules.bookkeeping import format_time
+from rotator.rules.times import format_time
 
 A = TypeVar("A", bound="Answered")
 

@@ -13,9 +13,10 @@ from rotator.config import Config
 from rotator.errors import ConfigError, RotatorError
 from rotator.passes.stopping import Stopped, Stopping
 from rotator.passes.survey import survey
+from rotator.service.webhook import Tell, open_notifier
 from rotator.show.incident import Exposed, Incident, changing, contained, exposed_by, foretell, render
 from rotator.show.pass_table import console_for_stdout
-from rotator.wiring import Tell, open_account, open_notifier
+from rotator.wiring import open_account
 
 
 def run_leak(

@@ -10,7 +10,6 @@ from typing import Any
 import structlog
 
 from rotator.errors import ConfigError, RotatorError
-from rotator.passes.result import error_to_json
 from rotator.passes.stopping import Stopped
 from rotator.redaction import redact, redact_values
 
@@ -52,7 +51,7 @@ class Output:
         """Say why the command cannot go on."""
         faults = list(error.faults) if isinstance(error, ConfigError) else None
         if self.as_json:
-            body = error_to_json(error) | ({"faults": faults} if faults else {})
+            body = error.to_json() | ({"faults": faults} if faults else {})
             print_json({"converged": False, "error": body})
         if self.plain_errors:
             sys.stderr.write(redact(f"rotator: {error}", short=True) + "\n")

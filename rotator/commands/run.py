@@ -15,7 +15,8 @@ from rotator.passes.reconcile import Progress, reconcile
 from rotator.passes.result import PassResult
 from rotator.passes.stopping import Stopping
 from rotator.service.signals import on_signals
-from rotator.wiring import open_account, open_notifier
+from rotator.service.webhook import open_notifier
+from rotator.wiring import open_account
 
 if TYPE_CHECKING:
     from rotator.service.metrics import OnePass

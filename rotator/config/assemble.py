@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from rotator.config import durations
 from rotator.config.fields import Clocks, Defaults, Entry, File, Gateway, Passes, Vault
 from rotator.config.monitoring import Http, Metrics, Webhook
 from rotator.config.paths import dotted
@@ -14,6 +13,7 @@ from rotator.config.validate import Fault, Sound
 from rotator.rules.cadence import Cadence, CronSchedule, Every, PassSchedule, Period
 from rotator.rules.model import ManagedKey, Timing
 from rotator.rules.shard import Shard
+from rotator.rules.times import format_duration
 from rotator.rules.titles import TitleTemplate
 
 _DEFAULT_PERIOD: Final = timedelta(days=30)
@@ -80,7 +80,7 @@ def _clock_faults(sound: Sound) -> Iterator[Fault]:
         rotation = clocks.verify_deadline + clocks.store_deadline + _PATIENCE
         least = max(rotation, 2 * clocks.store_deadline, clocks.in_flight)
         if clocks.orphan_after < least:
-            cure = f"write at least {durations.show(least)}"
+            cure = f"write at least {format_duration(least)}"
             yield ("orphan_after",), f"is too short for these deadlines; {cure}"
 
 
@@ -117,8 +117,8 @@ def _policy_faults(index: int, entry: Entry, defaults: Defaults) -> Iterator[Fau
         own = entry.grace_period or entry.names_a_cadence
         yield (
             ("keys", index, "grace_period") if own else ("defaults", "grace_period"),
-            f"is {durations.show(grace_period)}, longer than the shortest time between two rotations; "
-            f"write at most {durations.show(cadence.shortest)}",
+            f"is {format_duration(grace_period)}, longer than the shortest time between two rotations; "
+            f"write at most {format_duration(cadence.shortest)}",
         )
 
 

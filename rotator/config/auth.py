@@ -1,6 +1,5 @@
 """How to log in to Vault, as it is written: a block for each method."""
 
-import re
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
@@ -8,7 +7,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from rotator.config import texts
 from rotator.config.block import Block, FileName, SecretPath, Sources
-from rotator.redaction import Secret
+from rotator.redaction import Secret, is_word
 
 METHOD: Final = "token"
 """Where the config names no method."""
@@ -18,13 +17,13 @@ SERVICE_ACCOUNT: Final = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 
 
 def _token(secret: Secret) -> Secret:
-    if not re.fullmatch(r"[!-~]+", secret.reveal()):
+    if not is_word(secret.reveal()):
         raise ValueError("holds a space or an unprintable character; set it to the token alone")
     return secret
 
 
 def _role_id(value: Any) -> Secret:
-    if not isinstance(value, str) or not re.fullmatch(r"[!-~]+", value):
+    if not isinstance(value, str) or not is_word(value):
         raise ValueError("is no role id; write the one word, in quotes, that Vault gave")
     return Secret(value)
 

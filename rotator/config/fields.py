@@ -16,10 +16,11 @@ from pydantic import (
     model_validator,
 )
 
-from rotator.config import durations, texts
+from rotator.config import texts
 from rotator.config.auth import Auth
 from rotator.config.block import Block, FileName, SecretPath, VariableName
 from rotator.config.monitoring import Http, Metrics, Webhook
+from rotator.rules.times import LONGEST, PATTERN, parse_duration
 from rotator.rules.titles import DEFAULT_TEMPLATE
 
 MAX_KEYS: Final = 10_000
@@ -33,12 +34,12 @@ def _positive(duration: timedelta) -> timedelta:
 
 _Duration: TypeAlias = Annotated[
     timedelta,
-    BeforeValidator(durations.parse),
+    BeforeValidator(parse_duration),
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "string", "pattern": durations.PATTERN},
-                {"type": "integer", "minimum": 0, "maximum": int(durations.LONGEST.total_seconds())},
+                {"type": "string", "pattern": PATTERN},
+                {"type": "integer", "minimum": 0, "maximum": int(LONGEST.total_seconds())},
             ]
         }
     ),
@@ -55,7 +56,7 @@ TimeZone: TypeAlias = Annotated[str, AfterValidator(texts.timezone)]
 def _lasting(default: str, description: str) -> Any:
     """A duration's default, shown in the schema as one would write it."""
     return Field(
-        default=durations.parse(default), description=description, json_schema_extra={"default": default}
+        default=parse_duration(default), description=description, json_schema_extra={"default": default}
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 import structlog
 
 from rotator.errors import Denied, Rejected, RotatorError
+from rotator.log import log_failure
 from rotator.passes.account import Account
 from rotator.passes.fence import Moved, write_on_top
 from rotator.passes.preflight import Preflight
@@ -135,7 +136,3 @@ class Actor:
         if isinstance(error, Denied):
             self.refused = error
         log_failure(event, error, **fields)
-
-
-def log_failure(event: str, error: RotatorError, **fields: object) -> None:
-    log.error(event, error=error.message, request_id=error.request_id, cure=error.cure, **fields)

@@ -4,11 +4,13 @@ It is the mark by which a rotator knows its own keys. A config that is copied to
 identity there, so two rotators cannot revoke each other's keys.
 """
 
+import secrets
+
 from rotator.clients import retry
 from rotator.errors import Conflict, Rejected, Transient
 from rotator.passes.account import Account
 from rotator.rules.model import Version
-from rotator.rules.titles import new_installation, valid_installation
+from rotator.rules.titles import valid_installation
 
 FIELD = "installation"
 
@@ -31,7 +33,7 @@ def _create(account: Account) -> str:
     version = account.store.read(account.state_path, once=True)
     if version.data is not None:
         return identity_of(version, account.state_path)
-    identity = new_installation()
+    identity = secrets.token_hex(3)
     try:
         account.store.write(account.state_path, {FIELD: identity}, cas=version.number)
     except Conflict as error:

@@ -9,8 +9,9 @@ from uuid import uuid4
 import structlog
 
 from rotator.errors import RotatorError
+from rotator.log import log_failure
 from rotator.passes.account import Account
-from rotator.passes.act import Actor, log_failure
+from rotator.passes.act import Actor
 from rotator.passes.observe import Observation, observe
 from rotator.passes.pool import each
 from rotator.passes.preflight import Preflight

@@ -7,10 +7,11 @@ from enum import StrEnum
 from typing import Any
 
 from rotator.errors import RotatorError
-from rotator.rules.bookkeeping import Rotation, format_time
+from rotator.rules.bookkeeping import Rotation
 from rotator.rules.decide import Hold, Plan, Revocation
 from rotator.rules.facts import Facts
 from rotator.rules.model import Key, ManagedKey
+from rotator.rules.times import time_to_json
 
 
 class Action(StrEnum):
@@ -142,7 +143,7 @@ class KeyResult:
             "orphans": list(self.orphans),
             "revoked": [{"key_id": done.key_id, "reason": done.victim} for done in self.revoked],
             "warnings": list(self.warnings),
-            "errors": [error_to_json(error) for error in self.errors],
+            "errors": [error.to_json() for error in self.errors],
         }
 
 
@@ -202,13 +203,5 @@ class PassResult:
             "now": time_to_json(self.now),
             "keys": [result.to_json() for result in self.keys],
             "foreign": [{"key_id": key.id, "title": key.title} for key in self.foreign],
-            "error": error_to_json(self.refused) if self.refused else None,
+            "error": self.refused.to_json() if self.refused else None,
         }
-
-
-def error_to_json(error: RotatorError) -> dict[str, Any]:
-    return {"message": error.message, "request_id": error.request_id, "cure": error.cure}
-
-
-def time_to_json(at: datetime | None) -> str | None:
-    return format_time(at) if at else None

@@ -16,13 +16,13 @@ from rotator.passes.account import Account
 from rotator.passes.fence import Moved, write_on_top
 from rotator.passes.observe import observe
 from rotator.passes.preflight import Preflight
-from rotator.passes.result import time_to_json
 from rotator.redaction import Secret
-from rotator.rules.bookkeeping import Rotation, format_time, read_plaintext, rotation_or_none
+from rotator.rules.bookkeeping import Rotation, read_plaintext, rotation_or_none
 from rotator.rules.decide import Plan, decide
 from rotator.rules.facts import Facts
 from rotator.rules.model import Key, Version
 from rotator.rules.previews import matches_preview
+from rotator.rules.times import format_time, time_to_json
 
 _LOOKS: Final = 100
 """Versions of a secret that are looked at; Vault keeps ten, unless it is told otherwise."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from rotator.rules.times import format_time, parse_time
+
 FIELD = "rotation"
 WITHOUT_GRACE: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Superseded since then: no grace period, whatever the config says, keeps such a key alive."""
@@ -87,21 +89,6 @@ def read_plaintext(data: Mapping[str, Any] | None, field: str) -> str | None:
     """Return the plaintext in `field`, or None when nothing usable is there."""
     value = (data or {}).get(field)
     return value if isinstance(value, str) and value else None
-
-
-def format_time(at: datetime, timespec: str = "seconds") -> str:
-    return at.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
-
-
-def parse_time(text: str) -> datetime:
-    """Parse ISO 8601 with an offset. Raises ValueError, without the text, for anything else."""
-    try:
-        at = datetime.fromisoformat(text)
-        if at.tzinfo is not None:
-            return at.astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise ValueError("not an ISO 8601 time with an offset")
 
 
 def _id(value: object) -> int:

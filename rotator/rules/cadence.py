@@ -1,8 +1,7 @@
-"""When something falls due by the clock of a time zone: a key by `rotation_schedule`, a pass by `schedule.cron`.
+"""When something falls due: a key by its period or `rotation_schedule`, a pass by `schedule`. Pure.
 
-Cron is read here, strictly, and handed to APScheduler as plain lists: its own reader counts weekdays from
-Monday, drops steps behind names, and asks for both days where cron asks for either. APScheduler walks the
-calendar without a zone, because in one it fires twice in the hour that comes twice when clocks go back.
+Cron is read here, strictly and with every fault named, and handed to cronsim as plain lists. cronsim walks the
+calendar without a zone, because in one it would fire twice in the hour that comes twice when clocks go back.
 """
 
 import re
@@ -11,8 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, lru_cache
 from itertools import islice, pairwise
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 from zoneinfo import ZoneInfo
+
+from cronsim import CronSim
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
@@ -23,7 +24,7 @@ _PART = re.compile(
 _MINUTE = timedelta(minutes=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HORIZON: Final = 9000
-"""A year that no rotation can have; beyond the calendar's end APScheduler only fails."""
+"""A year that no rotation can have; beyond the calendar's end cronsim only fails."""
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 _SURVEY_FROM = datetime(2027, 1, 1, tzinfo=UTC)
 _SURVEY_UNTIL = datetime(2029, 1, 1, tzinfo=UTC)
@@ -139,7 +140,7 @@ PassSchedule: TypeAlias = Every | CronSchedule
 
 def check_expression(expression: str) -> None:
     """Raise ValueError, with a message that does not repeat the expression, when it is no cron expression."""
-    _trigger(expression)
+    _lists(expression)
 
 
 def check_timezone(name: str) -> None:
@@ -167,9 +168,7 @@ def _firings(schedule: CronSchedule) -> Iterator[datetime]:
 
 def _walk(expression: str, wall: datetime) -> Iterator[datetime]:
     """Yield the firings after `wall`. Both are wall-clock times that only pretend to be UTC."""
-    while True:
-        wall = _trigger(expression).get_next_fire_time(None, wall + timedelta(microseconds=1))
-        yield wall
+    yield from CronSim(_lists(expression), wall)
 
 
 def _on_the_clock(wall: datetime, zone: ZoneInfo) -> datetime:
@@ -182,10 +181,8 @@ def _on_the_clock(wall: datetime, zone: ZoneInfo) -> datetime:
 
 
 @lru_cache
-def _trigger(expression: str) -> Any:
-    # Imported late: only who uses a schedule pays for it.
-    from apscheduler.triggers.cron import CronTrigger
-
+def _lists(expression: str) -> str:
+    """Return the same expression with plain lists in place of all else. Raises ValueError for one that is none."""
     fields = expression.upper().split()
     if len(fields) != 5:
         raise ValueError(
@@ -204,14 +201,10 @@ def _trigger(expression: str) -> Any:
     weekdays = {day % 7 for day in _expand("day-of-week", fields[4], 0, 7, _DAYS)}
     if min(days) > max(_LAST_DAY[month] for month in months):
         raise ValueError("never fires: none of its months has such a day; write a day that they have")
-    return CronTrigger(
-        minute=_listed(minutes),
-        hour=_listed(hours),
-        day=_listed(days),
-        month=_listed(months),
-        day_of_week=",".join(_DAYS[day] for day in sorted(weekdays)),
-        timezone=UTC,
-    )
+    lists = [",".join(map(str, sorted(values))) for values in (minutes, hours, days, months, weekdays)]
+    for number in (2, 4):  # a star says that the other one of the two fields decides
+        lists[number] = "*" if fields[number] == "*" else lists[number]
+    return " ".join(lists)
 
 
 def _expand(field: str, text: str, low: int, high: int, names: tuple[str, ...] = ()) -> set[int]:
@@ -248,7 +241,3 @@ def _value(field: str, text: str, low: int, high: int, names: tuple[str, ...]) -
 def _allowed(low: int, high: int, names: tuple[str, ...]) -> str:
     by_name = f" or {names[0]} to {names[-1]}" if names else ""
     return f"numbers from {low} to {high}{by_name}, `*`, ranges, lists and steps"
-
-
-def _listed(values: set[int]) -> str:
-    return ",".join(map(str, sorted(values)))

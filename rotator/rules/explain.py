@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from rotator.clients.answers import words
-from rotator.passes.result import time_to_json
+from rotator.redaction import words
 from rotator.rules.bookkeeping import WITHOUT_GRACE
 from rotator.rules.cadence import Period
 from rotator.rules.decide import (
@@ -39,7 +38,7 @@ from rotator.rules.decide import (
 )
 from rotator.rules.facts import Facts
 from rotator.rules.history import Trace
-from rotator.rules.times import count, short, when
+from rotator.rules.times import count, short, time_to_json, when
 
 Words = Callable[[Facts], str]
 

@@ -1,6 +1,62 @@
-"""How durations, moments and numbers of things are said to a person. Pure."""
+"""Durations and moments: parsed, written for programs, and said to a person. Pure."""
 
-from datetime import datetime, timedelta
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+PATTERN: Final = r"^(?:[0-9]{1,9}|(?=[0-9])(?:[0-9]{1,9}d)?(?:[0-9]{1,9}h)?(?:[0-9]{1,9}m)?(?:[0-9]{1,9}s)?)$"
+LONGEST: Final = timedelta(days=3650)
+_UNITS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+
+
+def parse_duration(value: object) -> timedelta:
+    """Return the duration, which may be zero.
+
+    Raises ValueError, with a message for the operator that does not repeat the value.
+    """
+    if isinstance(value, float) or (isinstance(value, str) and "." in value):
+        raise ValueError("has a fraction; write whole units, such as 1h30m for one and a half hours")
+    seconds = value if isinstance(value, int) and not isinstance(value, bool) else _seconds(value)
+    if not 0 <= seconds <= LONGEST.total_seconds():
+        raise ValueError(f"is out of range; write a duration of at most {format_duration(LONGEST)}")
+    return timedelta(seconds=seconds)
+
+
+def format_duration(duration: timedelta) -> str:
+    """Write a duration of whole seconds as `parse_duration` reads it."""
+    rest = int(duration.total_seconds())
+    text = ""
+    for unit, size in _UNITS.items():
+        count, rest = divmod(rest, size)
+        text += f"{count}{unit}" if count else ""
+    return text or "0s"
+
+
+def _seconds(value: object) -> int:
+    if not isinstance(value, str) or not re.fullmatch(PATTERN, value):
+        raise ValueError("is not a duration; write whole numbers with units: 90s, 15m, 24h, 30d or 1h30m")
+    if value.isdecimal():
+        return int(value)
+    return sum(int(count) * _UNITS[unit] for count, unit in re.findall(r"([0-9]+)([dhms])", value))
+
+
+def format_time(at: datetime, timespec: str = "seconds") -> str:
+    return at.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
+
+
+def parse_time(text: str) -> datetime:
+    """Parse ISO 8601 with an offset. Raises ValueError, without the text, for anything else."""
+    try:
+        at = datetime.fromisoformat(text)
+        if at.tzinfo is not None:
+            return at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError("not an ISO 8601 time with an offset")
+
+
+def time_to_json(at: datetime | None) -> str | None:
+    return format_time(at) if at else None
 
 
 def short(duration: timedelta) -> str:

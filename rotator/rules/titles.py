@@ -7,7 +7,6 @@ path, four are the version that it was to become there, modulo 65,536, and the l
 
 import hashlib
 import re
-import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -112,10 +111,6 @@ def valid_name(name: str) -> bool:
 def new_nonce(path: str, version: int, attempt: int) -> str:
     """Return a nonce for an attempt to make a key that is to become `version` of the secret at `path`."""
     return f"{_digest(path)}{version % _VERSIONS:04x}{attempt % 16:x}"
-
-
-def new_installation() -> str:
-    return secrets.token_hex(3)
 
 
 def valid_installation(value: object) -> bool:

@@ -14,15 +14,16 @@ from rotator import SIGNALS
 from rotator.clients.exchange import Watch
 from rotator.config import Config, load
 from rotator.errors import ConfigError, RotatorError, unexpected
+from rotator.log import log_failure
 from rotator.passes.account import Account
-from rotator.passes.act import log_failure
 from rotator.passes.reconcile import new_run_id, reconcile
 from rotator.passes.stopping import Stopped, Stopping
 from rotator.service.metrics import Metrics
 from rotator.service.scheduler import Scheduler
 from rotator.service.signals import on_signals
+from rotator.service.webhook import open_notifier
 from rotator.show.snapshot import KEPT, PassRecord, Snapshot
-from rotator.wiring import open_account, open_notifier
+from rotator.wiring import open_account
 
 log = structlog.get_logger()
 

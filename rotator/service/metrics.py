@@ -20,8 +20,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from rotator.clients.exchange import Watch, cause, within
-from rotator.errors import RotatorError
+from rotator.clients.exchange import Watch, within
+from rotator.errors import RotatorError, cause
 from rotator.passes.result import Action, KeyResult, Outcome, PassResult
 from rotator.rules.decide import Reason, Victim
 from rotator.rules.shard import WHOLE, Shard

@@ -10,9 +10,9 @@ from typing import Any, Final, TypeAlias
 
 from rotator.config.monitoring import NoticeType
 from rotator.errors import RotatorError
-from rotator.passes.result import KeyResult, Outcome, PassResult, error_to_json
-from rotator.rules.bookkeeping import format_time
+from rotator.passes.result import KeyResult, Outcome, PassResult
 from rotator.rules.decide import Hold, Revocation, Victim
+from rotator.rules.times import format_time
 
 _TYPES: Final = "com.apimall.rotator."
 _SOURCE: Final = "urn:apimall:rotator"
@@ -107,7 +107,7 @@ def _envelop(run_id: str, notices: list[Notice], told: Told, lasting: Told) -> t
 
 
 def _of_pass(error: RotatorError, at: datetime | None) -> Notice:
-    return Notice("pass.failed", None, at, {"errors": [error_to_json(error)]})
+    return Notice("pass.failed", None, at, {"errors": [error.to_json()]})
 
 
 def _of_key(result: KeyResult, whole: PassResult) -> Iterator[Notice]:
@@ -119,7 +119,7 @@ def _of_key(result: KeyResult, whole: PassResult) -> Iterator[Notice]:
         )
     # What refuses the whole account is told once, not again for each key.
     refused = whole.refused.message if whole.refused else None
-    errors = [error_to_json(error) for error in result.errors if error.message != refused]
+    errors = [error.to_json() for error in result.errors if error.message != refused]
     if not errors:
         return
     if result.outcome is Outcome.FAILED or (plan and plan.hold is Hold.BACKING_OFF):

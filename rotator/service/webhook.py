@@ -6,7 +6,8 @@ Signed, repeated and given up for itself: what becomes of a notice changes nothi
 import json
 import time
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from http import HTTPStatus
 from threading import Condition, Thread
@@ -19,7 +20,7 @@ import structlog
 from rotator.clients import retry
 from rotator.clients.exchange import Request, Response, Server
 from rotator.clients.signature import signature
-from rotator.config.monitoring import NoticeType
+from rotator.config.monitoring import NoticeType, Webhook, signing_secrets
 from rotator.errors import Rejected, RotatorError, Transient, unexpected
 from rotator.passes.result import PassResult
 from rotator.passes.stopping import Stopped, Stopping
@@ -35,6 +36,10 @@ _LONG_PATH: Final = 20
 """So long a path may hold a token, as some receivers want it; then it is kept out of every log."""
 
 log = structlog.get_logger()
+
+
+Tell = Callable[[PassResult | RotatorError], None]
+"""Told what came of a pass."""
 
 
 class _Gone(Rejected):
@@ -177,3 +182,19 @@ def _raise_for_refusal(answer: Response) -> None:
         raise Transient(said, ambiguous=True, status=status, retry_after=retry_after)
     redirect = " (a redirect, which is not followed)" if 300 <= status < 400 else ""
     raise Rejected(f"{said}{redirect}", status=status, cure="check webhook.url and webhook.secret")
+
+
+@contextmanager
+def open_notifier(webhook: Webhook | None, environ: Mapping[str, str]) -> Iterator[Tell]:
+    """Hand out whom to tell of each pass; tell of an error that ends it all, and wait a while for the receiver."""
+    if webhook is None:
+        yield lambda _seen: None
+        return
+    notifier = Notifier(webhook.url, signing_secrets(webhook, environ), webhook.events)
+    try:
+        yield notifier.tell
+    except RotatorError as error:
+        notifier.tell(error)
+        raise
+    finally:
+        notifier.close()

@@ -10,8 +10,9 @@ from rich.text import Text
 
 from rotator.clients.trail import Step
 from rotator.errors import RotatorError
-from rotator.passes.result import KeyResult, PassResult, error_to_json
-from rotator.rules.bookkeeping import WITHOUT_GRACE, Rotation, format_time
+from rotator.passes.result import KeyResult, PassResult
+from rotator.rules.bookkeeping import WITHOUT_GRACE, Rotation
+from rotator.rules.times import format_time
 from rotator.show.pass_table import captured, lines_of
 
 _CHANGING = ("DELETE", "PATCH", "POST", "PUT")
@@ -97,12 +98,12 @@ class Incident:
                     "revoked": list(key.revoked),
                     "alive": list(key.alive),
                     "unknown": key.exposed.unknown,
-                    "errors": [error_to_json(error) for error in key.errors],
+                    "errors": [error.to_json() for error in key.errors],
                 }
                 for key in self.keys
             ],
             "requests": [step.to_json() for step in self.steps],
-            "error": error_to_json(self.error) if self.error else None,
+            "error": self.error.to_json() if self.error else None,
         }
 
 

@@ -10,11 +10,11 @@ from enum import StrEnum
 from typing import Any, Final
 
 from rotator.errors import RotatorError
-from rotator.passes.result import Action, KeyResult, Outcome, error_to_json, time_to_json
+from rotator.passes.result import Action, KeyResult, Outcome
 from rotator.rules.bookkeeping import WITHOUT_GRACE
 from rotator.rules.decide import Hold, Reason, Victim
 from rotator.rules.model import Key
-from rotator.rules.times import short
+from rotator.rules.times import short, time_to_json
 from rotator.show.snapshot import PassRecord, Snapshot
 
 
@@ -113,7 +113,7 @@ class KeyStatus:
             "superseded": [_other_to_json(other) for other in self.superseded],
             "orphans": [_other_to_json(other) for other in self.orphans],
             "warnings": list(self.warnings),
-            "errors": [error_to_json(error) for error in self.errors],
+            "errors": [error.to_json() for error in self.errors],
         }
 
 
@@ -150,7 +150,7 @@ def to_json(snapshot: Snapshot) -> dict[str, Any]:
         "why_not_ready": snapshot.why_not_ready,
         "next_pass": time_to_json(snapshot.next_pass),
         "reload_failed": snapshot.reload_failed,
-        "error": error_to_json(refused) if refused else None,
+        "error": refused.to_json() if refused else None,
         "keys": [status.to_json() for status in key_statuses(snapshot)],
         "foreign": [key.id for key in foreign_keys(snapshot)],
         "passes": [_pass_to_json(record) for record in snapshot.passes],
@@ -267,7 +267,7 @@ def _pass_to_json(record: PassRecord) -> dict[str, Any]:
         "rotated": result.rotated if result else 0,
         "revoked": result.revoked if result else 0,
         "failed": result.failed if result else 0,
-        "error": error_to_json(refused) if refused else None,
+        "error": refused.to_json() if refused else None,
     }
 
 

@@ -10,13 +10,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rotator.clients.answers import words
 from rotator.passes.result import Action
 from rotator.passes.survey import Survey
-from rotator.rules.bookkeeping import format_time
+from rotator.redaction import words
 from rotator.rules.decide import Victim
 from rotator.rules.model import Key
-from rotator.rules.times import when
+from rotator.rules.times import format_time, when
 from rotator.show.pass_table import captured, concerns_of, plain_table
 from rotator.show.standing import KeyStatus, OtherKey, State, key_status
 

@@ -3,9 +3,8 @@
 import threading
 from collections.abc import Callable, Sequence
 
-from rotator.clients.gateway.wire import fits_header
 from rotator.errors import Rejected
-from rotator.redaction import Secret
+from rotator.redaction import Secret, is_word
 
 Source = Callable[[], Secret | None]
 """Returns what the source holds now, or None when it has nothing."""
@@ -53,6 +52,6 @@ def usable(text: str) -> Secret | None:
     if not stripped:
         return None
     secret = Secret(stripped)
-    if not fits_header(secret):
+    if not is_word(stripped):
         raise Rejected("gateway.api_key holds characters that no key has", cure="store the key alone")
     return secret

@@ -11,10 +11,10 @@ from typing import Final, TypeVar
 from rotator.clients import retry
 from rotator.clients.exchange import Request, Server, Watch
 from rotator.clients.gateway.bearer import Bearer
-from rotator.clients.gateway.wire import Answer, CreatedRow, RevokedRow, fits_header, page_of, validated
+from rotator.clients.gateway.wire import Answer, CreatedRow, RevokedRow, page_of, validated
 from rotator.clients.trail import logged
 from rotator.errors import BrokenContract, Denied, Rejected
-from rotator.redaction import Secret
+from rotator.redaction import Secret, is_word
 from rotator.rules.model import CreatedKey, Key
 
 MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
@@ -135,7 +135,7 @@ class Gateway:
             )
 
     def _probe(self, plaintext: Secret) -> Probe:
-        if not fits_header(plaintext):
+        if not is_word(plaintext.reveal()):
             return Probe(works=False, request_id=None)
         path = "/account/balances" if self._balances else "/keys"
         try:

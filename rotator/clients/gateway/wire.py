@@ -12,12 +12,12 @@ from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, TypeAdapter, ValidationError
 
-from rotator.clients.answers import read_json, request_id, words
+from rotator.clients.answers import read_json, request_id
 from rotator.clients.retry import parse_retry_after
 from rotator.errors import BrokenContract, Denied, Rejected, Transient
-from rotator.redaction import Secret
-from rotator.rules.bookkeeping import parse_time
+from rotator.redaction import WORD, words
 from rotator.rules.model import Key
+from rotator.rules.times import parse_time
 
 
 class Answer:
@@ -123,12 +123,6 @@ _WORDS: Final = {
 }
 
 
-def fits_header(plaintext: Secret) -> bool:
-    """Whether `plaintext` can be sent as a bearer at all: printable ASCII without spaces."""
-    text = plaintext.reveal()
-    return bool(text) and all("!" <= character <= "~" for character in text)
-
-
 _STRICT: Final = ConfigDict(strict=True, hide_input_in_errors=True)
 _Id = Annotated[int, Field(gt=0, lt=2**63)]
 _Time = Annotated[
@@ -154,7 +148,7 @@ class CreatedRow(BaseModel):
     title: str
     created_at: _Time
     # What cannot stand in a header could be stored, but never used.
-    api_key: Annotated[str, Field(min_length=16, max_length=512, pattern=r"^[!-~]+$")]
+    api_key: Annotated[str, Field(min_length=16, max_length=512, pattern=f"^{WORD}$")]
 
 
 class RevokedRow(BaseModel):

@@ -10,10 +10,10 @@ from http import HTTPStatus
 from math import inf
 from typing import Any, Final, NamedTuple
 
-from rotator.clients.answers import read_json, request_id, words
+from rotator.clients.answers import read_json, request_id
 from rotator.clients.retry import parse_retry_after
 from rotator.errors import BrokenContract, Conflict, Rejected, Transient
-from rotator.redaction import Secret
+from rotator.redaction import Secret, is_word, words
 from rotator.rules.model import Version
 
 MAX_COUNT: Final = 10**12
@@ -79,7 +79,7 @@ class Answer:
 
     def secret(self, *path: str) -> Secret:
         value = self._at(path)
-        if not isinstance(value, str) or not re.fullmatch(r"[!-~]+", value):
+        if not isinstance(value, str) or not is_word(value):
             raise self.broken(f"{'.'.join(path)} is not there")
         return Secret(value)
 

@@ -9,8 +9,7 @@ from waitress import create_server, wasyncore
 from waitress.channel import HTTPChannel
 from waitress.task import WSGITask
 
-from rotator.clients.exchange import cause
-from rotator.errors import ConfigError
+from rotator.errors import ConfigError, cause
 from rotator.service.web.app import App
 from rotator.show.snapshot import Snapshot
 
