@@ -23,9 +23,8 @@ from rotator.config import (
     TokenFileAuth,
 )
 from rotator.errors import Rejected, Transient
-from rotator.passes.account import Account
+from rotator.passes.account import Account, Store
 from rotator.passes.stopping import Stopping
-from rotator.passes.store import Store
 from rotator.redaction import Secret, is_word
 from rotator.rules.bookkeeping import read_plaintext
 

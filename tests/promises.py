@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from rotator.passes.store import Store
+from rotator.passes.account import Store
 from rotator.sandbox.ledger import AccountKey
 from tests.stores import StoreWrapper
 from tests.world import World

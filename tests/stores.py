@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from rotator.errors import RotatorError, Transient
-from rotator.passes.store import Store
+from rotator.passes.account import Store
 from rotator.rules.model import Version
 from tests.facts import PATH
 from tests.memory_store import MemoryStore

@@ -7,13 +7,13 @@ from datetime import timedelta
 import pytest
 from rich.console import Console
 
-from rotator.commands.explain import render
 from rotator.rules.bookkeeping import WITHOUT_GRACE
 from rotator.rules.cadence import CronSchedule, Period
 from rotator.rules.decide import Hold, Kept, Reason
 from rotator.rules.explain import Explanation, explain
 from rotator.rules.facts import Facts
 from rotator.rules.history import Trace
+from rotator.show.explanation import render
 from tests.facts import at, block, facts, key, managed, plaintext, secret
 
 FRESH = secret(block(2, rotated=at(0)))

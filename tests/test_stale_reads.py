@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 from rotator.errors import RotatorError
-from rotator.passes.store import Store
+from rotator.passes.account import Store
 from rotator.rules.model import Version
 from tests.long import LONG
 from tests.memory_store import MemoryStore

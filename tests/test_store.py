@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from rotator.errors import Conflict
-from rotator.passes.store import Store
+from rotator.passes.account import Store
 from rotator.rules.model import Version
 from rotator.sandbox.vault import VaultServer
 from tests.memory_store import MemoryStore

@@ -24,7 +24,7 @@ from rotator.passes.result import KeyResult, Outcome, PassResult
 from rotator.passes.stopping import Stopped
 from rotator.sandbox.faults import Body, Fault, Status
 from rotator.sandbox.vault import VaultServer
-from rotator.service.webhook import MAX_ANSWER_BYTES, MAX_WAITING, Notifier
+from rotator.service.delivery import MAX_ANSWER_BYTES, MAX_WAITING, Notifier
 from tests.facts import PATH, at, managed
 from tests.leaks import leaks
 from tests.logs import captured
@@ -347,6 +347,6 @@ class TestTheProgram:
 
 
 def test_what_sends_notices_is_imported_only_where_it_is_configured() -> None:
-    shown = "import sys; import rotator.commands.run; print('rotator.service.webhook' in sys.modules)"
+    shown = "import sys; import rotator.commands.run; print('rotator.service.delivery' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", shown], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

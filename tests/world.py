@@ -11,12 +11,11 @@ from rotator.clients.exchange import Watch
 from rotator.clients.gateway.bearer import Bearer, usable
 from rotator.clients.gateway.client import Gateway
 from rotator.clients.retry import Policy
-from rotator.passes.account import Account
+from rotator.passes.account import Account, Store
 from rotator.passes.reconcile import reconcile
 from rotator.passes.result import KeyResult, PassResult
 from rotator.passes.rollback import RolledBack, roll_back
 from rotator.passes.stopping import Stopping
-from rotator.passes.store import Store
 from rotator.redaction import Secret
 from rotator.rules.bookkeeping import FIELD
 from rotator.rules.model import ManagedKey, Timing

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from rotator.check.findings import Finding, Found, State, well
 from rotator.rules.times import count
-from rotator.show.pass_table import captured
+from rotator.show.console import captured
 
 _MARK: Final = {State.OK: "✓", State.NOTE: "!", State.BAD: "✗", State.SKIPPED: "–"}  # noqa: RUF001
 _STYLE: Final = {State.OK: "green", State.NOTE: "yellow", State.BAD: "bold red", State.SKIPPED: "dim"}

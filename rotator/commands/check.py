@@ -1,15 +1,42 @@
 """`rotator check`: try what a pass needs, and say what was seen."""
 
+import os
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+import click
 
 from rotator.check import Finding, Found, State, checking
 from rotator.check.findings import to_json, well
 from rotator.check.lines import render, render_sum
+from rotator.commands.options import Common, common_options, heed_signals, json_option
 from rotator.commands.output import CONVERGED, FAILED, MISCONFIGURED, Output, print_json, write
 from rotator.config import load
 from rotator.errors import ConfigError
-from rotator.show.pass_table import console_for_stdout
+from rotator.show.console import console_for_stdout
+
+
+@click.command("check")
+@json_option
+@common_options
+@click.pass_obj
+def command(common: Common, *, as_json: bool) -> None:
+    """Try what a pass needs, and say what was seen and what cures it.
+
+    \b
+    Example: before the first pass, and when something is wrong
+      rotator check
+
+    The config; DNS and TLS of both sides; the login to Vault, the token, the mount, the policy; the bearer, the
+    gateway's clock and list; titles and grace periods. Writes nothing, and logs out of Vault. A secret id that is
+    response-wrapped is not used up.
+
+    Exit codes: 0 nothing is bad; 1 something is; 2 usage or config.
+    """
+    output = common.begin(as_json=as_json)
+    heed_signals()
+    sys.exit(run_check(common.config_path, dict(os.environ), output))
 
 
 def run_check(config_path: Path | None, environ: Mapping[str, str], output: Output) -> int:

@@ -6,6 +6,8 @@ from typing import Any
 import click
 from click.shell_completion import BashComplete, CompletionItem, add_completion_class, get_completion_class
 
+from rotator.commands.root import COMPLETE
+
 
 @add_completion_class
 class _Bash(BashComplete):
@@ -18,9 +20,19 @@ class _Bash(BashComplete):
         return super().format_completion(item).replace(" ", " " if quoted else "\\\\ ")
 
 
-def run_completion(cli: click.Command, shell: str, variable: str) -> None:
-    """Print the script with which `shell` asks for completions by `variable`."""
+@click.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def command(*, shell: str) -> None:
+    """Print the script that completes commands, options and managed keys' names.
+
+    \b
+    Example: for good, by a line in ~/.bashrc or ~/.zshrc, or for fish
+      eval "$(rotator completion bash)"
+      eval "$(rotator completion zsh)"
+      rotator completion fish > ~/.config/fish/completions/rotator.fish
+    """
     kind = get_completion_class(shell)
     if kind is None:
         raise ValueError(shell)
-    click.echo(kind(cli, {}, "rotator", variable).source(), nl=False)
+    root = click.get_current_context().find_root()
+    click.echo(kind(root.command, {}, "rotator", COMPLETE).source(), nl=False)

@@ -1,20 +1,44 @@
 """`rotator explain`: look, and say why one managed key is rotated now or not."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import os
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+import click
 
 from rotator.commands.names import load_with
+from rotator.commands.options import Common, common_options, complete_name, heed_signals, json_option
 from rotator.commands.output import CONVERGED, Output
-from rotator.passes.result import held_back
 from rotator.passes.stopping import Stopping
 from rotator.passes.survey import survey
-from rotator.rules.explain import Explanation, explain
-from rotator.show.pass_table import captured, console_for_stdout
+from rotator.rules.explain import explain
+from rotator.show.console import console_for_stdout
+from rotator.show.explanation import render
 from rotator.wiring import open_account
+
+
+@click.command("explain")
+@click.argument("name", shell_complete=complete_name)
+@json_option
+@common_options
+@click.pass_obj
+def command(common: Common, *, name: str, as_json: bool) -> None:
+    """Say why a managed key is or is not rotated now.
+
+    \b
+    Example:
+      rotator explain "Production backend"
+
+    Row by row of the decision tables, with the facts that each goes by; then why each of its other live keys is or
+    is not revoked now. ✓ is a row that holds; the first of them counts.
+
+    Writes nothing. Exit codes: 0, also when it is due; 2 usage or config; 3 Vault or the gateway could not be
+    reached or refused us.
+    """
+    output = common.begin(as_json=as_json)
+    heed_signals()
+    sys.exit(run_explain(common.config_path, dict(os.environ), name, output))
 
 
 def run_explain(config_path: Path | None, environ: Mapping[str, str], name: str, output: Output) -> int:
@@ -32,54 +56,3 @@ def run_explain(config_path: Path | None, environ: Mapping[str, str], name: str,
         return CONVERGED
 
     return output.guard(go)
-
-
-def render(explanation: Explanation, console: Console) -> str:
-    """Return what is printed, redacted."""
-    return captured(console, _parts(explanation))
-
-
-def _parts(explanation: Explanation) -> Iterator[Table | Text]:
-    facts, plan = explanation.facts, explanation.plan
-    yield Text(facts.key.name, style="bold")
-    yield _lines([f"{facts.key.path}, as it is {facts.now:%Y-%m-%d %H:%M} UTC"])
-    yield from _section(
-        "Rotate because (the first ✓ counts)",
-        [(row.holds, row.name, row.text) for row in explanation.reasons],
-    )
-    yield from _section(
-        "Hold back because" if plan.reason else "Hold back, if it were due now, because",
-        [(row.holds, row.name, row.text) for row in explanation.holds],
-    )
-    yield from _section(
-        "Revoke",
-        [(it.kept is None, f"{it.victim} {it.key_id}", it.text) for it in explanation.others],
-    )
-    yield Text("")
-    yield _lines([explanation.verdict], style="bold")
-    yield _lines([explanation.note] if explanation.note else [])
-    yield _lines([f"cure: {error.cure}" for error in held_back(facts, plan)])
-    yield _lines([f"! {warning}" for warning in plan.warnings], style="yellow")
-
-
-def _section(heading: str, rows: Iterable[tuple[bool, str, str]]) -> Iterator[Table | Text]:
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for holds, name, text in rows:
-        mark = "✓" if holds else "–"  # noqa: RUF001
-        table.add_row(f"  {mark}", name, text, style="yellow" if holds else "")
-    if table.row_count:
-        yield Text("")
-        yield Text(heading, style="bold")
-        yield table
-
-
-def _lines(texts: Iterable[str], style: str = "") -> Table:
-    """Broken at the console's width, which a Text is not."""
-    table = Table.grid()
-    table.add_column(overflow="fold")
-    for text in texts:
-        table.add_row(text, style=style)
-    return table

@@ -1,12 +1,15 @@
 """`--rotate-now --revoke-old-now`: a key has leaked. Replace it, then revoke the old ones without grace."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+import click
+
 from rotator.clients.trail import recorded
 from rotator.commands.names import load_with
+from rotator.commands.options import heed_signals
 from rotator.commands.output import CONVERGED, FAILED, MISCONFIGURED, Output
 from rotator.commands.run import make_pass, stop_on_signals
 from rotator.config import Config
@@ -14,8 +17,8 @@ from rotator.errors import ConfigError, RotatorError
 from rotator.passes.stopping import Stopped, Stopping
 from rotator.passes.survey import survey
 from rotator.service.webhook import Tell, open_notifier
+from rotator.show.console import console_for_stdout
 from rotator.show.incident import Exposed, Incident, changing, contained, exposed_by, foretell, render
-from rotator.show.pass_table import console_for_stdout
 from rotator.wiring import open_account
 
 
@@ -25,13 +28,14 @@ def run_leak(
     *,
     only: frozenset[str],
     dry_run: bool,
-    confirm: Callable[[str], bool],
+    yes: bool,
     output: Output,
 ) -> int:
-    """Say what is exposed; once confirmed, contain it and print the record. Return the exit code.
+    """Say what is exposed; once a person has confirmed it, or with `yes`, contain it and print the record.
 
-    `confirm` is given what a person must know before.
+    Return the exit code.
     """
+    heed_signals()
 
     def go() -> int:
         config = load_with(only, config_path, environ)
@@ -41,7 +45,7 @@ def run_leak(
         if dry_run:
             _show(exposed, output)
             return CONVERGED
-        if not confirm(foretell(exposed, console_for_stdout())):
+        if not yes and not _confirmed(exposed):
             sys.stderr.write("rotator: nothing was changed\n")
             return MISCONFIGURED
         stopping = stop_on_signals()
@@ -55,6 +59,16 @@ def run_leak(
         return CONVERGED if incident.over else FAILED
 
     return output.guard(go)
+
+
+def _confirmed(exposed: tuple[Exposed, ...]) -> bool:
+    # Where the question is, for stdout may be a file.
+    click.echo(foretell(exposed, console_for_stdout()), nl=False, err=True)
+    try:
+        return click.confirm("Replace and revoke now?", err=True)
+    except click.Abort:  # Ctrl-C, or nobody is there any more
+        click.echo(err=True)
+        return False
 
 
 def _look(config: Config, environ: Mapping[str, str], only: frozenset[str]) -> tuple[Exposed, ...]:

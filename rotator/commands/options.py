@@ -1,6 +1,7 @@
 """The options that several commands take, and what completes them."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
+
+from rotator import SIGNALS
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -87,6 +90,11 @@ def complete_name(
     path: Path | None = ctx.obj.config_path if ctx.obj else None
     names = managed_names(path.expanduser() if path else None, os.environ)
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def heed_signals() -> None:
+    """For a command that may be cut off anywhere: Ctrl-C ends it at once."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")

@@ -1,9 +1,14 @@
 """`rotator rollback`: the previous key becomes current again."""
 
+import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import click
+
 from rotator.commands.names import load_with
+from rotator.commands.options import Common, common_options, complete_name, json_option
 from rotator.commands.output import CONVERGED, FAILED, Output
 from rotator.commands.run import stop_on_signals
 from rotator.passes.rollback import NotRolledBack, RolledBack, roll_back
@@ -11,6 +16,28 @@ from rotator.passes.stopping import Stopped
 from rotator.redaction import redact
 from rotator.rules.times import until
 from rotator.wiring import open_account
+
+
+@click.command("rollback")
+@click.option(
+    "--key", "name", metavar="NAME", required=True, shell_complete=complete_name, help="This managed key."
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be done; change nothing.")
+@json_option
+@common_options
+@click.pass_obj
+def command(common: Common, *, name: str, dry_run: bool, as_json: bool) -> None:
+    """Make the previous key current again, as long as it is in its grace period.
+
+    \b
+    Example: see what would be done, then do it
+      rotator rollback --key "Production backend" --dry-run
+      rotator rollback --key "Production backend"
+
+    The previous key is proved to work before it is stored. The newer one becomes superseded.
+    """
+    output = common.begin(as_json=as_json)
+    sys.exit(run_rollback(common.config_path, dict(os.environ), name, dry_run=dry_run, output=output))
 
 
 def run_rollback(

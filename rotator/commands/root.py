@@ -1,23 +1,73 @@
 """The command line: options in, exit codes out. What a command does not use, it does not import."""
 
+import difflib
 import os
-import signal
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import Any, Final
 
 import click
 
-from rotator import SIGNALS, __version__
-from rotator.commands.group import COMPLETE, Group
-from rotator.commands.options import Common, common_options, complete_name, json_option, key_option
+from rotator import __version__
+from rotator.commands.options import Common, common_options, json_option, key_option
 
-if TYPE_CHECKING:
-    from rotator.commands.output import Output
+COMPLETE: Final = "_ROTATOR_COMPLETE"
+"""The variable in which a shell asks for completions."""
+_COMMANDS: Final = {
+    "Look, and change nothing": {
+        "status": "Show every managed key, its next rotation, the keys beside it.",
+        "explain": "Say why a managed key is or is not rotated now.",
+        "check": "Try what a pass needs, and say what cures it.",
+    },
+    "Mend": {
+        "rollback": "Make the previous key current again, within its grace.",
+    },
+    "Begin": {
+        "sandbox": "Try it all on this machine.",
+        "completion": "Print the script that completes commands and names in a shell.",
+    },
+}
+"""By what they are for. Each is a module of this room, which is imported when it is asked for."""
+
+
+class _Group(click.Group):
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        if COMPLETE in os.environ:
+            import rotator.commands.completion  # noqa: F401  # it tells click how bash wants spaces
+        return super().main(*args, **{**kwargs, "complete_var": COMPLETE})
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return [name for commands in _COMMANDS.values() for name in commands]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command: click.Command = import_module(f"rotator.commands.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Suggest modes, too, which others would have made commands: `rotator rotate`."""
+        commands = self.list_commands(ctx)
+        if args[0] not in commands and not ctx.resilient_parsing:
+            modes = {name.lstrip("-"): name for option in self.get_params(ctx) for name in option.opts}
+            known = {name: name for name in commands} | modes
+            near = difflib.get_close_matches(args[0], known, n=1)
+            # What was typed is not repeated: a slip of the hand may have put a plaintext there.
+            shown = f"did you mean {known[near[0]]}?" if near else f"there are {', '.join(commands)}"
+            raise click.UsageError(f"no such command; {shown}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        for heading, commands in _COMMANDS.items():
+            with formatter.section(heading):
+                formatter.write_dl(list(commands.items()))
 
 
 @click.group(
-    cls=Group,
+    cls=_Group,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 converged; 1 a managed key failed; 2 usage or config; 3 Vault or the gateway "
@@ -65,11 +115,16 @@ def cli(
         return
     _refuse_what_does_not_go_together(context.params)
     output = common.begin(as_json=as_json)
-    from rotator.commands.run import run_daemon, run_pass
-
     environ = dict(os.environ) | _shard(shard)
     if revoke_old_now:
-        context.exit(_leak(common, environ, frozenset(names), dry_run=dry_run, yes=yes, output=output))
+        from rotator.commands.leak import run_leak
+
+        only = frozenset(names)
+        context.exit(
+            run_leak(common.config_path, environ, only=only, dry_run=dry_run, yes=yes, output=output)
+        )
+    from rotator.commands.run import run_daemon, run_pass
+
     if not (once or rotate_now or dry_run):
         context.exit(run_daemon(common.config_path, environ, output))
     context.exit(
@@ -82,142 +137,6 @@ def cli(
             output=output,
         )
     )
-
-
-@cli.command(short_help="Show every managed key, its next rotation, the keys beside it.")
-@key_option
-@click.option(
-    "--watch",
-    metavar="[SECONDS]",
-    is_flag=False,
-    flag_value=10,
-    type=click.IntRange(min=1),
-    help="Look again every 10 s, or as told, until Ctrl-C.",
-)
-@json_option
-@common_options
-@click.pass_obj
-def status(common: Common, *, names: tuple[str, ...], watch: int | None, as_json: bool) -> None:
-    """Show every managed key: its state, its next rotation, and the keys that live beside it.
-
-    \b
-    Example: for a person, for a monitor
-      rotator status --watch
-      rotator status --json
-
-    Writes nothing. Exit codes: 0 all is well; 1 something failed or is overdue; 2 usage or config; 3 Vault or the
-    gateway could not be reached or refused us.
-    """
-    output = common.begin(as_json=as_json)
-    from rotator.commands.status import run_status
-
-    _heed_signals()
-    environ, only = dict(os.environ), frozenset(names)
-    sys.exit(run_status(common.config_path, environ, only=only, watch=watch, output=output))
-
-
-@cli.command(short_help="Try what a pass needs, and say what cures it.")
-@json_option
-@common_options
-@click.pass_obj
-def check(common: Common, *, as_json: bool) -> None:
-    """Try what a pass needs, and say what was seen and what cures it.
-
-    \b
-    Example: before the first pass, and when something is wrong
-      rotator check
-
-    The config; DNS and TLS of both sides; the login to Vault, the token, the mount, the policy; the bearer, the
-    gateway's clock and list; titles and grace periods. Writes nothing, and logs out of Vault. A secret id that is
-    response-wrapped is not used up.
-
-    Exit codes: 0 nothing is bad; 1 something is; 2 usage or config.
-    """
-    output = common.begin(as_json=as_json)
-    from rotator.commands.check import run_check
-
-    _heed_signals()
-    sys.exit(run_check(common.config_path, dict(os.environ), output))
-
-
-@cli.command(short_help="Make the previous key current again, within its grace.")
-@click.option(
-    "--key", "name", metavar="NAME", required=True, shell_complete=complete_name, help="This managed key."
-)
-@click.option("--dry-run", is_flag=True, help="Say what would be done; change nothing.")
-@json_option
-@common_options
-@click.pass_obj
-def rollback(common: Common, *, name: str, dry_run: bool, as_json: bool) -> None:
-    """Make the previous key current again, as long as it is in its grace period.
-
-    \b
-    Example: see what would be done, then do it
-      rotator rollback --key "Production backend" --dry-run
-      rotator rollback --key "Production backend"
-
-    The previous key is proved to work before it is stored. The newer one becomes superseded.
-    """
-    output = common.begin(as_json=as_json)
-    from rotator.commands.rollback import run_rollback
-
-    sys.exit(run_rollback(common.config_path, dict(os.environ), name, dry_run=dry_run, output=output))
-
-
-@cli.command()
-@click.argument("name", shell_complete=complete_name)
-@json_option
-@common_options
-@click.pass_obj
-def explain(common: Common, *, name: str, as_json: bool) -> None:
-    """Say why a managed key is or is not rotated now.
-
-    \b
-    Example:
-      rotator explain "Production backend"
-
-    Row by row of the decision tables, with the facts that each goes by; then why each of its other live keys is or
-    is not revoked now. ✓ is a row that holds; the first of them counts.
-
-    Writes nothing. Exit codes: 0, also when it is due; 2 usage or config; 3 Vault or the gateway could not be
-    reached or refused us.
-    """
-    output = common.begin(as_json=as_json)
-    from rotator.commands.explain import run_explain
-
-    _heed_signals()
-    sys.exit(run_explain(common.config_path, dict(os.environ), name, output))
-
-
-@cli.command(short_help="Print the script that completes commands and names in a shell.")
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def completion(*, shell: str) -> None:
-    """Print the script that completes commands, options and managed keys' names.
-
-    \b
-    Example: for good, by a line in ~/.bashrc or ~/.zshrc, or for fish
-      eval "$(rotator completion bash)"
-      eval "$(rotator completion zsh)"
-      rotator completion fish > ~/.config/fish/completions/rotator.fish
-    """
-    from rotator.commands.completion import run_completion
-
-    run_completion(cli, shell, COMPLETE)
-
-
-@cli.command(short_help="Try it all on this machine.")
-@click.option("--keep", is_flag=True, help="Leave both servers up until Ctrl-C, and say what to try.")
-def sandbox(*, keep: bool) -> None:
-    """Try it all on this machine: a gateway that keeps the contract, and a real Vault-API server.
-
-    \b
-    Example: a story in two rotations, or two servers to try commands on
-      rotator sandbox
-      rotator sandbox --keep
-    """
-    from rotator.sandbox.story import run
-
-    sys.exit(run(keep=keep))
 
 
 def _refuse_what_does_not_go_together(given: Mapping[str, Any]) -> None:
@@ -244,31 +163,6 @@ def _refuse_what_does_not_go_together(given: Mapping[str, Any]) -> None:
             raise click.UsageError(says)
 
 
-def _leak(
-    common: Common,
-    environ: dict[str, str],
-    only: frozenset[str],
-    *,
-    dry_run: bool,
-    yes: bool,
-    output: "Output",
-) -> int:
-    from rotator.commands.leak import run_leak
-
-    def confirm(what: str) -> bool:
-        if yes:
-            return True
-        click.echo(what, nl=False, err=True)  # where the question is, for stdout may be a file
-        try:
-            return click.confirm("Replace and revoke now?", err=True)
-        except click.Abort:  # Ctrl-C, or nobody is there any more
-            click.echo(err=True)
-            return False
-
-    _heed_signals()
-    return run_leak(common.config_path, environ, only=only, dry_run=dry_run, confirm=confirm, output=output)
-
-
 def _shard(text: str | None) -> dict[str, str]:
     """What an Indexed Job's environment would say for `--shard`."""
     if text is None:
@@ -280,11 +174,6 @@ def _shard(text: str | None) -> dict[str, str]:
     except ValueError as error:
         raise click.UsageError(f"--shard {error}") from None
     return {INDEX: str(shard.index), COUNT: str(shard.count)}
-
-
-def _heed_signals() -> None:
-    """For a command that may be cut off anywhere: Ctrl-C ends it at once."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 def _forbid_core_dumps() -> None:

@@ -112,7 +112,8 @@ def stop_on_signals() -> Stopping:
 
 
 def _rendered(result: PassResult) -> str:
-    from rotator.show.pass_table import console_for_stdout, render
+    from rotator.show.console import console_for_stdout
+    from rotator.show.pass_table import render
 
     return render(result, console_for_stdout())
 

@@ -1,21 +1,55 @@
 """`rotator status`: look, and say how everything stands."""
 
+import os
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import click
+
 from rotator.commands.names import load_with
+from rotator.commands.options import Common, common_options, heed_signals, json_option, key_option
 from rotator.commands.output import CONVERGED, FAILED, Output, write
 from rotator.errors import RotatorError
 from rotator.passes.account import Account
 from rotator.passes.stopping import Stopping
 from rotator.passes.survey import survey
-from rotator.show.pass_table import captured, console_for_stdout, lines_of
+from rotator.show.console import captured, console_for_stdout, lines_of
 from rotator.show.status import Status, render
 from rotator.wiring import open_account
 
 _OVERWRITE = "\x1b[H{}\x1b[J"  # from the upper left corner on, so that nothing flickers
+
+
+@click.command("status")
+@key_option
+@click.option(
+    "--watch",
+    metavar="[SECONDS]",
+    is_flag=False,
+    flag_value=10,
+    type=click.IntRange(min=1),
+    help="Look again every 10 s, or as told, until Ctrl-C.",
+)
+@json_option
+@common_options
+@click.pass_obj
+def command(common: Common, *, names: tuple[str, ...], watch: int | None, as_json: bool) -> None:
+    """Show every managed key: its state, its next rotation, and the keys that live beside it.
+
+    \b
+    Example: for a person, for a monitor
+      rotator status --watch
+      rotator status --json
+
+    Writes nothing. Exit codes: 0 all is well; 1 something failed or is overdue; 2 usage or config; 3 Vault or the
+    gateway could not be reached or refused us.
+    """
+    output = common.begin(as_json=as_json)
+    heed_signals()
+    environ, only = dict(os.environ), frozenset(names)
+    sys.exit(run_status(common.config_path, environ, only=only, watch=watch, output=output))
 
 
 def run_status(

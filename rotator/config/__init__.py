@@ -9,10 +9,10 @@ from rotator.config.auth import (
     TokenAuth,
     TokenFileAuth,
 )
-from rotator.config.block import Sources
 from rotator.config.fields import BearerSources, Gateway, Vault
 from rotator.config.load import load, managed_names
 from rotator.config.monitoring import Webhook, signing_secrets
+from rotator.config.texts import Sources
 
 __all__ = [
     "AppRoleAuth",

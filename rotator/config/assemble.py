@@ -8,8 +8,8 @@ from typing import Final
 
 from rotator.config.fields import Clocks, Defaults, Entry, File, Gateway, Passes, Vault
 from rotator.config.monitoring import Http, Metrics, Webhook
-from rotator.config.paths import dotted
 from rotator.config.validate import Fault, Sound
+from rotator.config.yaml import dotted
 from rotator.rules.cadence import Cadence, CronSchedule, Every, PassSchedule, Period
 from rotator.rules.model import ManagedKey, Timing
 from rotator.rules.shard import Shard

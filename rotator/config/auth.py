@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 
 from rotator.config import texts
-from rotator.config.block import Block, FileName, SecretPath, Sources
+from rotator.config.texts import Block, FileName, SecretPath, Sources
 from rotator.redaction import Secret, is_word
 
 METHOD: Final = "token"

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from rotator.config import yaml
 from rotator.config.auth import METHOD
 from rotator.config.lookup import TOKEN, closest, every_path, kind_at
-from rotator.config.paths import Path
+from rotator.config.yaml import Path
 from rotator.redaction import Secret
 
 PREFIX: Final = "ROTATOR_"

@@ -18,8 +18,8 @@ from pydantic import (
 
 from rotator.config import texts
 from rotator.config.auth import Auth
-from rotator.config.block import Block, FileName, SecretPath, VariableName
 from rotator.config.monitoring import Http, Metrics, Webhook
+from rotator.config.texts import Block, FileName, SecretPath, VariableName
 from rotator.rules.times import LONGEST, PATTERN, parse_duration
 from rotator.rules.titles import DEFAULT_TEMPLATE
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from rotator.config import assemble, environment, paths, validate, yaml
+from rotator.config import assemble, environment, validate, yaml
 from rotator.config.assemble import Config
 from rotator.config.auth import ROLE_ID, SECRET_ID
 from rotator.config.fields import File
@@ -27,15 +27,15 @@ class Places:
 
     file: str
     root: Node
-    variables: Mapping[paths.Path, str]
+    variables: Mapping[yaml.Path, str]
 
-    def of(self, path: paths.Path) -> str:
+    def of(self, path: yaml.Path) -> str:
         """Return the place of the value at `path`, or, where none is, of the block that lacks it."""
         for end in range(len(path), 0, -1):
             if variable := self.variables.get(path[:end]):
-                return f"environment {variable}" + (f" {paths.dotted(path)}" if end < len(path) else "")
+                return f"environment {variable}" + (f" {yaml.dotted(path)}" if end < len(path) else "")
         node = self.root.nearest(path)
-        return f"{self.file}:{node.line}:{node.column} {paths.dotted(path)}"
+        return f"{self.file}:{node.line}:{node.column} {yaml.dotted(path)}"
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Config:
@@ -52,7 +52,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     if document.root is None:
         raise _config_error(faults)
     values: dict[str, Any] = document.root.plain()
-    origins: dict[paths.Path, str] = {}
+    origins: dict[yaml.Path, str] = {}
     for override in overrides:
         if environment.apply(override, values):
             origins[override.path] = override.name

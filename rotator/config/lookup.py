@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from rotator.config.auth import Auth
 from rotator.config.fields import File
-from rotator.config.paths import Path
+from rotator.config.yaml import Path
 
 AUTH: Final[Path] = ("vault", "auth")
 """The one block that has several forms; its `method` tells which."""

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from rotator.clients import signature
 from rotator.config import texts
-from rotator.config.block import Block, Sources
+from rotator.config.texts import Block, Sources
 from rotator.errors import ConfigError
 from rotator.redaction import Secret
 

@@ -1,6 +1,7 @@
-"""Checks of the config's texts. Each returns the text in its one form.
+"""The config's texts: a check of each kind, and the blocks and fields that hold them.
 
-Each raises ValueError with what is wrong and what would be right, and never repeats the text: somebody may
+Each check returns the text in its one form, or raises ValueError with what is wrong and what would be right. It
+never repeats the text: somebody may
 have pasted a key.
 """
 
@@ -8,7 +9,10 @@ import os.path
 import re
 from datetime import UTC, datetime
 from ipaddress import IPv4Address
+from typing import Annotated, Self, TypeAlias
 from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from rotator.rules import bookkeeping, cadence, titles
 
@@ -184,3 +188,35 @@ def _is_loopback_v4(host: str) -> bool:
         return IPv4Address(host).is_loopback
     except ValueError:
         return False
+
+
+SecretPath: TypeAlias = Annotated[str, AfterValidator(secret_path)]
+FileName: TypeAlias = Annotated[str, AfterValidator(file_name)]
+VariableName: TypeAlias = Annotated[str, AfterValidator(variable)]
+
+
+class Block(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        hide_input_in_errors=True,
+        arbitrary_types_allowed=True,
+    )
+
+
+class Sources(Block):
+    """Where a credential is read from: a file or an environment variable."""
+
+    file: FileName | None = Field(default=None, description="A file that holds it and nothing else.")
+    env: VariableName | None = Field(
+        default=None, description="The name of an environment variable, never the credential itself."
+    )
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        if sum(getattr(self, name) is not None for name in type(self).model_fields) != 1:
+            raise ValueError(
+                f"names no source, or several; write one of {', '.join(type(self).model_fields)}"
+            )
+        return self

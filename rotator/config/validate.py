@@ -6,10 +6,10 @@ from typing import Any, Final, TypeAlias, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from rotator.config.block import Block
 from rotator.config.fields import File
 from rotator.config.lookup import AUTH, closest, names_at
-from rotator.config.paths import Path
+from rotator.config.texts import Block
+from rotator.config.yaml import Path
 
 B = TypeVar("B", bound=Block)
 Fault: TypeAlias = tuple[Path, str]

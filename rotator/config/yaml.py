@@ -24,8 +24,10 @@ from yaml.events import (
     StreamEndEvent,
 )
 
-from rotator.config.paths import Path, echo
+Path: TypeAlias = tuple[str | int, ...]
+"""Names of fields and indices of lists, from the top level down."""
 
+_HARMLESS = re.compile(r"[A-Za-z_-]{1,40}")
 MAX_NODES: Final = 200_000
 """Values after aliases are expanded: 10,000 keys with every field are half of that."""
 MAX_DEPTH: Final = 16
@@ -237,3 +239,19 @@ def _syntax(text: str, error: yaml.MarkedYAMLError) -> Fault:
     problem = _QUOTED.sub("…", error.problem or "")
     cure = "check the indentation, the colons and the quotes, and quote what begins with a special character"
     return Fault(mark.line + 1, mark.column + 1, f"is not valid YAML ({problem}); {cure}")
+
+
+def echo(name: str) -> str:
+    """Return a field's name in backticks, unless it could be a key that was pasted in its place."""
+    return f"`{name}`" if _HARMLESS.fullmatch(name) else "a field"
+
+
+def dotted(path: Path) -> str:
+    """Write a path as `keys[1].rotation_period`, with `?` for a name that is better not repeated."""
+    text = ""
+    for segment in path:
+        if isinstance(segment, int):
+            text += f"[{segment}]"
+        else:
+            text += f".{segment}" if _HARMLESS.fullmatch(segment) else ".?"
+    return text.removeprefix(".")

@@ -1,15 +1,49 @@
-"""One account at the gateway, with all that a pass over it needs."""
+"""One account at the gateway, with all that a pass over it needs, and the port to Vault."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol
 
 from rotator.clients.gateway.bearer import Bearer
 from rotator.clients.gateway.client import Gateway
 from rotator.clients.retry import Policy
 from rotator.passes.stopping import Stopping
-from rotator.passes.store import Store
-from rotator.rules.model import ManagedKey, Timing
+from rotator.rules.model import ManagedKey, Timing, Version
 from rotator.rules.shard import Shard
 from rotator.rules.titles import TitleTemplate
+
+
+class Store(Protocol):
+    """A KV v2 mount. Paths are below the mount.
+
+    Every method raises the errors of `rotator.errors`. Reads repeat what failed transiently, unless `once`;
+    `write` is one attempt, for only its caller knows what a second one would mean. A read may be stale for
+    seconds; a write never goes by a stale version.
+    """
+
+    def read(self, path: str, version: int | None = None, *, once: bool = False) -> Version:
+        """Return the latest or the given version. One that was never written is `Version(0, None)`."""
+        ...
+
+    def write(self, path: str, data: Mapping[str, Any], *, cas: int) -> int:
+        """Write a version on top of version `cas` and return its number. Raises Conflict on a lost race."""
+        ...
+
+    def check_mount(self) -> None:
+        """Raise Rejected, with the cure, when the mount is missing or is not KV version 2."""
+        ...
+
+    def missing_capabilities(self, needed: Mapping[str, Iterable[str]]) -> Mapping[str, str]:
+        """Return what the token lacks of the capabilities `needed` by path; a path that lacks none is left out."""
+        ...
+
+    def token_ttl(self, *, at_least: timedelta = timedelta()) -> timedelta | None:
+        """Return how long the token lives on; None when it does not expire.
+
+        One that lives for less than `at_least` is renewed first, or another one is got, where that can be done.
+        """
+        ...
 
 
 @dataclass(frozen=True)

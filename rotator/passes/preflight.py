@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 
 from rotator.errors import Rejected, RotatorError
-from rotator.passes.store import Store
+from rotator.passes.account import Store
 from rotator.rules.model import Timing
 
 NEEDED = ("create", "read", "update")

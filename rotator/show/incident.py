@@ -13,7 +13,7 @@ from rotator.errors import RotatorError
 from rotator.passes.result import KeyResult, PassResult
 from rotator.rules.bookkeeping import WITHOUT_GRACE, Rotation
 from rotator.rules.times import format_time
-from rotator.show.pass_table import captured, lines_of
+from rotator.show.console import captured, lines_of
 
 _CHANGING = ("DELETE", "PATCH", "POST", "PUT")
 

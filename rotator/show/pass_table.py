@@ -1,9 +1,6 @@
 """The result of a pass for a person: a table, what needs attention, and one line that sums it up."""
 
-import io
-import shutil
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -11,10 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rotator.errors import RotatorError
 from rotator.passes.result import Action, KeyResult, Outcome, PassResult
-from rotator.redaction import redact
 from rotator.rules.times import short, until
+from rotator.show.console import NO_BREAK, captured, concerns_of, lines_of, plain_table
 
 _DONE: Final = {
     Action.ROTATE: "rotated",
@@ -37,39 +33,12 @@ _STYLE: Final = {
     Action.HOLD: "yellow",
     Action.NONE: "",
 }
-_PIPE_WIDTH: Final = 120
 _SHOWN: Final = 3
-_NO_BREAK: Final = "\ue000"  # a space at which no line is broken; rich knows none
 
 
 def render(result: PassResult, console: Console) -> str:
     """Return what is printed for `result`, redacted."""
     return captured(console, (_table(result), *_attention(result), _sum(result)))
-
-
-def captured(console: Console, parts: Iterable[Table | Text]) -> str:
-    """Return what `console` makes of the parts, redacted. A line of text is not broken; a table is."""
-    with console.capture() as capture:
-        for part in parts:
-            console.print(part, soft_wrap=isinstance(part, Text))
-    lines = capture.get().replace(_NO_BREAK, " ").splitlines()
-    return redact("".join(line.rstrip() + "\n" for line in lines), short=True)
-
-
-def console_for_stdout() -> Console:
-    """A console that renders for stdout and does not write: as wide as it or, in a pipe, as a table wants it."""
-    return Console(
-        file=io.StringIO(),
-        force_terminal=sys.stdout.isatty(),
-        width=shutil.get_terminal_size((_PIPE_WIDTH, 24)).columns,
-        highlight=False,
-        markup=False,
-    )
-
-
-def plain_table() -> Table:
-    """A table without lines, as wide as what is in it."""
-    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
 
 
 def _table(result: PassResult) -> Table:
@@ -109,8 +78,8 @@ def _state(key: KeyResult) -> Text:
 def _other_keys(key: KeyResult, now: datetime) -> str:
     """The first few; each on one line, whatever the width."""
     others = list(_each_other(key, now))
-    shown = "; ".join(other.replace(" ", _NO_BREAK) for other in others[:_SHOWN])
-    return (shown + (f"; +{len(others) - _SHOWN}{_NO_BREAK}more" if len(others) > _SHOWN else "")) or "-"
+    shown = "; ".join(other.replace(" ", NO_BREAK) for other in others[:_SHOWN])
+    return (shown + (f"; +{len(others) - _SHOWN}{NO_BREAK}more" if len(others) > _SHOWN else "")) or "-"
 
 
 def _each_other(key: KeyResult, now: datetime) -> Iterator[str]:
@@ -134,22 +103,6 @@ def _attention(result: PassResult) -> Iterator[Text]:
         yield Text(f"! key {foreign.id} “{foreign.title}” is not of this installation and config: left alone")
     if result.refused:
         yield from lines_of("the account", result.refused)
-
-
-def concerns_of(name: str, errors: Iterable[RotatorError], warnings: Iterable[str]) -> Iterator[Text]:
-    """What failed of a managed key, and what its owner should know."""
-    for error in errors:
-        yield from lines_of(name, error)
-    for warning in warnings:
-        yield Text(f"! {name}: {warning}", "yellow")
-
-
-def lines_of(who: str, error: RotatorError) -> Iterator[Text]:
-    """What happened, to whom, with which request, and the cure."""
-    request = f" (request_id {error.request_id})" if error.request_id else ""
-    yield Text(f"✗ {who}: {error.message}{request}", "bold red")
-    if error.cure:
-        yield Text(f"  cure: {error.cure}")
 
 
 def _sum(result: PassResult) -> Text:

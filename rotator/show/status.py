@@ -16,7 +16,7 @@ from rotator.redaction import words
 from rotator.rules.decide import Victim
 from rotator.rules.model import Key
 from rotator.rules.times import format_time, when
-from rotator.show.pass_table import captured, concerns_of, plain_table
+from rotator.show.console import captured, concerns_of, plain_table
 from rotator.show.standing import KeyStatus, OtherKey, State, key_status
 
 _WELL: Final = {State.OK, State.DUE, State.HELD}
