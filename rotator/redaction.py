@@ -57,10 +57,10 @@ class Secret:
 
     def __init__(self, value: str) -> None:
         self._value = value
-        _remember(value)
+        remember(value)
 
     def reveal(self) -> str:
-        _remember(self._value)
+        remember(self._value)
         return self._value
 
     def __repr__(self) -> str:
@@ -155,7 +155,8 @@ def _word_around(text: str, at: int) -> tuple[int, int]:
     return start, end
 
 
-def _remember(value: str) -> None:
+def remember(value: str) -> None:
+    """Search every text for `value` from now on, for a day or two."""
     global _elder, _younger, _since
     with _lock:
         if time.monotonic() >= _since + DAY:

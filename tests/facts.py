@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from rotator.rules.bookkeeping import Rotation
 from rotator.rules.cadence import Cadence, CronSchedule, Period
-from rotator.rules.decide import suspects
 from rotator.rules.facts import Facts
-from rotator.rules.history import Trace
+from rotator.rules.history import Trace, suspects
 from rotator.rules.identify import identify
 from rotator.rules.model import Key, ManagedKey, Timing, Version
 from rotator.rules.previews import Previews

@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 
 from rotator.errors import Rejected, RotatorError
 from rotator.passes.result import KeyResult, Outcome, PassResult
-from rotator.rules.decide import Revocation, Victim, decide
+from rotator.rules.decide import decide
+from rotator.rules.fates import Revocation, Victim
 from rotator.rules.history import Trace
 from rotator.show.snapshot import PassRecord, Snapshot
 from tests.facts import at, block, facts, key, managed, secret
@@ -65,7 +66,7 @@ def one(
         traces=traces,
     )
     done = tuple(Revocation(id_, Victim.SUPERSEDED, now) for id_ in revoked)
-    return KeyResult(entry, outcome, seen, decide(seen), revoked=done, errors=errors)
+    return replace(KeyResult.of(entry, outcome, decide(seen)), revoked=done, errors=errors)
 
 
 def together(*keys: KeyResult, now: datetime | None = None, run_id: str = "0123456789ab") -> PassResult:

@@ -9,10 +9,12 @@ from rich.console import Console
 
 from rotator.rules.bookkeeping import WITHOUT_GRACE
 from rotator.rules.cadence import CronSchedule, Period
-from rotator.rules.decide import Hold, Kept, Reason
 from rotator.rules.explain import Explanation, explain
 from rotator.rules.facts import Facts
+from rotator.rules.fates import Kept
 from rotator.rules.history import Trace
+from rotator.rules.holds import Hold
+from rotator.rules.reasons import Reason
 from rotator.show.explanation import render
 from tests.facts import at, block, facts, key, managed, plaintext, secret
 
@@ -37,7 +39,7 @@ def holds(observed: Facts) -> list[tuple[bool, str]]:
 
 
 def fate(observed: Facts, id_: int) -> tuple[Kept | None, str]:
-    (found,) = [(other.kept, other.text) for other in explain(observed).others if other.key_id == id_]
+    (found,) = [(other.kept, other.text) for other in explain(observed).plan.others if other.key_id == id_]
     return found
 
 
@@ -111,7 +113,7 @@ class TestHolds:
         traces = {14: Trace.ORPHAN, 15: Trace.ORPHAN}
         observed = facts([key(2), young, old], FRESH, now=at(8), traces=traces)
         assert holds(observed)[:2] == [
-            (True, "orphan 14 is 40s old, younger than 2m"),
+            (True, "orphan 14 is 40s old, younger than 2m: another replica may be about to store it"),
             (False, "2 orphans of 3, 0 superseded of 12"),
         ]
         assert explain(observed).verdict == (
@@ -120,7 +122,8 @@ class TestHolds:
         forced = facts([key(2), young, old], FRESH, now=at(8), traces=traces, forced=True)
         assert holds(forced)[0] == (
             False,
-            "orphan 14 is 40s old, younger than 2m; but that does not hold back what is forced",
+            "orphan 14 is 40s old, younger than 2m: another replica may be about to store it; "
+            "but that does not hold back what is forced",
         )
 
     def test_more_is_allowed_where_there_is_none_that_works(self) -> None:
@@ -130,7 +133,8 @@ class TestHolds:
         )
         assert holds(observed)[1] == (
             True,
-            "0 orphans of 3, 24 superseded of 24; one more in each grace of 1d: the youngest is 12h old",
+            "0 orphans of 3, 24 superseded of 24: making more is not the cure; "
+            "one more in each grace of 1d: the youngest is 12h old",
         )
 
     def test_a_list_that_omits_it(self) -> None:
@@ -225,7 +229,8 @@ Rotate because (the first ✓ counts)
   –  forced   --rotate-now would rotate it at once
 
 Hold back because
-  ✓  in_flight       orphan 14 is 40s old, younger than 2m
+  ✓  in_flight       orphan 14 is 40s old, younger than 2m: another replica may
+                     be about to store it
   –  backing_off     1 orphan of 3, 1 superseded of 12
   –  backing_off     key 2 is listed as created
   –  outside_window  it has no window

@@ -5,9 +5,11 @@ import re
 
 from hypothesis import given, settings
 
-from rotator.rules.decide import HOLDS, REASONS, Reason, decide
+from rotator.rules.decide import decide
 from rotator.rules.explain import explain
 from rotator.rules.facts import Facts
+from rotator.rules.holds import HOLDS
+from rotator.rules.reasons import REASONS, Reason
 from tests.facts import any_facts, plaintext
 from tests.test_explain import shown
 
@@ -28,12 +30,14 @@ class TestWhateverIsObserved:
     @given(any_facts())
     def test_every_live_key_of_the_family_is_told_of_and_every_revocation(self, observed: Facts) -> None:
         told = explain(observed)
-        gone = [other.key_id for other in told.others if other.kept is None]
+        gone = [other.key_id for other in told.plan.others if other.kept is None]
         assert gone == [revocation.key_id for revocation in decide(observed).revocations]
         assert gone == [int(id_) for id_ in re.findall(r"[0-9]+", told.verdict.partition("revokes ")[2])]
         current = {observed.current.key_id} if observed.current else set()
-        assert {key.id for key in observed.family} <= current | {other.key_id for other in told.others}
-        assert all((other.kept is None) is other.text.endswith("so it is revoked") for other in told.others)
+        assert {key.id for key in observed.family} <= current | {other.key_id for other in told.plan.others}
+        assert all(
+            (other.kept is None) is other.text.endswith("so it is revoked") for other in told.plan.others
+        )
 
     @given(any_facts())
     def test_what_a_row_says_is_what_it_goes_by(self, observed: Facts) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from rotator.errors import Denied, Rejected, RotatorError
-from rotator.passes.result import KeyResult, Outcome, PassResult, held_back
+from rotator.passes.result import KeyResult, Outcome, PassResult
 from rotator.rules.decide import decide
 from rotator.rules.history import Trace
 from rotator.rules.model import ManagedKey
@@ -29,7 +29,7 @@ def rotated(outcome: Outcome = Outcome.DONE) -> KeyResult:
     seen = facts([key(7)], secret(block(7)), now=at(8))
     now_stored = block(8, rotated=at(8), superseded={7: at(8)})
     rotation = now_stored if outcome is Outcome.DONE else None
-    return KeyResult(seen.key, outcome, seen, decide(seen), rotation=rotation)
+    return KeyResult.of(seen.key, outcome, decide(seen)).written(seen, rotation)
 
 
 def unrevoked(*errors: RotatorError) -> KeyResult:
@@ -39,7 +39,7 @@ def unrevoked(*errors: RotatorError) -> KeyResult:
     plan = decide(seen)
     assert [revocation.key_id for revocation in plan.revocations] == [7, 9]
     done = plan.revocations[:1] if errors else plan.revocations
-    return KeyResult(seen.key, Outcome.DONE, seen, plan, revoked=done, errors=errors)
+    return replace(KeyResult.of(seen.key, Outcome.DONE, plan), revoked=done, errors=errors)
 
 
 def told_of(*passes: PassResult | RotatorError) -> list[list[Event]]:
@@ -110,7 +110,7 @@ class TestWhatIsTold:
         seen = facts(map(key, (7, *orphans)), secret(block(7)), now=at(7), traces=orphans)
         plan = decide(seen)
         assert plan.revocations
-        held = KeyResult(seen.key, Outcome.DONE, seen, plan, errors=held_back(seen, plan))
+        held = KeyResult.of(seen.key, Outcome.DONE, plan)
         events = told_of(a_pass(replace(held, revoked=plan.revocations)))[0]
         assert [(event.notice.type, event.notice.data["hold"]) for event in events] == [
             ("rotation.failed", "backing_off")

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import structlog
 
-from rotator.errors import Rejected, RotatorError
+from rotator.errors import Rejected
 from rotator.passes.pool import each
 from rotator.rules.model import ManagedKey
 from tests.facts import managed
@@ -27,9 +27,8 @@ def _work(key: ManagedKey) -> str:
 def test_each_fails_for_itself(workers: int) -> None:
     with captured():
         results = each(KEYS, _work, workers=workers)
-    assert (results["good"], results["refused"]) == ("GOOD", REFUSED)
-    bug = results["buggy"]
-    assert isinstance(bug, RotatorError)
+    assert (results.done, results.failed["refused"]) == ({"good": "GOOD"}, REFUSED)
+    bug = results.failed["buggy"]
     assert (bug.message, bug.cure) == ("unexpected ZeroDivisionError", "please report it with the log")
 
 

@@ -5,7 +5,10 @@ from enum import StrEnum
 
 import pytest
 
-from rotator.rules.decide import HOLDS, KEPT, MAX_ORPHANS, MAX_SUPERSEDED, Hold, Note, Reason
+from rotator.rules.decide import Note
+from rotator.rules.fates import KEPT
+from rotator.rules.holds import HOLDS, MAX_ORPHANS, MAX_SUPERSEDED, Hold
+from rotator.rules.reasons import Reason
 from tests.program import ROOT
 
 TEXT = (ROOT / "docs/protocol.md").read_text()
@@ -34,5 +37,5 @@ def test_what_a_hold_does_not_hold_stands_beside_it() -> None:
 
 def test_what_keeps_a_key_stands_in_the_order_in_which_it_is_asked() -> None:
     assert [(row[0], row[1]) for row in _rows("victim")] == [
-        (victim.value, kept.value) for victim, rows in KEPT.items() for kept, _ in rows
+        (victim.value, kept.value) for victim, rows in KEPT.items() for kept in (row.name for row in rows)
     ]

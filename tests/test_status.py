@@ -9,7 +9,8 @@ import pytest
 from rotator.errors import Rejected
 from rotator.passes.result import KeyResult, Outcome, PassResult
 from rotator.rules.cadence import CronSchedule
-from rotator.rules.decide import Revocation, Victim
+from rotator.rules.decide import decide
+from rotator.rules.fates import Revocation, Victim
 from rotator.rules.model import Key
 from rotator.rules.times import short
 from rotator.sandbox.faults import Fault, Phase, Status
@@ -51,7 +52,7 @@ def test_durations_are_short_and_rounded(seconds: int, text: str) -> None:
         (one(1), State.OK, None),
         (one(1, age=7), State.OK, "rotated: due"),
         (one(1, age=7, outcome=Outcome.PLANNED), State.DUE, "to be rotated: due"),
-        (one(1, age=7, orphan=0.001), State.HELD, "due, but held back: another replica may be about"),
+        (one(1, age=7, orphan=0.001), State.HELD, "another replica may be about to store it"),
         (one(1, errors=(REFUSED,)), State.FAILED, None),
         (one(1, age=8, outcome=Outcome.FAILED, errors=(REFUSED,)), State.FAILED, "to be rotated: due"),
         (one(1, outcome=Outcome.STOPPED), State.STOPPED, "the next pass does it"),
@@ -97,7 +98,7 @@ def test_a_clock_that_was_put_back_makes_nothing_younger() -> None:
 def test_a_schedules_period_is_from_the_rotation_to_its_next_firing() -> None:
     entry = managed(CronSchedule("0 0 * * SUN"))
     seen = facts([key(1, created=DAY)], secret(block(1, rotated=DAY)), now=at(1), managed_key=entry)
-    result = KeyResult(entry, Outcome.DONE, seen)
+    result = KeyResult.of(entry, Outcome.DONE, decide(seen))
     (found,) = key_statuses(snapshot(passed(together(result, now=at(1)), at(1)), now=at(1)))
     assert found.due_at == at(7)
     assert found.period_share == pytest.approx(1 / 7)
@@ -132,11 +133,9 @@ class TestOtherKeys:
         assert status(swept).orphans == ()
 
     def test_what_is_not_ours_stays(self) -> None:
-        result = one(1, superseded={7: 3})
-        assert result.facts
-        listed = {**result.facts.listed, 7: replace(key(7), title="Made by hand")}
-        family = tuple(mine for mine in result.facts.family if mine.id != 7)
-        by_hand = replace(result, facts=replace(result.facts, listed=listed, family=family))
+        data = secret(block(1, rotated=at(29), superseded={7: at(27)}))
+        seen = facts([key(1, created=at(29)), key(7, ours=False)], data, now=at(30))
+        by_hand = KeyResult.of(seen.key, Outcome.DONE, decide(seen))
         (other,) = status(by_hand).superseded
         assert other.goes_at is None
         assert not other.overdue

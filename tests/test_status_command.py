@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from rotator.errors import Rejected
-from rotator.passes.survey import survey
+from rotator.passes.observe import look as look_at
 from rotator.redaction import redact_values
 from rotator.rules.cadence import CronSchedule
 from rotator.rules.model import Version
@@ -34,7 +34,7 @@ MINUTE = timedelta(minutes=1)
 
 def look(world: World, **options: object) -> Seen:
     with world.account(**options) as account:  # type: ignore[arg-type]
-        return Seen.of(survey(account))
+        return Seen.of(*look_at(account))
 
 
 def words(seen: Seen) -> str:
@@ -184,12 +184,12 @@ class TestKeysOfOthers:
     def test_a_key_that_a_secret_holds_or_held_is_not_nobodys(self, world: World) -> None:
         by_hand = world.server.account.create("by hand")
         world.memory.put(PATH, {"api_key": by_hand.plaintext})
-        assert [key.id for key in look(world).survey.unmanaged] == [1]
+        assert [key.id for key in look(world).seen.unmanaged] == [1]
         world.make_pass()
         world.make_pass(forced=True)
         world.advance(2)
         seen = look(world)
-        assert [key.id for key in seen.survey.unmanaged] == [1]
+        assert [key.id for key in seen.seen.unmanaged] == [1]
         assert "2 is superseded and stays: it is not ours to revoke" in words(seen)
 
     def test_a_title_is_shown_without_what_a_terminal_would_obey(self, world: World) -> None:

@@ -10,8 +10,8 @@ import click
 from rotator.commands.names import load_with
 from rotator.commands.options import Common, common_options, complete_name, heed_signals, json_option
 from rotator.commands.output import CONVERGED, Output
+from rotator.passes.observe import observe
 from rotator.passes.stopping import Stopping
-from rotator.passes.survey import survey
 from rotator.rules.explain import explain
 from rotator.show.console import console_for_stdout
 from rotator.show.explanation import render
@@ -48,10 +48,10 @@ def run_explain(config_path: Path | None, environ: Mapping[str, str], name: str,
         only = frozenset({name})
         config = load_with(only, config_path, environ)
         with open_account(config, environ, Stopping()) as account:
-            (seen,) = survey(account, only=only).keys
-        if seen.facts is None:
-            raise seen.errors[0]
-        explanation = explain(seen.facts)
+            seen = observe(account, dry_run=True)
+        if error := seen.failed.get(name):
+            raise error
+        explanation = explain(seen.facts[name])
         output.show(explanation.to_json, lambda: render(explanation, console_for_stdout()))
         return CONVERGED
 

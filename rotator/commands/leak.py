@@ -14,8 +14,9 @@ from rotator.commands.output import CONVERGED, FAILED, MISCONFIGURED, Output
 from rotator.commands.run import make_pass, stop_on_signals
 from rotator.config import Config
 from rotator.errors import ConfigError, RotatorError
+from rotator.passes.observe import observe
 from rotator.passes.stopping import Stopped, Stopping
-from rotator.passes.survey import survey
+from rotator.rules.decide import decide
 from rotator.service.webhook import Tell, open_notifier
 from rotator.show.console import console_for_stdout
 from rotator.show.incident import Exposed, Incident, changing, contained, exposed_by, foretell, render
@@ -73,8 +74,13 @@ def _confirmed(exposed: tuple[Exposed, ...]) -> bool:
 
 def _look(config: Config, environ: Mapping[str, str], only: frozenset[str]) -> tuple[Exposed, ...]:
     with open_account(config, environ, Stopping()) as account:
-        seen = survey(account, only=only)
-        return tuple(exposed_by(key, is_bearer=account.is_bearer(key.key)) for key in seen.keys)
+        seen = observe(account, dry_run=True)
+        chosen = [key for key in account.keys if key.name in only]
+        for key in chosen:
+            if error := seen.failed.get(key.name):
+                raise error
+        facts = [seen.facts[key.name] for key in chosen]
+        return tuple(exposed_by(it, decide(it), is_bearer=account.is_bearer(it.key)) for it in facts)
 
 
 def _show(exposed: tuple[Exposed, ...], output: Output) -> None:

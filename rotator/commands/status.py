@@ -13,8 +13,8 @@ from rotator.commands.options import Common, common_options, heed_signals, json_
 from rotator.commands.output import CONVERGED, FAILED, Output, write
 from rotator.errors import RotatorError
 from rotator.passes.account import Account
+from rotator.passes.observe import look
 from rotator.passes.stopping import Stopping
-from rotator.passes.survey import survey
 from rotator.show.console import captured, console_for_stdout, lines_of
 from rotator.show.status import Status, render
 from rotator.wiring import open_account
@@ -73,7 +73,7 @@ def run_status(
 
 
 def _look(account: Account, only: frozenset[str], output: Output, frame: str = "{}") -> int:
-    status = Status.of(survey(account, only=only))
+    status = Status.of(*look(account, only))
     output.show(status.to_json, lambda: frame.format(render(status, console_for_stdout())))
     return CONVERGED if status.well else FAILED
 

@@ -5,23 +5,22 @@ version that was decided on, by this pass's rotation, or as it is, or empty wher
 can publish it after that.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import structlog
 
-from rotator.errors import Denied, Rejected, RotatorError
-from rotator.log import log_failure
+from rotator.errors import RotatorError
 from rotator.passes.account import Account
 from rotator.passes.fence import Moved, write_on_top
-from rotator.passes.preflight import Preflight
-from rotator.passes.result import KeyResult, Outcome, held_back
+from rotator.passes.result import KeyResult, Outcome
 from rotator.passes.revoke import Revoker
 from rotator.passes.rotate import Lost, look_again, rotate
+from rotator.passes.state import PassState
 from rotator.passes.stopping import Stopped
 from rotator.rules.bookkeeping import Rotation
-from rotator.rules.decide import Plan, Revocation
+from rotator.rules.decide import Plan
 from rotator.rules.facts import Facts
+from rotator.rules.fates import Revocation
 from rotator.rules.model import Version
 
 log = structlog.get_logger()
@@ -30,38 +29,32 @@ log = structlog.get_logger()
 class Actor:
     """Acts on the managed keys of one pass. Thread-safe."""
 
-    def __init__(self, account: Account, installation: str, preflight: Preflight) -> None:
-        self._account, self._installation, self._preflight = account, installation, preflight
-        self.unfit: Mapping[str, RotatorError] = {}
-        """By path: why the Vault token could not write there."""
-        self.changed = False
-        """Whether anything was asked of either side that could change it."""
-        self.refused: RotatorError | None = None
-        """The gateway refuses the bearer: nothing new is begun."""
+    def __init__(self, account: Account, installation: str, state: PassState) -> None:
+        self._account, self._installation, self._state = account, installation, state
 
     def act(self, facts: Facts, plan: Plan) -> KeyResult:
         """Do what `plan` says, and say what came of it. Raises nothing that this program names."""
-        result = KeyResult(facts.key, Outcome.DONE, facts, plan, errors=held_back(facts, plan))
+        result = KeyResult.of(facts.key, Outcome.DONE, plan)
         try:
-            self._go_on(facts, plan)
-            result = replace(result, rotation=self._write(facts, plan))
+            self._state.go_on(facts.key.path, plan)
+            result = result.written(facts, self._write(facts, plan))
         except (Lost, Moved):
             log.info("rotation.yielded", reason=plan.reason)
             return replace(result, outcome=Outcome.YIELDED)
         except Stopped:
             return replace(result, outcome=Outcome.STOPPED)
         except RotatorError as error:
-            self._failed("rotation.failed", error, reason=plan.reason)
+            self._state.failed("rotation.failed", error, reason=plan.reason)
             result = replace(result, outcome=Outcome.FAILED, errors=(*result.errors, error))
         return self._revoke(facts, plan, result)
 
     def _write(self, facts: Facts, plan: Plan) -> Rotation | None:
         """Rotate, or write the bookkeeping alone, or nothing; return what now stands in the secret."""
         if plan.rotates:
-            self._preflight.check_token()
+            self._state.check_token()
             log.info("rotation.started", reason=plan.reason)
             claimed = self._claim(facts, plan)
-            rotation = rotate(self._account, claimed, self._installation, changing=self._changing)
+            rotation = rotate(self._account, claimed, self._installation, changing=self._state.changing)
             if self._account.is_bearer(facts.key):
                 self._account.bearer.forget()
             return rotation
@@ -90,18 +83,20 @@ class Actor:
         fenced = result.rotation is not None
         for revocation in plan.revocations:
             try:
-                self._go_on(facts, plan)
+                self._state.go_on(facts.key.path, plan)
                 revoker.check(revocation)
                 if not fenced:
                     self._overwrite(facts, plan)
                     fenced = True
-                self._changing()
+                self._state.changing()
                 revoker.revoke(revocation)
             except (Moved, Stopped) as error:
                 log.info("key.kept", key_id=revocation.key_id, error=error.message)
                 break
             except RotatorError as error:
-                self._failed("key.revoke_failed", error, key_id=revocation.key_id, reason=revocation.victim)
+                self._state.failed(
+                    "key.revoke_failed", error, key_id=revocation.key_id, reason=revocation.victim
+                )
                 if error not in errors:
                     errors.append(error)
             else:
@@ -113,26 +108,9 @@ class Actor:
 
         Where there is none an empty one: only a version that exists keeps a late write out.
         """
-        self._changing()
+        self._state.changing()
         path, number = facts.key.path, facts.version.number
         data = facts.version.data or {}
         if plan.bookkeeping:
             data = plan.bookkeeping.merged_into(data, number + 1)
         return write_on_top(self._account, path, data, of=number, alone=alone)
-
-    def _changing(self) -> None:
-        self.changed = True
-
-    def _go_on(self, facts: Facts, plan: Plan) -> None:
-        """Raise when nothing may be begun: asked to stop, the bearer refused, or the token unfit."""
-        self._account.stopping.check()
-        if self.refused:
-            refused = self.refused
-            raise Rejected(refused.message, request_id=refused.request_id, cure=refused.cure)
-        if plan.writes and (error := self.unfit.get(facts.key.path)):
-            raise error
-
-    def _failed(self, event: str, error: RotatorError, **fields: object) -> None:
-        if isinstance(error, Denied):
-            self.refused = error
-        log_failure(event, error, **fields)

@@ -1,7 +1,7 @@
-"""Gathering: what both authorities say, turned into facts. Writes nothing but a first identity."""
+"""Observing: what both authorities say, read once, and what follows. Writes nothing but a first identity."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -11,15 +11,16 @@ from rotator.errors import Rejected, RotatorError, Transient
 from rotator.passes.account import Account
 from rotator.passes.installation import read_installation
 from rotator.passes.pool import each
-from rotator.redaction import Secret
+from rotator.passes.result import KeyResult, planned, unacted
+from rotator.redaction import Secret, remember
 from rotator.rules.bookkeeping import read_plaintext
-from rotator.rules.decide import suspects
+from rotator.rules.decide import decide
 from rotator.rules.facts import Facts, is_doubted
-from rotator.rules.history import Read, Trace, rolled_back, trace
-from rotator.rules.identify import Current, identify
+from rotator.rules.history import Read, Trace, rolled_back, suspects, trace
+from rotator.rules.identify import identify
 from rotator.rules.model import Key, ManagedKey, Version
+from rotator.rules.ownership import Held, Ownership, Titled, by_title
 from rotator.rules.previews import Previews
-from rotator.rules.titles import Title
 
 SKEW: Final = timedelta(seconds=60)
 """A local clock that is further off the gateway's is worth a line in the log. Nothing is measured by it."""
@@ -35,10 +36,14 @@ class Observation:
     """None in a dry run before the first pass: no key can be ours yet."""
     now: datetime
     """The gateway's clock. All ages of a pass are measured against this one reading."""
-    facts: Mapping[str, Facts | RotatorError]
-    """By the managed key's name; an error where its secret could not be read or judged."""
+    facts: Mapping[str, Facts]
+    """By the managed key's name; it lacks those that failed."""
+    failed: Mapping[str, RotatorError]
+    """By the managed key's name: why its secret could not be read or judged."""
     foreign: tuple[Key, ...]
-    """Live keys with titles of our convention that no entry of this config can claim."""
+    """Live keys with titles of our convention, of another installation."""
+    leftovers: tuple[Key, ...]
+    """Live keys of this installation, made for a name or a path that the config no longer has."""
     unmanaged: tuple[Key, ...]
     """Live keys with other titles that no managed key's secret is known to hold, or to have held."""
     bearers: frozenset[int]
@@ -48,136 +53,85 @@ class Observation:
 def observe(
     account: Account, *, forced: bool = False, without_grace: bool = False, dry_run: bool
 ) -> Observation:
-    """Observe both sides, once. Raises when one of them cannot be reached or refuses us."""
+    """Observe both sides, once. Raises when one of them cannot be reached or refuses us.
+
+    `forced` and `without_grace`: what the operator asked for, for the facts. A dry run makes no identity.
+    """
+    account.bearer.forget()  # of an earlier pass; another replica may have rotated it since
     listing = account.gateway.list_keys()
     _log_skew(listing.now)
     installation = read_installation(account, create=not dry_run)
-    overview = _Overview(account, installation, listing.now, {key.id: key for key in listing.keys})
-    overview.read_secrets()
+    listed = {key.id: key for key in listing.keys}
+    titled = by_title(account.keys, listed.values(), account.titles, installation)
+    reader = _Reader(account, listed, listing.now)
+    held = each(account.keys, reader.held, workers=account.concurrency)
+    ownership = Ownership(
+        account.keys, titled, held.done, reader.previews, account.bearer.current().reveal(), listing.now
+    )
 
     def facts_of(key: ManagedKey) -> Facts:
-        return replace(overview.facts(key, forced=forced), without_grace=without_grace)
+        seen = held.done[key.name]
+        return Facts(
+            key=key,
+            timing=account.timing,
+            now=listing.now,
+            version=seen.version,
+            listed=listed,
+            family=titled.families[key.name],
+            current=seen.current,
+            refused=reader.is_refused(key, seen, forced=forced),
+            traces=reader.traces(key, seen, titled),
+            protected=ownership.protected(key),
+            forced=forced,
+            without_grace=without_grace,
+        )
 
-    facts = each(account.keys, facts_of, workers=account.concurrency)
+    read = [key for key in account.keys if key.name in held.done]
+    facts = each(read, facts_of, workers=account.concurrency)
     return Observation(
         installation=installation,
         now=listing.now,
-        facts=facts,
-        foreign=tuple(overview.foreign.values()),
-        unmanaged=overview.unmanaged(),
-        bearers=overview.bearers,
+        facts=facts.done,
+        failed={**held.failed, **facts.failed},
+        foreign=titled.foreign,
+        leftovers=titled.leftovers,
+        unmanaged=ownership.unmanaged(listed.values()),
+        bearers=ownership.bearers,
     )
 
 
-@dataclass(frozen=True)
-class _Held:
-    """One secret as it was read, and which key it holds."""
+def look(account: Account, only: Collection[str] = ()) -> tuple[Observation, tuple[KeyResult, ...]]:
+    """Look at the account, and say what the next pass would do; `only` names the managed keys, empty means all.
 
-    version: Version
-    current: Current | None
+    It needs only to read: the Vault token's other capabilities are not asked for. Raises as `observe` does.
+    """
+    seen = observe(account, dry_run=True)
+    return seen, tuple(
+        planned(key, decide(seen.facts[key.name]))
+        if key.name in seen.facts
+        else unacted(key, seen.failed[key.name])
+        for key in account.keys
+        if not only or key.name in only
+    )
 
 
-class _Overview:
-    """What is known of all managed keys together, so that each can be judged with regard to the others."""
+class _Reader:
+    """Asks both sides about one managed key at a time."""
 
-    def __init__(
-        self, account: Account, installation: str | None, now: datetime, listed: Mapping[int, Key]
-    ) -> None:
-        self._account, self._now, self._listed = account, now, listed
-        self._previews = Previews(listed.values())
-        self._titles: dict[int, Title] = {}
-        self._families: dict[str, list[Key]] = {key.name: [] for key in account.keys}
-        self.foreign: dict[int, Key] = {}
-        self._sort_by_title(installation)
-        self._held: Mapping[str, _Held | RotatorError] = {}
-        self._users: dict[int, set[str]] = {}
-        """By key id: the managed keys in whose secret it is, in whose grace it is, or whose family it is of."""
-        bearer = account.bearer.current().reveal()
-        self.bearers = frozenset(key.id for key in self._previews.matching(bearer))
+    def __init__(self, account: Account, listed: Mapping[int, Key], now: datetime) -> None:
+        self._account, self._listed, self._now = account, listed, now
+        self.previews = Previews(listed.values())
 
-    def _sort_by_title(self, installation: str | None) -> None:
-        paths = {key.name: key.path for key in self._account.keys}
-        for key in self._listed.values():
-            title = self._account.titles.parse(key.title) if key.live else None
-            if title is None:
-                continue
-            ours = title.installation == installation and title.name in paths
-            if ours and title.is_for(paths[title.name]):
-                self._titles[key.id] = title
-                self._families[title.name].append(key)
-            else:
-                self.foreign[key.id] = key
-
-    def read_secrets(self) -> None:
-        keys = self._account.keys
-        self._held = each(keys, self._read, workers=self._account.concurrency)
-        for key in keys:
-            for id_ in (
-                {mine.id for mine in self._families[key.name]} | self._ids_in(key) | self._in_grace(key)
-            ):
-                self._users.setdefault(id_, set()).add(key.name)
-
-    def _read(self, key: ManagedKey) -> _Held:
+    def held(self, key: ManagedKey) -> Held:
+        """Read the secret, and say which key it holds."""
         self._account.stopping.check()
         version = _remembered(self._account.store.read(key.path), key)
-        current = identify(version, key.field, self._listed, self._previews, self._now)
-        if current and current.superseded and rolled_back(version, self._reader(key), key.field):
+        current = identify(version, key.field, self._listed, self.previews, self._now)
+        if current and current.superseded and rolled_back(version, self._versions(key), key.field):
             current = current.as_rolled_back(self._now)
-        return _Held(version, current)
+        return Held(version, current)
 
-    def unmanaged(self) -> tuple[Key, ...]:
-        """Return the live keys that have nothing to do with any managed key, as far as its secret could be read."""
-        held = [held for held in self._held.values() if not isinstance(held, RotatorError)]
-        named = {id_ for one in held if one.current for id_ in one.current.superseded}
-        known = named | self._users.keys() | self.foreign.keys()
-        return tuple(key for key in self._listed.values() if key.live and key.id not in known)
-
-    def _ids_in(self, key: ManagedKey) -> set[int]:
-        """Every key that the secret may hold, by its bookkeeping or by a preview."""
-        held = self._held[key.name]
-        if isinstance(held, RotatorError) or held.current is None:
-            return set()
-        plaintext = read_plaintext(held.version.data, key.field) or ""
-        fitting = {match.id for match in self._previews.matching(plaintext)}
-        return fitting | ({held.current.key_id} if held.current.key_id else set())
-
-    def _in_grace(self, key: ManagedKey) -> set[int]:
-        held = self._held[key.name]
-        if isinstance(held, RotatorError) or held.current is None:
-            return set()
-        superseded = held.current.superseded.items()
-        return {id_ for id_, since in superseded if since + key.grace_period > self._now}
-
-    def facts(self, key: ManagedKey, *, forced: bool) -> Facts:
-        held = self._held[key.name]
-        if isinstance(held, RotatorError):
-            raise held
-        family = tuple(self._families[key.name])
-        unnamed = suspects(held.current, family)
-        named = {held.current.key_id or 0, *held.current.superseded} if held.current else set()
-        candidates = named | {mine.id for mine in family}
-        return Facts(
-            key=key,
-            timing=self._account.timing,
-            now=self._now,
-            version=held.version,
-            listed=self._listed,
-            family=family,
-            current=held.current,
-            refused=self._is_refused(key, held, forced=forced),
-            traces={suspect.id: self._trace(key, held.version, suspect) for suspect in unnamed},
-            protected=frozenset(id_ for id_ in candidates if self._is_protected(id_, key, family)),
-            forced=forced,
-        )
-
-    def _is_protected(self, id_: int, key: ManagedKey, family: tuple[Key, ...]) -> bool:
-        if id_ in self.bearers or id_ in self.foreign or self._users.get(id_, set()) - {key.name}:
-            return True
-        unread = any(isinstance(held, RotatorError) for held in self._held.values())
-        # What a secret holds that could not be read, we cannot know; what we made for this one, we do.
-        return unread and id_ not in {mine.id for mine in family}
-
-    def _is_refused(self, key: ManagedKey, held: _Held, *, forced: bool) -> bool:
+    def is_refused(self, key: ManagedKey, held: Held, *, forced: bool) -> bool:
         """Whether the gateway answers 401 to the current plaintext; asked only where that is in doubt."""
         if held.current is None or not is_doubted(
             held.current, self._listed, self._account.timing, self._now
@@ -191,17 +145,23 @@ class _Overview:
                 raise
             return False  # it is due or forced anyway; this would only have given a better reason
 
-    def _trace(self, key: ManagedKey, latest: Version, suspect: Key) -> Trace:
-        return trace(suspect, self._titles[suspect.id], latest, self._reader(key), key.field)
+    def traces(self, key: ManagedKey, held: Held, titled: Titled) -> dict[int, Trace]:
+        """Judge the keys of the family that the secret does not name by its history."""
+        return {
+            suspect.id: trace(
+                suspect, titled.titles[suspect.id], held.version, self._versions(key), key.field
+            )
+            for suspect in suspects(held.current, titled.families[key.name])
+        }
 
-    def _reader(self, key: ManagedKey) -> Read:
+    def _versions(self, key: ManagedKey) -> Read:
         return lambda number: _remembered(self._account.store.read(key.path, number), key)
 
 
 def _remembered(version: Version, key: ManagedKey) -> Version:
     """Make its plaintext known to the redaction before anything else is done with it."""
     if plaintext := read_plaintext(version.data, key.field):
-        Secret(plaintext)
+        remember(plaintext)
     return version
 
 

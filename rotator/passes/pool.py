@@ -1,9 +1,10 @@
 """The same work for many managed keys at once, each failing for itself."""
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import structlog
 
@@ -14,23 +15,30 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 
-def each(
-    keys: Iterable[ManagedKey], work: Callable[[ManagedKey], T], *, workers: int
-) -> Mapping[str, T | RotatorError]:
-    """Return, by name, what `work` returned or raised for each of `keys`. Logs carry the name as `key`."""
+@dataclass(frozen=True)
+class Each(Generic[T]):
+    """What came of it, by the managed key's name: each is in one of the two."""
 
-    def guarded(key: ManagedKey) -> T | RotatorError:
+    done: Mapping[str, T]
+    failed: Mapping[str, RotatorError]
+
+
+def each(keys: Iterable[ManagedKey], work: Callable[[ManagedKey], T], *, workers: int) -> Each[T]:
+    """Do `work` for each of `keys`. Logs carry the name as `key`; no error leaves this."""
+    done: dict[str, T] = {}
+    failed: dict[str, RotatorError] = {}
+
+    def guarded(key: ManagedKey) -> None:
         with structlog.contextvars.bound_contextvars(key=key.name):
             try:
-                return work(key)
+                done[key.name] = work(key)
             except RotatorError as error:
-                return error
+                failed[key.name] = error
             except Exception as error:
                 log.error("unexpected", exc_info=True)
-                return unexpected(error)
+                failed[key.name] = unexpected(error)
 
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="rotator") as pool:
-        futures: dict[str, Future[T | RotatorError]] = {
-            key.name: pool.submit(copy_context().run, guarded, key) for key in keys
-        }
-        return {name: future.result() for name, future in futures.items()}
+        for future in [pool.submit(copy_context().run, guarded, key) for key in keys]:
+            future.result()
+    return Each(done, failed)

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from uuid import uuid4
 
@@ -14,11 +14,10 @@ from rotator.passes.account import Account
 from rotator.passes.act import Actor
 from rotator.passes.observe import Observation, observe
 from rotator.passes.pool import each
-from rotator.passes.preflight import Preflight
-from rotator.passes.result import KeyResult, Outcome, PassResult, planned
+from rotator.passes.result import KeyResult, Outcome, PassResult, planned, unacted
+from rotator.passes.state import PassState
 from rotator.passes.stopping import Stopped
 from rotator.rules.decide import Plan, decide
-from rotator.rules.facts import Facts
 from rotator.rules.model import ManagedKey
 
 Progress = Callable[[int, int], None]
@@ -51,23 +50,22 @@ def reconcile(
     run_id, began = run_id or new_run_id(), time.monotonic()
     with structlog.contextvars.bound_contextvars(run_id=run_id):
         log.info("reconcile.started", dry_run=dry_run, forced=forced, shard=str(account.shard))
-        account.bearer.forget()  # of an earlier pass; another replica may have rotated it since
         observation = observe(account, forced=forced, without_grace=without_grace, dry_run=dry_run)
         chosen = [key for key in account.keys if account.shard.holds(key.name)]
         if only:
             _tell_left_out(account, only)
             chosen = [key for key in chosen if key.name in only]
-        work = _Pass(account, observation, chosen, dry_run=dry_run, progress=progress)
-        keys = work.run()
+        state = PassState(account)
+        keys = _Work(account, observation, state, dry_run=dry_run, progress=progress).do(chosen)
         result = PassResult(
             run_id=run_id,
             dry_run=dry_run,
             installation=observation.installation,
             now=observation.now,
             keys=keys,
-            foreign=observation.foreign,
-            changed=work.actor.changed,
-            refused=work.actor.refused,
+            foreign=tuple(sorted((*observation.foreign, *observation.leftovers), key=lambda key: key.id)),
+            changed=state.changed,
+            refused=state.refused,
         )
         log.info(
             "reconcile.finished",
@@ -81,43 +79,54 @@ def reconcile(
     return result
 
 
-class _Pass:
+class _Work:
     """The deciding and acting halves of one pass."""
 
     def __init__(
         self,
         account: Account,
         observation: Observation,
-        keys: list[ManagedKey],
+        state: PassState,
         *,
         dry_run: bool,
         progress: Progress | None,
     ) -> None:
-        self._account, self._observation, self._keys = account, observation, keys
+        self._account, self._observation, self._state = account, observation, state
         self._dry_run, self._progress = dry_run, progress
-        self._preflight = Preflight(account.store, account.timing)
-        self._lock, self._finished = threading.Lock(), 0
-        self.actor = Actor(account, observation.installation or "", self._preflight)
+        self._lock, self._finished, self._total = threading.Lock(), 0, 0
+        self._actor = Actor(account, observation.installation or "", state)
 
-    def run(self) -> tuple[KeyResult, ...]:
-        plans = each(self._keys, self._decide, workers=1)
-        if self._progress:
-            self._progress(0, len(self._keys))
-        self._check_token(plans)
-        results: dict[str, KeyResult | RotatorError] = {}
+    def do(self, keys: Sequence[ManagedKey]) -> tuple[KeyResult, ...]:
+        """Decide and act on these managed keys; return what came of each."""
+        plans = each(keys, self._decide, workers=1)
+        self._total = len(keys)
+        self._tell_progress()
+        self._state.prepare(
+            {key.path: plans.done[key.name] for key in keys if key.name in plans.done},
+            identity=self._observation.installation is None,
+        )
+        results: dict[str, KeyResult] = {}
+        failed: dict[str, RotatorError] = dict(plans.failed)
         # The bearer is last, so that no other call of this pass is made with a key that is going away.
-        bearer = [key for key in self._keys if self._account.is_bearer(key)]
-        others = [key for key in self._keys if not self._account.is_bearer(key)]
-        for batch in (others, bearer):
-            results |= each(batch, lambda key: self._one(key, plans), workers=self._account.concurrency)
-        return tuple(_result(key, results[key.name]) for key in self._keys)
+        for is_bearer in (False, True):
+            batch = [
+                key for key in keys if key.name in plans.done and self._account.is_bearer(key) is is_bearer
+            ]
+            acted = each(
+                batch,
+                lambda key: self._one(key, plans.done[key.name]),
+                workers=self._account.concurrency,
+            )
+            results |= acted.done
+            failed |= acted.failed
+        return tuple(results.get(key.name) or unacted(key, failed[key.name]) for key in keys)
 
     def _decide(self, key: ManagedKey) -> Plan:
+        if error := self._observation.failed.get(key.name):
+            if not isinstance(error, Stopped):
+                log_failure("rotation.failed", error)
+            raise error
         facts = self._observation.facts[key.name]
-        if isinstance(facts, RotatorError):
-            if not isinstance(facts, Stopped):
-                log_failure("rotation.failed", facts)
-            raise facts
         plan = decide(facts)
         for orphan in facts.orphans:
             log.warning("orphan.found", key_id=orphan.id, title=orphan.title)
@@ -127,32 +136,23 @@ class _Pass:
             log.warning("rotation.held", reason=plan.reason, hold=plan.hold)
         return plan
 
-    def _check_token(self, plans: Mapping[str, Plan | RotatorError]) -> None:
-        """Never create what cannot be stored: ask what the token may do before anything is done with it."""
-        made = {key.path: plan for key in self._keys if isinstance(plan := plans[key.name], Plan)}
-        if any(plan.rotates for plan in made.values()):
-            self._preflight.check_token()
-        if writing := [path for path, plan in made.items() if plan.writes]:
-            self.actor.unfit = self._preflight.refused_paths(writing)
-        if self._observation.installation is None:
-            self._preflight.check_identity(self._account.state_path)
-
-    def _one(self, key: ManagedKey, plans: Mapping[str, Plan | RotatorError]) -> KeyResult:
-        facts, plan = self._observation.facts[key.name], plans[key.name]
-        if isinstance(plan, RotatorError) or isinstance(facts, RotatorError):
-            raise plan if isinstance(plan, RotatorError) else RotatorError("not decided")
-        result = self._foretell(facts, plan) if self._dry_run else self.actor.act(facts, plan)
+    def _one(self, key: ManagedKey, plan: Plan) -> KeyResult:
+        facts = self._observation.facts[key.name]
+        result = self._foretell(key, plan) if self._dry_run else self._actor.act(facts, plan)
         with self._lock:
             self._finished += 1
-            if self._progress:
-                self._progress(self._finished, len(self._keys))
+            self._tell_progress()
         return result
 
-    def _foretell(self, facts: Facts, plan: Plan) -> KeyResult:
+    def _tell_progress(self) -> None:
+        if self._progress:
+            self._progress(self._finished, self._total)
+
+    def _foretell(self, key: ManagedKey, plan: Plan) -> KeyResult:
         """What acting would do, as far as can be known before it is tried."""
-        if plan.writes and (error := self.actor.unfit.get(facts.key.path)):
-            return KeyResult(facts.key, Outcome.FAILED, facts, plan, errors=(error,))
-        return planned(facts, plan)
+        if error := self._state.unfit(key.path, plan):
+            return replace(KeyResult.of(key, Outcome.FAILED, plan), errors=(error,))
+        return planned(key, plan)
 
 
 def _tell_left_out(account: Account, only: frozenset[str]) -> None:
@@ -160,11 +160,3 @@ def _tell_left_out(account: Account, only: frozenset[str]) -> None:
     for key in account.keys:
         if key.name in only and not account.shard.holds(key.name):
             log.warning("shard.left_out", key=key.name, shard=str(account.shard))
-
-
-def _result(key: ManagedKey, seen: KeyResult | RotatorError) -> KeyResult:
-    if isinstance(seen, KeyResult):
-        return replace(seen, facts=seen.facts and seen.facts.without_plaintext())
-    if isinstance(seen, Stopped):
-        return KeyResult(key, Outcome.STOPPED)
-    return KeyResult(key, Outcome.FAILED, errors=(seen,))

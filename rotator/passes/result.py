@@ -1,15 +1,16 @@
 """What a pass did, or would do: values for the table, for `--json` and for the exit code."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from rotator.errors import RotatorError
+from rotator.passes.stopping import Stopped
 from rotator.rules.bookkeeping import Rotation
-from rotator.rules.decide import Hold, Plan, Revocation
+from rotator.rules.decide import Plan
 from rotator.rules.facts import Facts
+from rotator.rules.fates import Revocation, Victim, fates_beside
 from rotator.rules.model import Key, ManagedKey
 from rotator.rules.times import time_to_json
 
@@ -37,24 +38,11 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
-def held_back(facts: Facts, plan: Plan) -> tuple[RotatorError, ...]:
-    """A key that is held back because something keeps failing has failed, too; say what keeps failing."""
-    if plan.hold is not Hold.BACKING_OFF:
+def held_back(plan: Plan) -> tuple[RotatorError, ...]:
+    """A key that is held back by what time alone does not cure has failed, too; say what holds it back."""
+    if plan.held is None or plan.held.cure is None:
         return ()
-    if facts.omitted and not facts.orphans:
-        return (
-            RotatorError(
-                "held back: the gateway's list omits the current key, so it may omit others",
-                cure="ask the gateway's support; or --rotate-now",
-            ),
-        )
-    return (
-        RotatorError(
-            f"held back: {len(facts.orphans)} orphans and {len(plan.superseded)} superseded keys are live, and "
-            "making more is not the cure",
-            cure="they go in time; if not, look at why revoking or storing fails, or revoke them by hand",
-        ),
-    )
+    return (RotatorError(f"held back: {plan.held.text}", cure=plan.held.cure),)
 
 
 def action_of(plan: Plan) -> Action:
@@ -71,14 +59,28 @@ class KeyResult:
 
     key: ManagedKey
     outcome: Outcome
-    facts: Facts | None = None
-    """None when its secret could not be read."""
     plan: Plan | None = None
+    """None when its secret could not be read."""
     rotation: Rotation | None = None
     """Its bookkeeping as written in this pass."""
+    others: tuple[Revocation, ...] = ()
+    """Every key beside the current one: as it was looked at or, after a write, as the secret names them."""
     revoked: tuple[Revocation, ...] = ()
     """Done, or planned in a dry run."""
     errors: tuple[RotatorError, ...] = ()
+
+    @classmethod
+    def of(cls, key: ManagedKey, outcome: Outcome, plan: Plan) -> "KeyResult":
+        """One that was decided on, before anything was done."""
+        return cls(key, outcome, plan, others=plan.others, errors=held_back(plan))
+
+    def written(self, facts: Facts, rotation: Rotation | None) -> "KeyResult":
+        """The same after `rotation` was written, if anything was."""
+        if rotation is None:
+            return self
+        return replace(
+            self, rotation=rotation, others=fates_beside(facts, rotation.superseded, rotation.rotated_at)
+        )
 
     @property
     def failed(self) -> bool:
@@ -93,37 +95,26 @@ class KeyResult:
         return action_of(self.plan) if self.plan else None
 
     @property
+    def _current(self) -> Rotation | None:
+        return self.rotation or (self.plan.current if self.plan else None)
+
+    @property
     def key_id(self) -> int | None:
-        if self.rotation:
-            return self.rotation.key_id
-        return self.facts.current.key_id if self.facts and self.facts.current else None
+        return self._current.key_id if self._current else None
 
     @property
     def rotated_at(self) -> datetime | None:
-        rotation = self.rotation or (
-            self.facts.current.rotation if self.facts and self.facts.current else None
-        )
-        return rotation.rotated_at if rotation else None
+        return self._current.rotated_at if self._current else None
 
     @property
     def due_at(self) -> datetime | None:
         return self.key.cadence.due_at(self.rotated_at) if self.rotated_at else None
 
     @property
-    def superseded(self) -> Mapping[int, datetime | None]:
-        """Live superseded keys, each with the moment at which it goes; None for one that is not ours to revoke."""
-        since = self.rotation.superseded if self.rotation else self.plan.superseded if self.plan else {}
+    def left(self) -> tuple[Revocation, ...]:
+        """`others` without what this pass revoked or, in a dry run, would revoke."""
         gone = {revocation.key_id for revocation in self.revoked}
-        return {
-            id_: at + self.key.grace_period if self.facts and self.facts.may_revoke(id_) else None
-            for id_, at in sorted(since.items())
-            if id_ not in gone
-        }
-
-    @property
-    def orphans(self) -> tuple[int, ...]:
-        gone = {revocation.key_id for revocation in self.revoked}
-        return tuple(key.id for key in self.facts.orphans if key.id not in gone) if self.facts else ()
+        return tuple(other for other in self.others if other.key_id not in gone)
 
     def to_json(self) -> dict[str, Any]:
         plan = self.plan
@@ -138,19 +129,27 @@ class KeyResult:
             "rotated_at": time_to_json(self.rotated_at),
             "due_at": time_to_json(self.due_at),
             "superseded": [
-                {"key_id": id_, "revoke_at": time_to_json(at)} for id_, at in self.superseded.items()
+                {"key_id": other.key_id, "revoke_at": time_to_json(other.goes_at)}
+                for other in self.left
+                if other.victim is Victim.SUPERSEDED
             ],
-            "orphans": list(self.orphans),
+            "orphans": [other.key_id for other in self.left if other.victim is Victim.ORPHAN],
             "revoked": [{"key_id": done.key_id, "reason": done.victim} for done in self.revoked],
             "warnings": list(self.warnings),
             "errors": [error.to_json() for error in self.errors],
         }
 
 
-def planned(facts: Facts, plan: Plan) -> KeyResult:
+def planned(key: ManagedKey, plan: Plan) -> KeyResult:
     """What comes of `plan` if nothing goes wrong."""
-    held = held_back(facts, plan)
-    return KeyResult(facts.key, Outcome.PLANNED, facts, plan, revoked=plan.revocations, errors=held)
+    return replace(KeyResult.of(key, Outcome.PLANNED, plan), revoked=plan.revocations)
+
+
+def unacted(key: ManagedKey, error: RotatorError) -> KeyResult:
+    """What comes of a managed key that `error` kept from being decided, or from being begun."""
+    if isinstance(error, Stopped):
+        return KeyResult(key, Outcome.STOPPED)
+    return KeyResult(key, Outcome.FAILED, errors=(error,))
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from rotator.errors import Rejected
 from rotator.passes.account import Account
 from rotator.redaction import Secret
 from rotator.rules.bookkeeping import read_plaintext
-from rotator.rules.decide import Revocation, Victim
 from rotator.rules.facts import Facts
+from rotator.rules.fates import Revocation, Victim
 from rotator.rules.model import Key
 from rotator.rules.previews import matches_preview
 

@@ -76,10 +76,10 @@ def roll_back(account: Account, name: str, *, dry_run: bool) -> RolledBack:
 
     Raises NotRolledBack with the reason where that cannot be done, or where it is not known whether it was.
     """
-    account.bearer.forget()
-    facts = observe(account, dry_run=True).facts[name]
-    if isinstance(facts, RotatorError):
-        raise facts
+    seen = observe(account, dry_run=True)
+    if error := seen.failed.get(name):
+        raise error
+    facts = seen.facts[name]
     plan = decide(facts)
     current = _current(facts, plan)
     previous = previous_key(facts, plan)

@@ -14,8 +14,9 @@ from rotator.clients import retry
 from rotator.errors import BrokenContract, Conflict, Rejected, RotatorError, Transient
 from rotator.passes.account import Account
 from rotator.rules.bookkeeping import Rotation, read_plaintext, rotation_or_none
-from rotator.rules.decide import MAX_ORPHANS, succeed
+from rotator.rules.decide import succeed
 from rotator.rules.facts import Facts
+from rotator.rules.holds import MAX_ORPHANS
 from rotator.rules.model import CreatedKey, Version
 from rotator.rules.titles import new_nonce
 

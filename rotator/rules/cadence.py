@@ -15,6 +15,8 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 
+from rotator.rules.times import short
+
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _LAST_DAY: Final = dict(enumerate((31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31), start=1))
@@ -51,6 +53,10 @@ class Cadence(Protocol):
         """The shortest interval between two rotations."""
         ...
 
+    def __str__(self) -> str:
+        """By what a key falls due, in words."""
+        ...
+
 
 @dataclass(frozen=True)
 class Period:
@@ -72,6 +78,9 @@ class Period:
     @property
     def shortest(self) -> timedelta:
         return self.every - self.early
+
+    def __str__(self) -> str:
+        return f"period {short(self.every)}" + (f" (spread {short(self.early)})" if self.early else "")
 
 
 @dataclass(frozen=True)
@@ -114,7 +123,7 @@ class CronSchedule:
         return firing + self.window
 
     def __str__(self) -> str:
-        return f"{self.expression} {self.timezone}"
+        return f"schedule {self.expression} {self.timezone}"
 
     @cached_property
     def shortest(self) -> timedelta:

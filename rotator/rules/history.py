@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from rotator.rules.bookkeeping import read_plaintext, rotation_or_none, written_as
+from rotator.rules.identify import Current
 from rotator.rules.model import Key, Version
 from rotator.rules.previews import matches_preview
 from rotator.rules.titles import Title
@@ -58,3 +59,9 @@ def rolled_back(latest: Version, read: Read, field: str) -> bool:
     between = (read(number) for number in range(max(written + 1, latest.number - _LOOKS), latest.number))
     # Of a version that was trimmed nothing is left, not even its number.
     return any(seen.number and read_plaintext(seen.data, field) != plaintext for seen in between)
+
+
+def suspects(current: Current | None, family: tuple[Key, ...]) -> tuple[Key, ...]:
+    """Return the live keys of the family that the secret does not name: orphans, or published once."""
+    named = {current.key_id, *current.superseded} if current else set()
+    return tuple(key for key in family if key.id not in named)

@@ -88,3 +88,8 @@ def when(at: datetime, now: datetime) -> str:
 def count(number: int, what: str) -> str:
     """Say how many: `1 page`, `1,200 pages`."""
     return f"{number:,} {what}{'s' * (number != 1)}"
+
+
+def age(at: datetime, now: datetime) -> str:
+    """Say how old something of `at` is: `5m old`, or `dated 5m ahead`."""
+    return f"{short(now - at)} old" if at <= now else f"dated {short(at - now)} ahead"

@@ -23,7 +23,8 @@ from prometheus_client.registry import Collector
 from rotator.clients.exchange import Watch, within
 from rotator.errors import RotatorError, cause
 from rotator.passes.result import Action, KeyResult, Outcome, PassResult
-from rotator.rules.decide import Reason, Victim
+from rotator.rules.fates import Victim
+from rotator.rules.reasons import Reason
 from rotator.rules.shard import WHOLE, Shard
 from rotator.show.snapshot import PassRecord, Snapshot
 from rotator.show.standing import KeyStatus, key_statuses

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 from rotator.config.monitoring import NoticeType
 from rotator.errors import RotatorError
 from rotator.passes.result import KeyResult, Outcome, PassResult
-from rotator.rules.decide import Hold, Revocation, Victim
+from rotator.rules.fates import Revocation, Victim
 from rotator.rules.times import format_time
 
 _TYPES: Final = "com.apimall.rotator."
@@ -122,7 +122,7 @@ def _of_key(result: KeyResult, whole: PassResult) -> Iterator[Notice]:
     errors = [error.to_json() for error in result.errors if error.message != refused]
     if not errors:
         return
-    if result.outcome is Outcome.FAILED or (plan and plan.hold is Hold.BACKING_OFF):
+    if result.outcome is Outcome.FAILED or (plan and plan.held and plan.held.cure):
         shown = ("key_id", "reason", "hold", "rotated_at", "due_at")
         yield Notice(
             "rotation.failed", name, whole.now, {**{part: body[part] for part in shown}, "errors": errors}

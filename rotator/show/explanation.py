@@ -6,7 +6,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rotator.passes.result import held_back
 from rotator.rules.explain import Explanation
 from rotator.show.console import captured, folded
 
@@ -30,12 +29,12 @@ def _parts(explanation: Explanation) -> Iterator[Table | Text]:
     )
     yield from _section(
         "Revoke",
-        [(it.kept is None, f"{it.victim} {it.key_id}", it.text) for it in explanation.others],
+        [(it.kept is None, f"{it.victim} {it.key_id}", it.text) for it in plan.others],
     )
     yield Text("")
     yield folded([explanation.verdict], style="bold")
     yield folded([explanation.note] if explanation.note else [])
-    yield folded([f"cure: {error.cure}" for error in held_back(facts, plan)])
+    yield folded([f"cure: {plan.held.cure}"] if plan.held and plan.held.cure else [])
     yield folded([f"! {warning}" for warning in plan.warnings], style="yellow")
 
 

@@ -12,6 +12,8 @@ from rotator.clients.trail import Step
 from rotator.errors import RotatorError
 from rotator.passes.result import KeyResult, PassResult
 from rotator.rules.bookkeeping import WITHOUT_GRACE, Rotation
+from rotator.rules.decide import Plan
+from rotator.rules.facts import Facts
 from rotator.rules.times import format_time
 from rotator.show.console import captured, lines_of
 
@@ -107,25 +109,22 @@ class Incident:
         }
 
 
-def exposed_by(seen: KeyResult, *, is_bearer: bool) -> Exposed:
-    """Return what a leak of this managed key exposes. Raises what kept its secret from being read."""
-    facts, plan = seen.facts, seen.plan
-    if facts is None or plan is None:
-        raise next(iter(seen.errors), RotatorError("not decided"))
-    current, ids = seen.key_id, []
+def exposed_by(facts: Facts, plan: Plan, *, is_bearer: bool) -> Exposed:
+    """Return what a leak of this managed key exposes."""
+    current, ids = plan.current.key_id if plan.current else None, []
     # The list alone proves nothing: it may omit a key that works, or call it revoked too early.
     works = facts.current is not None and not facts.refused
     if current and works:
         ids.append(current)
     ids += [id_ for id_ in plan.superseded if id_ != current]
-    ours = {key.id for key in facts.family} if not seen.key.revoke_adopted else set(ids)
+    ours = {key.id for key in facts.family} if not facts.key.revoke_adopted else set(ids)
     # The bearer is one no more when its own entry is rotated.
     going = [
         id_ for id_ in ids if id_ in ours and (id_ not in facts.protected or (is_bearer and id_ == current))
     ]
     staying = tuple(id_ for id_ in ids if id_ not in going)
     return Exposed(
-        seen.key.name, seen.key.path, current, tuple(going), staying, unknown=works and not current
+        facts.key.name, facts.key.path, current, tuple(going), staying, unknown=works and not current
     )
 
 
@@ -151,8 +150,7 @@ def contained(exposed: Exposed, passes: Sequence[PassResult], dead: Set[int]) ->
 def _successor(exposed: Exposed, results: Sequence[KeyResult]) -> Rotation | None:
     """What was last seen in the secret, or written there, if it is none of the exposed keys."""
     for key in reversed(results):
-        held = key.facts.current if key.facts else None
-        if rotation := key.rotation or (held.rotation if held else None):
+        if rotation := key.rotation or (key.plan.current if key.plan else None):
             return None if rotation.key_id in {exposed.current, *exposed.keys} else rotation
     return None
 

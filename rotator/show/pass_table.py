@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rotator.passes.result import Action, KeyResult, Outcome, PassResult
+from rotator.rules.fates import Victim
 from rotator.rules.times import short, until
 from rotator.show.console import NO_BREAK, captured, concerns_of, lines_of, plain_table
 
@@ -83,10 +84,13 @@ def _other_keys(key: KeyResult, now: datetime) -> str:
 
 
 def _each_other(key: KeyResult, now: datetime) -> Iterator[str]:
-    for id_ in key.orphans:
-        yield f"{id_} is an orphan"
-    for id_, revoke_at in key.superseded.items():
-        yield f"{id_} goes {_in(revoke_at, now)}" if revoke_at else f"{id_} stays"
+    for other in sorted(key.left, key=lambda other: other.victim is not Victim.ORPHAN):
+        if other.victim is Victim.ORPHAN:
+            yield f"{other.key_id} is an orphan"
+        else:
+            yield (
+                f"{other.key_id} goes {_in(other.goes_at, now)}" if other.goes_at else f"{other.key_id} stays"
+            )
     verb = "would revoke" if key.outcome is Outcome.PLANNED else "revoked"
     for revocation in key.revoked:
         yield f"{verb} {revocation.key_id}"

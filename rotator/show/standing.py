@@ -3,7 +3,6 @@
 Pure. Times of keys are the gateway's clock; times of passes are this machine's.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -12,8 +11,9 @@ from typing import Any, Final
 from rotator.errors import RotatorError
 from rotator.passes.result import Action, KeyResult, Outcome
 from rotator.rules.bookkeeping import WITHOUT_GRACE
-from rotator.rules.decide import Hold, Reason, Victim
+from rotator.rules.fates import Victim
 from rotator.rules.model import Key
+from rotator.rules.reasons import Reason
 from rotator.rules.times import short, time_to_json
 from rotator.show.snapshot import PassRecord, Snapshot
 
@@ -39,11 +39,6 @@ class State(StrEnum):
 
 LATE: Final = timedelta(hours=1)
 """So long may be due what only passes do, before a look between them calls it overdue."""
-_HELD: Final = {
-    Hold.IN_FLIGHT: "another replica may be about to store a key",
-    Hold.BACKING_OFF: "making more keys is not the cure",
-    Hold.OUTSIDE_WINDOW: "its rotation window is closed",
-}
 _GONE: Final = {Reason.MISSING, Reason.REVOKED}
 """Why programs are without a key that works."""
 
@@ -123,7 +118,7 @@ def key_statuses(snapshot: Snapshot) -> tuple[KeyStatus, ...]:
         return ()
     seen: dict[str, tuple[KeyResult, datetime]] = {}
     for result in reversed([record.result for record in snapshot.passes if record.result]):
-        seen |= {key.key.name: (key, result.now) for key in result.keys if key.facts}
+        seen |= {key.key.name: (key, result.now) for key in result.keys if key.plan}
     now = snapshot.gateway_now
     return tuple(_status(key, *seen.get(key.key.name, (key, now)), now) for key in snapshot.latest.keys)
 
@@ -160,21 +155,21 @@ def to_json(snapshot: Snapshot) -> dict[str, Any]:
 def _status(latest: KeyResult, seen: KeyResult, seen_at: datetime, now: datetime) -> KeyStatus:
     rotated_at, due_at = seen.rotated_at, seen.due_at
     age = max(timedelta(), now - rotated_at) if rotated_at else None
-    superseded, orphans = _others(seen, seen_at)
+    others = _others(seen, seen_at)
     state = _state(latest, due_at, now)
     return KeyStatus(
         name=latest.key.name,
         path=latest.key.path,
         state=state,
         why=_why(latest, state),
-        known=seen.facts is not None,
+        known=seen.plan is not None,
         key_id=seen.key_id,
         rotated_at=rotated_at,
         age=age,
         due_at=due_at,
         period_share=_share(rotated_at, due_at, now),
-        superseded=superseded,
-        orphans=orphans,
+        superseded=tuple(other for other in others if other.kind is Victim.SUPERSEDED),
+        orphans=tuple(other for other in others if other.kind is Victim.ORPHAN),
         warnings=latest.warnings,
         errors=latest.errors,
     )
@@ -185,7 +180,7 @@ def _state(key: KeyResult, due_at: datetime | None, now: datetime) -> State:
         return State.FAILED
     if key.outcome is Outcome.STOPPED:
         return State.STOPPED
-    if key.facts is None or key.outcome is Outcome.YIELDED:
+    if key.plan is None or key.outcome is Outcome.YIELDED:
         return State.UNKNOWN
     held = key.action is Action.HOLD
     # Nor is a key well that is dead or late only because something holds its rotation back.
@@ -200,8 +195,8 @@ def _state(key: KeyResult, due_at: datetime | None, now: datetime) -> State:
 
 
 def _why(key: KeyResult, state: State) -> str | None:
-    if key.plan and key.plan.hold:
-        return f"{key.plan.reason}, but held back: {_HELD[key.plan.hold]}"
+    if key.plan and key.plan.held:
+        return f"{key.plan.reason}, but held back: {key.plan.held.text}"
     if key.outcome is Outcome.YIELDED:
         return "another rotator was first; the next pass sees its key"
     if state is State.STOPPED:
@@ -218,42 +213,19 @@ def _share(rotated_at: datetime | None, due_at: datetime | None, now: datetime) 
     return min(1.0, max(0.0, (now - rotated_at) / (due_at - rotated_at)))
 
 
-def _others(seen: KeyResult, seen_at: datetime) -> tuple[tuple[OtherKey, ...], tuple[OtherKey, ...]]:
-    """The superseded keys and the orphans that a pass left alive."""
-    facts = seen.facts
-    if facts is None:
-        return (), ()
-    # What would be revoked is alive.
+def _others(seen: KeyResult, seen_at: datetime) -> tuple[OtherKey, ...]:
+    """The keys that a pass left alive; what a look would revoke is alive, too."""
     looked = seen.outcome is Outcome.PLANNED
-    gone = set() if looked else {done.key_id for done in seen.revoked}
     overdue_at = seen_at - LATE if looked else seen_at
-
-    def other(kind: Victim, id_: int, since: datetime, lives: timedelta, *, ours: bool) -> OtherKey:
-        if since == WITHOUT_GRACE:
-            since, lives = seen.rotated_at or seen_at, timedelta()
-        goes_at = since + lives if ours else None
-        return OtherKey(kind, id_, since, goes_at, overdue=goes_at is not None and goes_at <= overdue_at)
-
-    since: Mapping[int, datetime] = (
-        seen.rotation.superseded if seen.rotation else seen.plan.superseded if seen.plan else {}
-    )
-    return (
-        tuple(
-            other(Victim.SUPERSEDED, id_, at, seen.key.grace_period, ours=facts.may_revoke(id_))
-            for id_, at in sorted(since.items())
-            if id_ not in gone
-        ),
-        tuple(
-            other(
-                Victim.ORPHAN,
-                key.id,
-                key.created_at,
-                facts.timing.orphan_after,
-                ours=key.id not in facts.protected,
-            )
-            for key in facts.orphans
-            if key.id not in gone
-        ),
+    return tuple(
+        OtherKey(
+            kind=other.victim,
+            id=other.key_id,
+            since=other.goes_at or seen_at if other.since == WITHOUT_GRACE else other.since,
+            goes_at=other.goes_at,
+            overdue=other.goes_at is not None and other.goes_at <= overdue_at,
+        )
+        for other in (seen.others if looked else seen.left)
     )
 
 

@@ -1,7 +1,7 @@
 """What `rotator status` shows: a table, the keys beside the current ones, and what needs attention."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rotator.passes.result import Action
-from rotator.passes.survey import Survey
+from rotator.passes.observe import Observation
+from rotator.passes.result import Action, KeyResult
 from rotator.redaction import words
-from rotator.rules.decide import Victim
+from rotator.rules.fates import Victim
 from rotator.rules.model import Key
 from rotator.rules.times import format_time, when
 from rotator.show.console import captured, concerns_of, plain_table
@@ -30,14 +30,18 @@ _SHOWN: Final = 20
 
 @dataclass(frozen=True)
 class Status:
-    """A survey in words."""
+    """One look at an account, in words."""
 
-    survey: Survey
+    seen: Observation
     keys: tuple[KeyStatus, ...]
+    held: frozenset[str]
+    """The managed keys that something holds back."""
 
     @classmethod
-    def of(cls, survey: Survey) -> "Status":
-        return cls(survey, tuple(key_status(key, survey.now) for key in survey.keys))
+    def of(cls, seen: Observation, keys: Iterable[KeyResult]) -> "Status":
+        keys = tuple(keys)
+        held = frozenset(result.key.name for result in keys if result.action is Action.HOLD)
+        return cls(seen, tuple(key_status(result, seen.now) for result in keys), held)
 
     @property
     def well(self) -> bool:
@@ -45,33 +49,33 @@ class Status:
         return all(key.state in _WELL and not key.overdue for key in self.keys)
 
     def to_json(self) -> dict[str, Any]:
-        survey = self.survey
+        seen = self.seen
         return {
             "well": self.well,
-            "now": format_time(survey.now),
-            "installation": survey.installation,
+            "now": format_time(seen.now),
+            "installation": seen.installation,
             "keys": [key.to_json() for key in self.keys],
-            "foreign": _to_json(survey.foreign),
-            "leftovers": _to_json(survey.leftovers),
-            "unmanaged": _to_json(survey.unmanaged),
-            "bearer": sorted(survey.bearers),
+            "foreign": _to_json(seen.foreign),
+            "leftovers": _to_json(seen.leftovers),
+            "unmanaged": _to_json(seen.unmanaged),
+            "bearer": sorted(seen.bearers),
         }
 
 
 def render(status: Status, console: Console) -> str:
     """Return what is printed, redacted."""
-    survey = status.survey
+    seen = status.seen
 
     def parts() -> Iterator[Table | Text]:
-        yield _table(status.keys, survey.now)
-        yield from _section("live keys beside the current ones", _others(status.keys, survey.now))
+        yield _table(status.keys, seen.now)
+        yield from _section("live keys beside the current ones", _others(status.keys, seen.now))
         yield from _section("what needs attention", _attention(status))
         for heading, keys in (
-            ("of another installation, with our titles", survey.foreign),
-            ("made for a name or path that the config no longer has: revoke them by hand", survey.leftovers),
-            ("managed by nobody", survey.unmanaged),
+            ("of another installation, with our titles", seen.foreign),
+            ("made for a name or path that the config no longer has: revoke them by hand", seen.leftovers),
+            ("managed by nobody", seen.unmanaged),
         ):
-            yield from _section(heading, _strangers(keys, survey.bearers))
+            yield from _section(heading, _strangers(keys, seen.bearers))
         yield Text("")
         yield _sum(status)
 
@@ -113,14 +117,13 @@ def _other(other: OtherKey, now: datetime) -> str:
 
 
 def _attention(status: Status) -> Iterator[Text]:
-    held = {seen.key.name for seen in status.survey.keys if seen.action is Action.HOLD}
     for key in status.keys:
         if key.state not in (State.OK, State.DUE) and key.why:
             yield Text(f"{key.name}: {key.why}", style=_STYLE.get(key.state, _BAD))
         yield from concerns_of(key.name, key.errors, key.warnings)
-    if held:
+    if status.held:
         yield Text("rotator explain NAME says by which facts a key is held back")
-    if any(key.overdue or (key.state in _LEFT and key.name not in held) for key in status.keys):
+    if any(key.overdue or (key.state in _LEFT and key.name not in status.held) for key in status.keys):
         yield Text("cure: the next pass does it; if none comes, make one: rotator --once")
 
 

@@ -1,0 +1,127 @@
+"""What becomes of the live keys beside the current one: which go, when, and what keeps the others. Pure."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from rotator.rules.bookkeeping import WITHOUT_GRACE
+from rotator.rules.facts import Facts
+from rotator.rules.times import age, short, when
+
+
+class Victim(StrEnum):
+    """Why a key is revoked."""
+
+    SUPERSEDED = "superseded"
+    ORPHAN = "orphan"
+
+
+class Kept(StrEnum):
+    """Why a live key beside the current one is not revoked now."""
+
+    WITHOUT_SUCCESSOR = "without_successor"
+    IN_GRACE = "in_grace"
+    YOUNG = "young"
+    PROTECTED = "protected"
+    ADOPTED = "adopted"
+
+
+@dataclass(frozen=True)
+class Revocation:
+    """A live key beside the current one, to be revoked now, later or never."""
+
+    key_id: int
+    victim: Victim
+    since: datetime
+    """When it was superseded, or created for an orphan; WITHOUT_GRACE where its grace was ended."""
+    goes_at: datetime | None = field(default=None, compare=False)
+    """When its time is over, on the gateway's clock; None for one that is not ours to revoke."""
+    kept: Kept | None = field(default=None, compare=False)
+    """Why it is not revoked now; None for one that is."""
+    text: str = field(default="", compare=False)
+    """The facts that this goes by, in words; it holds no secret."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A row of the table as it is written."""
+
+    name: Kept
+    when: Callable[[Facts, int, datetime], bool]
+    """Given the victim's id, and since when it is one."""
+    words: str
+
+
+_STANDS_ELSEWHERE: Final = "but it is the bearer, or may be in use elsewhere"
+KEPT: Final[Mapping[Victim, tuple[Rule, ...]]] = {
+    Victim.SUPERSEDED: (
+        Rule(
+            Kept.WITHOUT_SUCCESSOR,
+            lambda facts, _, __: facts.current is None,
+            "but nothing has taken its place yet",
+        ),
+        Rule(
+            Kept.IN_GRACE,
+            lambda facts, _, since: since + facts.key.grace_period > facts.now,
+            "so it lives on",
+        ),
+        Rule(Kept.PROTECTED, lambda facts, id_, _: id_ in facts.protected, _STANDS_ELSEWHERE),
+        Rule(
+            Kept.ADOPTED,
+            lambda facts, id_, _: not facts.may_revoke(id_),
+            "but a person made it: revoke it, or set revoke_adopted",
+        ),
+    ),
+    Victim.ORPHAN: (
+        Rule(
+            Kept.YOUNG,
+            lambda facts, _, since: abs(facts.now - since) < facts.timing.orphan_after,
+            "so it lives on",
+        ),
+        Rule(Kept.PROTECTED, lambda facts, id_, _: id_ in facts.protected, _STANDS_ELSEWHERE),
+    ),
+}
+
+
+def fates(facts: Facts) -> tuple[Revocation, ...]:
+    """Return every live key beside the current one as it was observed, the superseded ones first."""
+    live = {id_: since for id_, since in facts.superseded.items() if facts.lives(id_)}
+    rotation = facts.current.rotation if facts.current else None
+    return fates_beside(facts, live, rotation.rotated_at if rotation else facts.now)
+
+
+def fates_beside(
+    facts: Facts, superseded: Mapping[int, datetime], rotated_at: datetime
+) -> tuple[Revocation, ...]:
+    """Return the same for what is superseded now, by a key that is current since `rotated_at`."""
+    return (
+        *(_superseded(facts, id_, since, rotated_at) for id_, since in sorted(superseded.items())),
+        *(_orphan(facts, key.id, key.created_at) for key in facts.orphans),
+    )
+
+
+def _superseded(facts: Facts, id_: int, since: datetime, rotated_at: datetime) -> Revocation:
+    ends = rotated_at if since == WITHOUT_GRACE else since + facts.key.grace_period
+    if since == WITHOUT_GRACE:
+        text = "superseded without grace, by --revoke-old-now"
+    else:
+        text = f"superseded {when(since, facts.now)}; its grace of {short(facts.key.grace_period)} "
+        text += f"{'ended' if ends <= facts.now else 'ends'} {when(ends, facts.now)}"
+    return _fate(facts, Victim.SUPERSEDED, id_, since, ends if facts.may_revoke(id_) else None, text)
+
+
+def _orphan(facts: Facts, id_: int, created_at: datetime) -> Revocation:
+    text = f"created {created_at:%Y-%m-%d %H:%M}, {age(created_at, facts.now)}, never published; "
+    text += f"orphan_after is {short(facts.timing.orphan_after)}"
+    ends = created_at + facts.timing.orphan_after
+    return _fate(facts, Victim.ORPHAN, id_, created_at, None if id_ in facts.protected else ends, text)
+
+
+def _fate(
+    facts: Facts, victim: Victim, id_: int, since: datetime, goes_at: datetime | None, text: str
+) -> Revocation:
+    rule = next((rule for rule in KEPT[victim] if rule.when(facts, id_, since)), None)
+    words = rule.words if rule else "so it is revoked"
+    return Revocation(id_, victim, since, goes_at, rule.name if rule else None, f"{text}, {words}")

@@ -1,0 +1,159 @@
+"""Why a rotation that has a reason is not done now: the table, each row with its words and its cure. Pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Final
+
+from rotator.rules.facts import Facts
+from rotator.rules.reasons import REASONS, Reason, Row, listed_as
+from rotator.rules.times import age, count, short, when
+
+MAX_ORPHANS: Final = 3
+"""Live orphans of a family at which making more keys is not the cure."""
+MAX_SUPERSEDED: Final = 12
+"""Superseded keys of a family at which no more are made: their revocation keeps failing.
+
+Twice as many where the current key is missing or revoked, and after that one for each grace period, so that
+a family in use is not left without one.
+"""
+
+
+class Hold(StrEnum):
+    """Why a rotation that has a reason is not done now."""
+
+    IN_FLIGHT = "in_flight"
+    BACKING_OFF = "backing_off"
+    OUTSIDE_WINDOW = "outside_window"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A row of the table as it is written."""
+
+    name: Hold
+    when: Callable[[Facts], bool]
+    words: Callable[[Facts], str]
+    spares: frozenset[Reason] = frozenset()
+    """The reasons that it does not stand against."""
+    cure: str | None = None
+    """A hold that time alone does not end is a failure, and this is its cure."""
+
+    def holds(self, facts: Facts) -> bool:
+        return self.when(facts) and not self._spared(facts)
+
+    def row(self, facts: Facts) -> Row[Hold]:
+        """Hold it against `facts`."""
+        text = self.words(facts)
+        if self.when(facts) and (spared := self._spared(facts)):
+            text += f"; but that does not hold back what is {spared[0]}"
+        return Row(self.name, self.holds(facts), text, self.cure)
+
+    def _spared(self, facts: Facts) -> tuple[Reason, ...]:
+        """Of the reasons that hold, those that it does not stand against."""
+        return tuple(row.name for row in REASONS if row.name in self.spares and row.when(facts))
+
+
+def held(facts: Facts) -> Row[Hold] | None:
+    """Return the first row that holds."""
+    return next((rule.row(facts) for rule in HOLDS if rule.holds(facts)), None)
+
+
+def _in_flight(facts: Facts) -> bool:
+    """Whether another replica may be about to store a key."""
+    return any(facts.age(orphan) < facts.timing.in_flight for orphan in facts.orphans)
+
+
+def _say_in_flight(facts: Facts) -> str:
+    if not facts.orphans:
+        return "there is no orphan"
+    orphan = min(facts.orphans, key=facts.age)
+    text = f"orphan {orphan.id} is {age(orphan.created_at, facts.now)}"
+    if _in_flight(facts):
+        return (
+            f"{text}, younger than {short(facts.timing.in_flight)}: another replica may be about to store it"
+        )
+    return f"{text}, not younger than {short(facts.timing.in_flight)}"
+
+
+def _piled_up(facts: Facts) -> bool:
+    """Whether so many keys are live already that more are not the cure."""
+    if len(facts.orphans) >= MAX_ORPHANS:
+        return True
+    if _piled(facts) < _most_piled(facts):
+        return False
+    # One for each grace period is let through: that there is a current key is the condition for the others to go.
+    return not _is_urgent(facts) or _youngest(facts) < facts.key.grace_period
+
+
+def _say_piled_up(facts: Facts) -> str:
+    orphans = f"{count(len(facts.orphans), 'orphan')} of {MAX_ORPHANS}"
+    text = f"{orphans}, {_piled(facts)} superseded of {_most_piled(facts)}"
+    text += ": making more is not the cure" if _piled_up(facts) else ""
+    if _is_urgent(facts) and _piled(facts) >= _most_piled(facts):
+        text += (
+            f"; one more in each grace of {short(facts.key.grace_period)}: "
+            f"the youngest is {short(_youngest(facts))} old"
+        )
+    return text
+
+
+def _piled(facts: Facts) -> int:
+    """How many superseded keys are left; those that a person made are not ours to count."""
+    ours = {key.id for key in facts.family}
+    return sum(id_ in ours or id_ not in facts.listed for id_ in facts.carried)
+
+
+def _most_piled(facts: Facts) -> int:
+    return 2 * MAX_SUPERSEDED if _is_urgent(facts) else MAX_SUPERSEDED
+
+
+def _is_urgent(facts: Facts) -> bool:
+    """Whether there is no current key, as far as is known, or it works no more."""
+    return facts.current is None or facts.current.rotation is None or facts.refused
+
+
+def _youngest(facts: Facts) -> timedelta:
+    return min((facts.age(key) for key in facts.family), default=timedelta(0))
+
+
+def _say_omitted(facts: Facts) -> str:
+    if facts.current is None or facts.current.rotation is None:
+        return "it is not known which key the list should show"
+    if facts.omitted:
+        return f"the list omits key {facts.current.key_id}, though it works, so it may omit others"
+    return listed_as(facts) + (", and is refused" if facts.refused else "")
+
+
+def _outside_window(facts: Facts) -> bool:
+    return not facts.key.cadence.window_open(facts.now)
+
+
+def _say_outside_window(facts: Facts) -> str:
+    cadence, now = facts.key.cadence, facts.now
+    if not cadence.window_open(now):
+        return f"its window is closed, and opens {when(cadence.due_at(now), now)}"
+    ends = cadence.window_ends(now)
+    return f"its window is open until {when(ends, now)}" if ends else "it has no window"
+
+
+_ALL_BUT_DUE: Final = frozenset({Reason.FORCED, Reason.MISSING, Reason.REVOKED})
+HOLDS: Final[tuple[Rule, ...]] = (
+    Rule(Hold.IN_FLIGHT, _in_flight, _say_in_flight, spares=frozenset({Reason.FORCED})),
+    Rule(
+        Hold.BACKING_OFF,
+        _piled_up,
+        _say_piled_up,
+        cure="they go in time; if not, look at why revoking or storing fails, or revoke them by hand",
+    ),
+    Rule(
+        Hold.BACKING_OFF,
+        # What a list does not show cannot be kept within bounds.
+        lambda facts: facts.omitted,
+        _say_omitted,
+        spares=_ALL_BUT_DUE,
+        cure="ask the gateway's support; or --rotate-now",
+    ),
+    Rule(Hold.OUTSIDE_WINDOW, _outside_window, _say_outside_window, spares=_ALL_BUT_DUE),
+)

@@ -1,0 +1,124 @@
+"""Which keys are ours, whose they may be besides, and which of them must never be revoked. Pure.
+
+Every managed key of the config is looked at together, for what one secret holds protects a key from the others.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from rotator.rules.bookkeeping import read_plaintext
+from rotator.rules.identify import Current
+from rotator.rules.model import Key, ManagedKey, Version
+from rotator.rules.previews import Previews
+from rotator.rules.titles import Title, TitleTemplate
+
+
+@dataclass(frozen=True)
+class Held:
+    """One secret as it was read, and which key it holds."""
+
+    version: Version
+    current: Current | None
+
+
+@dataclass(frozen=True)
+class Titled:
+    """The live keys of the account that bear titles of our convention."""
+
+    titles: Mapping[int, Title]
+    """By key id: of those that an entry of this config can claim."""
+    families: Mapping[str, tuple[Key, ...]]
+    """By managed key: the keys that were made for it and its path, by this installation."""
+    leftovers: tuple[Key, ...]
+    """Of this installation, made for a name or a path that the config no longer has."""
+    foreign: tuple[Key, ...]
+    """Of another installation."""
+
+
+def by_title(
+    keys: Iterable[ManagedKey], listed: Iterable[Key], template: TitleTemplate, installation: str | None
+) -> Titled:
+    """Sort the listed keys by what their titles say. `installation`: ours; None before the first pass."""
+    paths = {key.name: key.path for key in keys}
+    titles: dict[int, Title] = {}
+    families: dict[str, list[Key]] = {name: [] for name in paths}
+    leftovers: list[Key] = []
+    foreign: list[Key] = []
+    for key in listed:
+        title = template.parse(key.title) if key.live else None
+        if title is None:
+            continue
+        if title.installation != installation:
+            foreign.append(key)
+        elif title.name in paths and title.is_for(paths[title.name]):
+            titles[key.id] = title
+            families[title.name].append(key)
+        else:
+            leftovers.append(key)
+    return Titled(
+        titles,
+        {name: tuple(family) for name, family in families.items()},
+        tuple(leftovers),
+        tuple(foreign),
+    )
+
+
+class Ownership:
+    """Whose each key is or may be. `held` lacks the secrets that could not be read."""
+
+    def __init__(
+        self,
+        keys: Iterable[ManagedKey],
+        titled: Titled,
+        held: Mapping[str, Held],
+        previews: Previews,
+        bearer: str,
+        now: datetime,
+    ) -> None:
+        self._keys, self._titled, self._held, self._previews, self._now = keys, titled, held, previews, now
+        self.bearers = frozenset(key.id for key in previews.matching(bearer))
+        """The keys that may be the bearer, by their previews."""
+        self._foreign = frozenset(key.id for key in (*titled.foreign, *titled.leftovers))
+        self._unread = any(key.name not in held for key in keys)
+        self._users: dict[int, set[str]] = {}
+        """By key id: the managed keys in whose secret it is, in whose grace it is, or whose family it is of."""
+        for key in keys:
+            family = {mine.id for mine in titled.families[key.name]}
+            for id_ in family | self._ids_in(key) | self._in_grace(key):
+                self._users.setdefault(id_, set()).add(key.name)
+
+    def protected(self, key: ManagedKey) -> frozenset[int]:
+        """Return which of the keys that `key` knows it must not revoke: the bearer, and what may be another's."""
+        current = self._held[key.name].current
+        named = {current.key_id or 0, *current.superseded} if current else set()
+        family = {mine.id for mine in self._titled.families[key.name]}
+        return frozenset(id_ for id_ in named | family if self._is_protected(id_, key, family))
+
+    def unmanaged(self, listed: Iterable[Key]) -> tuple[Key, ...]:
+        """Return the live keys that have nothing to do with any managed key, as far as its secret could be read."""
+        named = {id_ for held in self._held.values() if held.current for id_ in held.current.superseded}
+        known = named | self._users.keys() | self._foreign
+        return tuple(key for key in listed if key.live and key.id not in known)
+
+    def _is_protected(self, id_: int, key: ManagedKey, family: set[int]) -> bool:
+        if id_ in self.bearers or id_ in self._foreign or self._users.get(id_, set()) - {key.name}:
+            return True
+        # What a secret holds that could not be read, we cannot know; what we made for this one, we do.
+        return self._unread and id_ not in family
+
+    def _ids_in(self, key: ManagedKey) -> set[int]:
+        """Every key that the secret may hold, by its bookkeeping or by a preview."""
+        held = self._held.get(key.name)
+        if held is None or held.current is None:
+            return set()
+        plaintext = read_plaintext(held.version.data, key.field) or ""
+        fitting = {match.id for match in self._previews.matching(plaintext)}
+        return fitting | ({held.current.key_id} if held.current.key_id else set())
+
+    def _in_grace(self, key: ManagedKey) -> set[int]:
+        held = self._held.get(key.name)
+        if held is None or held.current is None:
+            return set()
+        superseded = held.current.superseded.items()
+        return {id_ for id_, since in superseded if since + key.grace_period > self._now}

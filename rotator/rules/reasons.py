@@ -1,0 +1,100 @@
+"""Why a managed key is rotated: the table, each row with its words. The first that holds is the reason. Pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Generic, TypeVar
+
+from rotator.redaction import words
+from rotator.rules.facts import Facts
+from rotator.rules.times import short, when
+
+R = TypeVar("R", bound=StrEnum)
+
+
+class Reason(StrEnum):
+    """Why a managed key is rotated."""
+
+    MISSING = "missing"
+    REVOKED = "revoked"
+    DUE = "due"
+    FORCED = "forced"
+
+
+@dataclass(frozen=True)
+class Row(Generic[R]):
+    """A row of a decision table, held against the facts of one managed key."""
+
+    name: R
+    holds: bool
+    text: str
+    """The facts that it goes by, in words; it holds no secret."""
+    cure: str | None = None
+    """What a person can do about it; None where time alone is the cure."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A row of the table as it is written."""
+
+    name: Reason
+    when: Callable[[Facts], bool]
+    words: Callable[[Facts], str]
+
+    def row(self, facts: Facts) -> Row[Reason]:
+        """Hold it against `facts`."""
+        return Row(self.name, self.when(facts), self.words(facts))
+
+
+def because(facts: Facts) -> Row[Reason] | None:
+    """Return the first row that holds."""
+    return next((rule.row(facts) for rule in REASONS if rule.when(facts)), None)
+
+
+def listed_as(facts: Facts) -> str:
+    """What the list says of the current key, in words."""
+    rotation = facts.current.rotation if facts.current else None
+    if rotation is None:
+        return "the plaintext fits no listed key, or several"
+    if key := facts.listed.get(rotation.key_id):
+        return f"key {key.id} is listed as {words(key.status)}"
+    young = "" if facts.doubted else f", but younger than {short(facts.timing.in_flight)}"
+    return f"key {rotation.key_id} is not listed{young}"
+
+
+def _missing(facts: Facts) -> str:
+    number, field = facts.version.number, facts.key.field
+    if facts.current:
+        return f"version {number} of the secret holds a plaintext, in the field {field}"
+    if facts.version.data is not None:
+        return f"version {number} of the secret holds no plaintext in the field {field}"
+    return f"version {number} of the secret was deleted" if number else "nothing was ever written to its path"
+
+
+def _revoked(facts: Facts) -> str:
+    if facts.current is None:
+        return "there is no plaintext that could be refused"
+    listed = listed_as(facts)
+    if facts.refused:
+        return f"{listed}, and the gateway answered 401 to its plaintext"
+    if facts.doubted:
+        return f"{listed}, so the gateway was asked, and did not answer 401"
+    return f"{listed}, so the gateway was not asked"
+
+
+def _due(facts: Facts) -> str:
+    if facts.current is None or facts.due_at is None:
+        return "there is no key that could be due"
+    rotation = facts.current.rotation
+    if rotation is None:
+        return "the plaintext fits no listed key, or several: due at once"
+    since = f"{'created' if facts.current.adopted else 'rotated'} at {rotation.rotated_at:%Y-%m-%d %H:%M}"
+    return f"{since}, {facts.key.cadence}, so due {when(facts.due_at, facts.now)}"
+
+
+REASONS: Final[tuple[Rule, ...]] = (
+    Rule(Reason.MISSING, lambda facts: facts.current is None, _missing),
+    Rule(Reason.REVOKED, lambda facts: facts.refused, _revoked),
+    Rule(Reason.DUE, lambda facts: facts.due_at is not None and facts.due_at <= facts.now, _due),
+    Rule(Reason.FORCED, lambda facts: facts.forced, lambda _: "--rotate-now"),
+)
