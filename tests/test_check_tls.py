@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 
 from rotator.check.findings import Finding, State, run_all
-from rotator.check.reach import Server, checks
+from rotator.check.reach import Target, checks
 from rotator.clients.exchange import Trust
 from rotator.sandbox.server import GatewayServer
 from tests.certificates import LOOPBACK, Authority
@@ -51,7 +51,7 @@ def shaking_hands(cert: Path, key: Path) -> Iterator[int]:
 
 
 def connect(port: int, trust: Trust, host: str = "127.0.0.1") -> Finding:
-    server = Server(
+    server = Target(
         name="Vault",
         url=f"https://{host}:{port}",
         field="vault.address",

@@ -24,6 +24,7 @@ class Windowed:
     """Due after a week; its window is open or closed."""
 
     open: bool
+    window: timedelta | None = None
     shortest: timedelta = timedelta(days=7)
 
     def due_at(self, rotated_at: datetime) -> datetime:

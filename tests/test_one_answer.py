@@ -14,7 +14,7 @@ from rotator.service.web.page import Page, Query
 from rotator.show.incident import contained, exposed_by
 from rotator.show.snapshot import Snapshot
 from rotator.show.standing import to_json
-from rotator.show.status import Status
+from rotator.show.status import AccountStatus
 from tests.shown import passed, snapshot
 from tests.world import World
 
@@ -27,7 +27,7 @@ def in_pass(result: PassResult, id_: int) -> str | None:
 
 def in_status(world: World, id_: int) -> str | None:
     with world.account() as account:
-        (key,) = Status.of(*look(account)).to_json()["keys"]
+        (key,) = AccountStatus.of(*look(account)).to_json()["keys"]
     (found,) = [one["revoke_at"] for one in key["superseded"] if one["key_id"] == id_]
     return str(found) if found else None
 

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rotator.clients import retry
-from rotator.clients.retry import Policy, parse_retry_after
+from rotator.clients.answers import parse_retry_after
+from rotator.clients.retry import Policy
 from rotator.errors import Rejected, Transient
 from tests.logs import captured
 

@@ -15,7 +15,7 @@ from rotator.rules.model import Key
 from rotator.rules.times import short
 from rotator.sandbox.faults import Fault, Phase, Status
 from rotator.show.snapshot import Snapshot
-from rotator.show.standing import KeyStatus, State, key_statuses, to_json
+from rotator.show.standing import KeyState, KeyStatus, key_statuses, to_json
 from tests.facts import DAY, at, block, facts, key, managed, secret
 from tests.shown import REFUSED, of_each_state, one, passed, snapshot, together
 from tests.world import World
@@ -49,19 +49,19 @@ def test_durations_are_short_and_rounded(seconds: int, text: str) -> None:
 @pytest.mark.parametrize(
     ("result", "state", "why"),
     [
-        (one(1), State.OK, None),
-        (one(1, age=7), State.OK, "rotated: due"),
-        (one(1, age=7, outcome=Outcome.PLANNED), State.DUE, "to be rotated: due"),
-        (one(1, age=7, orphan=0.001), State.HELD, "another replica may be about to store it"),
-        (one(1, errors=(REFUSED,)), State.FAILED, None),
-        (one(1, age=8, outcome=Outcome.FAILED, errors=(REFUSED,)), State.FAILED, "to be rotated: due"),
-        (one(1, outcome=Outcome.STOPPED), State.STOPPED, "the next pass does it"),
-        (KeyResult(managed(), Outcome.STOPPED), State.STOPPED, "the next pass does it"),
-        (one(1, outcome=Outcome.YIELDED), State.UNKNOWN, "another rotator was first"),
-        (KeyResult(managed(), Outcome.FAILED, errors=(REFUSED,)), State.FAILED, None),
+        (one(1), KeyState.OK, None),
+        (one(1, age=7), KeyState.OK, "rotated: due"),
+        (one(1, age=7, outcome=Outcome.PLANNED), KeyState.DUE, "to be rotated: due"),
+        (one(1, age=7, orphan=0.001), KeyState.HELD, "another replica may be about to store it"),
+        (one(1, errors=(REFUSED,)), KeyState.FAILED, None),
+        (one(1, age=8, outcome=Outcome.FAILED, errors=(REFUSED,)), KeyState.FAILED, "to be rotated: due"),
+        (one(1, outcome=Outcome.STOPPED), KeyState.STOPPED, "the next pass does it"),
+        (KeyResult(managed(), Outcome.STOPPED), KeyState.STOPPED, "the next pass does it"),
+        (one(1, outcome=Outcome.YIELDED), KeyState.UNKNOWN, "another rotator was first"),
+        (KeyResult(managed(), Outcome.FAILED, errors=(REFUSED,)), KeyState.FAILED, None),
     ],
 )
-def test_a_state_and_why(result: KeyResult, state: State, why: str | None) -> None:
+def test_a_state_and_why(result: KeyResult, state: KeyState, why: str | None) -> None:
     rotated = result.plan and result.plan.rotates and result.outcome is Outcome.DONE
     if rotated:
         result = replace(result, rotation=block(2, rotated=at(30)))
@@ -73,9 +73,9 @@ def test_a_state_and_why(result: KeyResult, state: State, why: str | None) -> No
 
 def test_what_falls_due_between_two_passes_is_due() -> None:
     result = one(1, age=6.98)
-    assert status(result).state is State.OK
+    assert status(result).state is KeyState.OK
     later = status(result, timedelta(days=0.04))
-    assert later.state is State.DUE
+    assert later.state is KeyState.DUE
     assert later.age == timedelta(days=7.02)
     assert later.period_share == 1
 
@@ -151,7 +151,7 @@ class TestSeveralPasses:
         down = passed(None, at(30, minutes=10), Rejected("Vault is sealed"))
         seen = snapshot(down, passed(together(one(1, age=2)), at(30)), now=at(31))
         (found,) = key_statuses(seen)
-        assert (found.state, found.age) == (State.OK, timedelta(days=3))
+        assert (found.state, found.age) == (KeyState.OK, timedelta(days=3))
 
     def test_a_secret_that_could_not_be_read_is_as_it_was_last_seen(self) -> None:
         unread = KeyResult(one(1).key, Outcome.FAILED, errors=(REFUSED,))
@@ -159,7 +159,7 @@ class TestSeveralPasses:
             passed(together(unread, now=at(31)), at(31)), passed(together(one(1, age=2)), at(30)), now=at(31)
         )
         (found,) = key_statuses(seen)
-        assert (found.state, found.key_id, found.age) == (State.FAILED, 1, timedelta(days=3))
+        assert (found.state, found.key_id, found.age) == (KeyState.FAILED, 1, timedelta(days=3))
         assert found.errors == (REFUSED,)
 
     def test_an_error_that_is_over_is_no_longer_shown(self) -> None:
@@ -210,7 +210,7 @@ def test_of_a_worlds_passes(world: World) -> None:
         return found
 
     world.one()
-    assert (seen().state, seen().key_id, seen().why) == (State.OK, 2, "rotated: missing")
+    assert (seen().state, seen().key_id, seen().why) == (KeyState.OK, 2, "rotated: missing")
     world.advance(7)
     world.one()
     assert [other.id for other in seen().superseded] == [2]

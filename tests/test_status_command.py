@@ -20,8 +20,8 @@ from rotator.rules.model import Version
 from rotator.sandbox.faults import ALWAYS, Fault, Phase, Status
 from rotator.sandbox.server import GatewayServer
 from rotator.sandbox.vault import VaultServer
-from rotator.show.standing import State
-from rotator.show.status import Status as Seen
+from rotator.show.standing import KeyState
+from rotator.show.status import AccountStatus as Seen
 from rotator.show.status import render
 from tests.facts import PATH, managed
 from tests.program import Program
@@ -94,19 +94,21 @@ def unread(world: World) -> None:
 @pytest.mark.parametrize(
     ("befalls", "state", "well"),
     [
-        (lambda _world: None, State.OK, True),
-        (due, State.DUE, True),
-        (overdue, State.OVERDUE, False),
-        (gone, State.MISSING, False),
-        (revoked, State.REVOKED, False),
-        (revoked_and_held, State.REVOKED, False),
-        (missing_and_held, State.MISSING, False),
-        (closed, State.HELD, True),
-        (long_closed, State.OVERDUE, False),
-        (unread, State.FAILED, False),
+        (lambda _world: None, KeyState.OK, True),
+        (due, KeyState.DUE, True),
+        (overdue, KeyState.OVERDUE, False),
+        (gone, KeyState.MISSING, False),
+        (revoked, KeyState.REVOKED, False),
+        (revoked_and_held, KeyState.REVOKED, False),
+        (missing_and_held, KeyState.MISSING, False),
+        (closed, KeyState.HELD, True),
+        (long_closed, KeyState.OVERDUE, False),
+        (unread, KeyState.FAILED, False),
     ],
 )
-def test_a_state_in_a_word(world: World, befalls: Callable[[World], None], state: State, well: bool) -> None:
+def test_a_state_in_a_word(
+    world: World, befalls: Callable[[World], None], state: KeyState, well: bool
+) -> None:
     world.make_pass()
     befalls(world)
     seen = look(world)

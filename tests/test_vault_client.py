@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from rotator.clients.vault.client import CAPABILITIES_BATCH, MAX_ANSWER_BYTES, Vault
-from rotator.clients.vault.wire import Answer
+from rotator.clients.vault.wire import VaultAnswer
 from rotator.errors import BrokenContract, Rejected, RotatorError, Transient
 from rotator.passes.preflight import NEEDED
 from rotator.redaction import Secret
@@ -191,7 +191,9 @@ class TestAgainstAnswersThatNoVaultGives:
 
     def test_words_of_vault_are_redacted(self) -> None:
         secret = Secret("hvs." + "q" * 30)
-        answer = Answer("GET x", 403, {}, json.dumps({"errors": [f"bad token {secret.reveal()}\n"]}).encode())
+        answer = VaultAnswer(
+            "GET x", 403, {}, json.dumps({"errors": [f"bad token {secret.reveal()}\n"]}).encode()
+        )
         with pytest.raises(RotatorError) as raised:
             answer.raise_for_refusal()
         assert "q" * 10 not in str(raised.value)

@@ -32,7 +32,7 @@ class GatewayChecks:
     def checks(self) -> tuple[Check, ...]:
         gateway = self._config.gateway
         reached = reach.checks(
-            reach.Server(
+            reach.Target(
                 name="gateway",
                 url=gateway.url,
                 field="gateway.url",

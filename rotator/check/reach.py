@@ -23,7 +23,7 @@ _ENDS_SOON: Final = 0.1
 
 
 @dataclass(frozen=True)
-class Server:
+class Target:
     name: str
     url: str
     field: str
@@ -56,7 +56,7 @@ class _Certificate(NamedTuple):
     """Empty where it was not verified."""
 
 
-def checks(server: Server) -> tuple[Check, ...]:
+def checks(server: Target) -> tuple[Check, ...]:
     """The last of them says whether the server is reached."""
     if proxy := _proxy(server):
         said = f"{proxy}, named by the environment, stands between: DNS and TLS are not tried from here"
@@ -68,7 +68,7 @@ def checks(server: Server) -> tuple[Check, ...]:
     )
 
 
-def _proxy(server: Server) -> str | None:
+def _proxy(server: Target) -> str | None:
     """Host and port of the proxy that an https request goes through. It may have a password, which is not shown."""
     proxies = getproxies()
     named = proxies.get("https") or proxies.get("all")
@@ -77,7 +77,7 @@ def _proxy(server: Server) -> str | None:
     return "a proxy, " + urlsplit(named if "//" in named else f"//{named}").netloc.rpartition("@")[2]
 
 
-def _look_up(server: Server) -> Iterator[Finding]:
+def _look_up(server: Target) -> Iterator[Finding]:
     host = server.host
     if _is_address(host):
         yield ok(f"{host} is an address: there is nothing to look up")
@@ -95,7 +95,7 @@ def _look_up(server: Server) -> Iterator[Finding]:
     yield ok(f"{host} is {some(sorted({str(address[0]) for *_, address in found}))}")
 
 
-def _connect(server: Server) -> Iterator[Finding]:
+def _connect(server: Target) -> Iterator[Finding]:
     context = tls_context(server.trust) if server.encrypted else None
     what = f"connecting to {server.host}:{server.port}"
     try:
@@ -111,7 +111,7 @@ def _connect(server: Server) -> Iterator[Finding]:
         yield _in_the_clear(server) if seen is None else _judged(server, seen)
 
 
-def _handshake(server: Server, context: ssl.SSLContext | None) -> _Certificate | None:
+def _handshake(server: Target, context: ssl.SSLContext | None) -> _Certificate | None:
     with socket.create_connection((server.host, server.port), server.timeout.total_seconds()) as plain:
         if context is None:
             return None
@@ -119,7 +119,7 @@ def _handshake(server: Server, context: ssl.SSLContext | None) -> _Certificate |
             return _Certificate(connection.version() or "TLS", connection.getpeercert())
 
 
-def _untrusted(server: Server, error: ssl.SSLCertVerificationError) -> str:
+def _untrusted(server: Target, error: ssl.SSLCertVerificationError) -> str:
     match error.verify_code:
         case code if code == _EXPIRED:
             return "renew the server's certificate; is this machine's clock right?"
@@ -131,7 +131,7 @@ def _untrusted(server: Server, error: ssl.SSLCertVerificationError) -> str:
             return server.trust_cure
 
 
-def _in_the_clear(server: Server) -> Finding:
+def _in_the_clear(server: Target) -> Finding:
     if server.host == "localhost" or (_is_address(server.host) and ip_address(server.host).is_loopback):
         return ok("none: plain http, to this machine only; it accepts connections")
     return note(
@@ -140,7 +140,7 @@ def _in_the_clear(server: Server) -> Finding:
     )
 
 
-def _judged(server: Server, seen: _Certificate) -> Finding:
+def _judged(server: Target, seen: _Certificate) -> Finding:
     if not seen.fields:
         return note(
             f"{seen.tls}; any certificate is trusted, so anybody in between can read the secrets",

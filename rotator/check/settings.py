@@ -7,7 +7,7 @@ from typing import Final
 
 from rotator.check.findings import Finding, bad, note, ok, some
 from rotator.config import Config
-from rotator.rules.cadence import CronSchedule, Every, PassSchedule
+from rotator.rules.cadence import Every, PassSchedule
 from rotator.rules.model import ManagedKey
 from rotator.rules.shard import WHOLE
 from rotator.rules.times import count
@@ -69,7 +69,7 @@ def grace_periods(keys: Sequence[ManagedKey]) -> Iterator[Finding]:
 def schedule(passes: PassSchedule, keys: Sequence[ManagedKey]) -> Iterator[Finding]:
     """Whether the long-running mode comes by often enough."""
     apart = passes.interval + passes.jitter if isinstance(passes, Every) else passes.shortest
-    narrow = [key.name for key in keys if (window := _window(key)) and window <= apart]
+    narrow = [key.name for key in keys if (window := key.cadence.window) and window <= apart]
     often = [key.name for key in keys if key.cadence.shortest < apart]
     if narrow:
         yield note(
@@ -84,7 +84,3 @@ def schedule(passes: PassSchedule, keys: Sequence[ManagedKey]) -> Iterator[Findi
         )
     if not (narrow or often):
         yield ok(f"the long-running mode makes a pass every {show(apart)}")
-
-
-def _window(key: ManagedKey) -> timedelta | None:
-    return key.cadence.window if isinstance(key.cadence, CronSchedule) else None

@@ -56,7 +56,7 @@ class VaultChecks:
     def checks(self) -> tuple[Check, ...]:
         vault = self._config.vault
         reached = reach.checks(
-            reach.Server(
+            reach.Target(
                 name="Vault",
                 url=vault.address,
                 field="vault.address",

@@ -4,9 +4,13 @@ Pure. What is returned here can be shown, logged and sent again.
 """
 
 import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from math import isfinite
 from typing import Any, Final
 
+from rotator.errors import BrokenContract, Transient
 from rotator.redaction import redact
 
 MAX_DEPTH: Final = 100
@@ -36,6 +40,63 @@ def request_id(value: object) -> str | None:
     ):
         return redact(value, short=True)
     return None
+
+
+class Answer:
+    """What every server's answer has: what was asked, its status, its JSON, its request id, when to come again."""
+
+    def __init__(
+        self,
+        what: str,
+        status: int,
+        headers: Mapping[str, str],
+        content: bytes,
+        *,
+        now: datetime | None = None,
+    ) -> None:
+        self.what, self.status = what, status
+        self.retry_after = parse_retry_after(headers.get("Retry-After"), now=now)
+        body, self.fault = read_json(content)
+        self.body: Mapping[str, Any] = body if isinstance(body, dict) else {}
+        """The object that it is; empty for what is none."""
+        self.is_object = isinstance(body, dict)
+        self.request_id = request_id(self.body.get("request_id"))
+
+    def transient(self, said: str, *, ambiguous: bool, cure: str | None = None) -> Transient:
+        """The error for what may go well later."""
+        return Transient(
+            f"{self.what}: {said}",
+            ambiguous=ambiguous,
+            retry_after=self.retry_after,
+            status=self.status,
+            request_id=self.request_id,
+            cure=cure,
+        )
+
+    def broken_contract(self, said: str, cure: str) -> BrokenContract:
+        """The error for what nobody may rely on."""
+        return BrokenContract(
+            f"{self.what}: {said}", status=self.status, request_id=self.request_id, cure=cure
+        )
+
+
+def parse_retry_after(header: str | None, *, now: datetime | None = None) -> float | None:
+    """Seconds to wait from either form of `Retry-After` (RFC 9110 §10.2.3), or None when it says nothing.
+
+    A date is held against the answer's own `Date`, given as `now`, so that our clock does not matter.
+    """
+    if header is None:
+        return None
+    text = header.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        at = parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    return max(0.0, (at - (now or datetime.now(UTC))).total_seconds())
 
 
 def _finite(text: str) -> float:

@@ -6,14 +6,14 @@ Which failures may be repeated is not known here; the caller says so with `again
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import structlog
 import tenacity
 
 from rotator.errors import RotatorError, Transient
+from rotator.rules.model import PATIENCE
 
 T = TypeVar("T")
 Sleep = Callable[[float], None]
@@ -26,7 +26,7 @@ class Policy:
     """All times in seconds. `attempts` counts the first one; 0 means no bound but `deadline`."""
 
     attempts: int = 6
-    deadline: float = 120.0
+    deadline: float = PATIENCE.total_seconds()
     first_wait: float = 0.5
     """The upper end of the first wait; it doubles with each attempt."""
     longest_wait: float = 20.0
@@ -74,25 +74,6 @@ def call(
         reraise=True,
     )
     return retrying(attempt)
-
-
-def parse_retry_after(header: str | None, *, now: datetime | None = None) -> float | None:
-    """Seconds to wait from either form of `Retry-After` (RFC 9110 §10.2.3), or None when it says nothing.
-
-    A date is held against the answer's own `Date`, given as `now`, so that our clock does not matter.
-    """
-    if header is None:
-        return None
-    text = header.strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
-    try:
-        at = parsedate_to_datetime(text)
-    except (ValueError, TypeError, OverflowError):
-        return None
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=UTC)
-    return max(0.0, (at - (now or datetime.now(UTC))).total_seconds())
 
 
 def _wait(policy: Policy, state: tenacity.RetryCallState) -> float:

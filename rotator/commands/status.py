@@ -16,7 +16,7 @@ from rotator.passes.account import Account
 from rotator.passes.observe import look
 from rotator.passes.stopping import Stopping
 from rotator.show.console import captured, console_for_stdout, lines_of
-from rotator.show.status import Status, render
+from rotator.show.status import AccountStatus, render
 from rotator.wiring import open_account
 
 _OVERWRITE = "\x1b[H{}\x1b[J"  # from the upper left corner on, so that nothing flickers
@@ -73,7 +73,7 @@ def run_status(
 
 
 def _look(account: Account, only: frozenset[str], output: Output, frame: str = "{}") -> int:
-    status = Status.of(*look(account, only))
+    status = AccountStatus.of(*look(account, only))
     output.show(status.to_json, lambda: frame.format(render(status, console_for_stdout())))
     return CONVERGED if status.well else FAILED
 

@@ -9,7 +9,7 @@ from rotator.config.auth import (
     TokenAuth,
     TokenFileAuth,
 )
-from rotator.config.fields import BearerSources, Gateway, Vault
+from rotator.config.fields import BearerSources, GatewayBlock, VaultBlock
 from rotator.config.load import load, managed_names
 from rotator.config.monitoring import Webhook, signing_secrets
 from rotator.config.texts import Sources
@@ -19,13 +19,13 @@ __all__ = [
     "Auth",
     "BearerSources",
     "Config",
-    "Gateway",
+    "GatewayBlock",
     "JwtAuth",
     "KubernetesAuth",
     "Sources",
     "TokenAuth",
     "TokenFileAuth",
-    "Vault",
+    "VaultBlock",
     "Webhook",
     "load",
     "managed_names",

@@ -6,19 +6,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from rotator.config.fields import Clocks, Defaults, Entry, File, Gateway, Passes, Vault
-from rotator.config.monitoring import Http, Metrics, Webhook
+from rotator.config.fields import Clocks, Defaults, Entry, EntryPolicy, File, GatewayBlock, Passes, VaultBlock
+from rotator.config.monitoring import Http, MetricsBlock, Webhook
 from rotator.config.validate import Fault, Sound
 from rotator.config.yaml import dotted
 from rotator.rules.cadence import Cadence, CronSchedule, Every, PassSchedule, Period
-from rotator.rules.model import ManagedKey, Timing
+from rotator.rules.model import PATIENCE, ManagedKey, Timing
 from rotator.rules.shard import Shard
 from rotator.rules.times import format_duration
 from rotator.rules.titles import TitleTemplate
 
 _DEFAULT_PERIOD: Final = timedelta(days=30)
-_PATIENCE: Final = timedelta(minutes=2)
-"""How long a single call is repeated within a rotation, at most: the retry policy's own deadline."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +25,13 @@ class Config:
 
     file: str
     """Where it was read."""
-    gateway: Gateway
-    vault: Vault
+    gateway: GatewayBlock
+    vault: VaultBlock
     """Its `auth` holds the token."""
     schedule: PassSchedule
     """When the long-running mode makes a pass."""
     http: Http
-    metrics: Metrics
+    metrics: MetricsBlock
     titles: TitleTemplate
     timing: Timing
     managed: tuple[ManagedKey, ...]
@@ -77,7 +75,7 @@ def joint_faults(sound: Sound) -> Iterator[Fault]:
 def _clock_faults(sound: Sound) -> Iterator[Fault]:
     if clocks := sound.fields(Clocks):
         # A replica may take so long from create to store; its key must not be swept meanwhile.
-        rotation = clocks.verify_deadline + clocks.store_deadline + _PATIENCE
+        rotation = clocks.verify_deadline + clocks.store_deadline + PATIENCE
         least = max(rotation, 2 * clocks.store_deadline, clocks.in_flight)
         if clocks.orphan_after < least:
             cure = f"write at least {format_duration(least)}"
@@ -96,7 +94,7 @@ def _twice(sound: Sound, field: str) -> Iterator[Fault]:
 
 
 def _state_path_faults(sound: Sound) -> Iterator[Fault]:
-    state_path = sound.text("vault", "state_path") or Vault.model_fields["state_path"].default
+    state_path = sound.text("vault", "state_path") or VaultBlock.model_fields["state_path"].default
     for index in sound.entries:
         path = sound.text("keys", index, "path")
         if path is not None and path.strip("/") == state_path.strip("/"):
@@ -105,7 +103,7 @@ def _state_path_faults(sound: Sound) -> Iterator[Fault]:
 
 def _policy_faults(index: int, entry: Entry, defaults: Defaults) -> Iterator[Fault]:
     cadence = _cadence(entry, defaults)
-    if isinstance(cadence, Period):
+    if _policy(entry, defaults).rotation_schedule is None:
         for field in ("rotation_window", "timezone"):
             if getattr(entry, field) is not None:
                 cure = "remove it or write rotation_schedule"
@@ -143,7 +141,7 @@ def _managed_key(entry: Entry, defaults: Defaults) -> ManagedKey:
 
 
 def _cadence(entry: Entry, defaults: Defaults) -> Cadence:
-    policy = entry if entry.names_a_cadence else defaults
+    policy = _policy(entry, defaults)
     if policy.rotation_schedule is None:
         period = policy.rotation_period or _DEFAULT_PERIOD
         return Period(period, _early(entry.name, period, entry.spread or defaults.spread))
@@ -152,6 +150,11 @@ def _cadence(entry: Entry, defaults: Defaults) -> Cadence:
         entry.timezone or defaults.timezone or "UTC",
         entry.rotation_window or defaults.rotation_window,
     )
+
+
+def _policy(entry: Entry, defaults: Defaults) -> EntryPolicy:
+    """Which of the two says when the key falls due."""
+    return entry if entry.names_a_cadence else defaults
 
 
 def _early(name: str, period: timedelta, spread: str | None) -> timedelta:

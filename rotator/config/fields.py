@@ -18,7 +18,7 @@ from pydantic import (
 
 from rotator.config import texts
 from rotator.config.auth import Auth
-from rotator.config.monitoring import Http, Metrics, Webhook
+from rotator.config.monitoring import Http, MetricsBlock, Webhook
 from rotator.config.texts import Block, FileName, SecretPath, VariableName
 from rotator.rules.times import LONGEST, PATTERN, parse_duration
 from rotator.rules.titles import DEFAULT_TEMPLATE
@@ -79,7 +79,7 @@ class BearerSources(Block):
         return self
 
 
-class Gateway(Block):
+class GatewayBlock(Block):
     """The gateway whose keys are rotated."""
 
     url: Annotated[str, AfterValidator(texts.url)] = Field(
@@ -93,7 +93,7 @@ class Gateway(Block):
     timeout: Duration = _lasting("30s", "The bound on one whole request.")
 
 
-class Vault(Block):
+class VaultBlock(Block):
     """The Vault, or OpenBao, in which the plaintexts are stored."""
 
     allow_http: bool = Field(
@@ -172,7 +172,7 @@ class Passes(Block):
         return min(timedelta(seconds=30), self.every_or_default) if self.jitter is None else self.jitter
 
 
-class Policy(Block):
+class EntryPolicy(Block):
     """How a key is rotated. What a key leaves out, or sets to null, is taken from `defaults`."""
 
     rotation_period: Duration | None = Field(
@@ -214,7 +214,7 @@ class Policy(Block):
         return self.rotation_period is not None or self.rotation_schedule is not None
 
 
-class Defaults(Policy):
+class Defaults(EntryPolicy):
     """What every key has that does not say otherwise. rotation_period is 30d where no cadence is given."""
 
     grace_period: Duration = _lasting("24h", "How long a replaced key lives on.")
@@ -224,7 +224,7 @@ class Defaults(Policy):
     )
 
 
-class Entry(Policy):
+class Entry(EntryPolicy):
     """One managed key."""
 
     name: Name = Field(
@@ -247,12 +247,16 @@ class Clocks(Block):
 class File(Clocks):
     """The config of the rotator: one file for one account."""
 
-    gateway: Gateway = Field(default_factory=Gateway, description="Where keys are made and revoked.")
-    vault: Vault = Field(description="The Vault in which the plaintexts are stored.")
+    gateway: GatewayBlock = Field(
+        default_factory=GatewayBlock, description="Where keys are made and revoked."
+    )
+    vault: VaultBlock = Field(description="The Vault in which the plaintexts are stored.")
     webhook: Webhook | None = Field(default=None, description="Where notices go; none are sent without it.")
     schedule: Passes = Field(default_factory=Passes, description="When the long-running mode makes a pass.")
     http: Http = Field(default_factory=Http, description="The HTTP server of the long-running mode.")
-    metrics: Metrics = Field(default_factory=Metrics, description="Where a single pass leaves its metrics.")
+    metrics: MetricsBlock = Field(
+        default_factory=MetricsBlock, description="Where a single pass leaves its metrics."
+    )
     title_template: Annotated[str, AfterValidator(texts.title_template)] = Field(
         default=DEFAULT_TEMPLATE,
         description="Titles of keys at the gateway: with {name}, {installation} and {nonce}, maybe {stamp}.",

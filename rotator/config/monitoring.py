@@ -29,7 +29,7 @@ class Http(Block):
         return None if self.listen is None else texts.host_and_port(self.listen)
 
 
-class Metrics(Block):
+class MetricsBlock(Block):
     """Where a single pass leaves its metrics when it ends: a CronJob has nobody to scrape it."""
 
     textfile: Annotated[str, AfterValidator(texts.metrics_file)] | None = Field(

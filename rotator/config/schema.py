@@ -19,7 +19,7 @@ def render() -> str:
     schema = File.model_json_schema(schema_generator=_Generate)
     # Both can come from the environment.
     schema["required"].remove("vault")
-    schema["$defs"]["Vault"]["required"].remove("auth")
+    schema["$defs"]["VaultBlock"]["required"].remove("auth")
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return json.dumps(schema, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 

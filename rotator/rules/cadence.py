@@ -49,6 +49,11 @@ class Cadence(Protocol):
         ...
 
     @property
+    def window(self) -> timedelta | None:
+        """How long after it fell due a rotation may begin; None for no bound."""
+        ...
+
+    @property
     def shortest(self) -> timedelta:
         """The shortest interval between two rotations."""
         ...
@@ -73,6 +78,10 @@ class Period:
         return True
 
     def window_ends(self, now: datetime) -> None:  # noqa: ARG002
+        return None
+
+    @property
+    def window(self) -> None:
         return None
 
     @property

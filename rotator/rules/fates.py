@@ -45,7 +45,7 @@ class Revocation:
 
 
 @dataclass(frozen=True)
-class Rule:
+class KeptRule:
     """A row of the table as it is written."""
 
     name: Kept
@@ -55,32 +55,32 @@ class Rule:
 
 
 _STANDS_ELSEWHERE: Final = "but it is the bearer, or may be in use elsewhere"
-KEPT: Final[Mapping[Victim, tuple[Rule, ...]]] = {
+KEPT: Final[Mapping[Victim, tuple[KeptRule, ...]]] = {
     Victim.SUPERSEDED: (
-        Rule(
+        KeptRule(
             Kept.WITHOUT_SUCCESSOR,
             lambda facts, _, __: facts.current is None,
             "but nothing has taken its place yet",
         ),
-        Rule(
+        KeptRule(
             Kept.IN_GRACE,
             lambda facts, _, since: since + facts.key.grace_period > facts.now,
             "so it lives on",
         ),
-        Rule(Kept.PROTECTED, lambda facts, id_, _: id_ in facts.protected, _STANDS_ELSEWHERE),
-        Rule(
+        KeptRule(Kept.PROTECTED, lambda facts, id_, _: id_ in facts.protected, _STANDS_ELSEWHERE),
+        KeptRule(
             Kept.ADOPTED,
             lambda facts, id_, _: not facts.may_revoke(id_),
             "but a person made it: revoke it, or set revoke_adopted",
         ),
     ),
     Victim.ORPHAN: (
-        Rule(
+        KeptRule(
             Kept.YOUNG,
             lambda facts, _, since: abs(facts.now - since) < facts.timing.orphan_after,
             "so it lives on",
         ),
-        Rule(Kept.PROTECTED, lambda facts, id_, _: id_ in facts.protected, _STANDS_ELSEWHERE),
+        KeptRule(Kept.PROTECTED, lambda facts, id_, _: id_ in facts.protected, _STANDS_ELSEWHERE),
     ),
 }
 

@@ -29,7 +29,7 @@ class Hold(StrEnum):
 
 
 @dataclass(frozen=True)
-class Rule:
+class HoldRule:
     """A row of the table as it is written."""
 
     name: Hold
@@ -139,15 +139,15 @@ def _say_outside_window(facts: Facts) -> str:
 
 
 _ALL_BUT_DUE: Final = frozenset({Reason.FORCED, Reason.MISSING, Reason.REVOKED})
-HOLDS: Final[tuple[Rule, ...]] = (
-    Rule(Hold.IN_FLIGHT, _in_flight, _say_in_flight, spares=frozenset({Reason.FORCED})),
-    Rule(
+HOLDS: Final[tuple[HoldRule, ...]] = (
+    HoldRule(Hold.IN_FLIGHT, _in_flight, _say_in_flight, spares=frozenset({Reason.FORCED})),
+    HoldRule(
         Hold.BACKING_OFF,
         _piled_up,
         _say_piled_up,
         cure="they go in time; if not, look at why revoking or storing fails, or revoke them by hand",
     ),
-    Rule(
+    HoldRule(
         Hold.BACKING_OFF,
         # What a list does not show cannot be kept within bounds.
         lambda facts: facts.omitted,
@@ -155,5 +155,5 @@ HOLDS: Final[tuple[Rule, ...]] = (
         spares=_ALL_BUT_DUE,
         cure="ask the gateway's support; or --rotate-now",
     ),
-    Rule(Hold.OUTSIDE_WINDOW, _outside_window, _say_outside_window, spares=_ALL_BUT_DUE),
+    HoldRule(Hold.OUTSIDE_WINDOW, _outside_window, _say_outside_window, spares=_ALL_BUT_DUE),
 )

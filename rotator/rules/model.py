@@ -6,7 +6,7 @@ Every time is aware and in UTC. Times of keys and of bookkeeping are the gateway
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from rotator.redaction import Secret
 from rotator.rules.cadence import Cadence
@@ -65,6 +65,10 @@ class ManagedKey:
     """How long a superseded key lives on."""
     revoke_adopted: bool
     """Whether a superseded key whose title is not ours may be revoked too."""
+
+
+PATIENCE: Final = timedelta(minutes=2)
+"""How long a single call is repeated within a rotation, at most."""
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ class Row(Generic[R]):
 
 
 @dataclass(frozen=True)
-class Rule:
+class ReasonRule:
     """A row of the table as it is written."""
 
     name: Reason
@@ -92,9 +92,9 @@ def _due(facts: Facts) -> str:
     return f"{since}, {facts.key.cadence}, so due {when(facts.due_at, facts.now)}"
 
 
-REASONS: Final[tuple[Rule, ...]] = (
-    Rule(Reason.MISSING, lambda facts: facts.current is None, _missing),
-    Rule(Reason.REVOKED, lambda facts: facts.refused, _revoked),
-    Rule(Reason.DUE, lambda facts: facts.due_at is not None and facts.due_at <= facts.now, _due),
-    Rule(Reason.FORCED, lambda facts: facts.forced, lambda _: "--rotate-now"),
+REASONS: Final[tuple[ReasonRule, ...]] = (
+    ReasonRule(Reason.MISSING, lambda facts: facts.current is None, _missing),
+    ReasonRule(Reason.REVOKED, lambda facts: facts.refused, _revoked),
+    ReasonRule(Reason.DUE, lambda facts: facts.due_at is not None and facts.due_at <= facts.now, _due),
+    ReasonRule(Reason.FORCED, lambda facts: facts.forced, lambda _: "--rotate-now"),
 )

@@ -17,6 +17,7 @@ from uuid import uuid4
 import structlog
 
 from rotator.clients import retry
+from rotator.clients.answers import parse_retry_after
 from rotator.clients.exchange import Request, Response, Server
 from rotator.clients.signature import signature
 from rotator.config.monitoring import NoticeType
@@ -173,7 +174,7 @@ def _raise_for_refusal(answer: Response) -> None:
             cure="remove `webhook` from the config, or correct webhook.url",
         )
     if status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS) or status >= 500:
-        retry_after = retry.parse_retry_after(answer.headers.get("Retry-After"))
+        retry_after = parse_retry_after(answer.headers.get("Retry-After"))
         raise Transient(said, ambiguous=True, status=status, retry_after=retry_after)
     redirect = " (a redirect, which is not followed)" if 300 <= status < 400 else ""
     raise Rejected(f"{said}{redirect}", status=status, cure="check webhook.url and webhook.secret")

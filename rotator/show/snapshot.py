@@ -9,7 +9,7 @@ from rotator.passes.result import PassResult
 
 KEPT: Final = 20
 """So many passes are remembered."""
-LATE: Final = timedelta(minutes=1)
+PASS_OVERDUE_AFTER: Final = timedelta(minutes=1)
 """A pass that has not begun so long after its time is overdue."""
 HUNG: Final = timedelta(hours=1)
 """A pass that goes on for so long may never end: each of its requests is bounded, but not all that it needs is."""
@@ -58,7 +58,7 @@ class Snapshot:
         """Whether the next pass should have begun by now."""
         if self.running_since or self.next_pass is None:
             return False
-        return self.now > self.next_pass + LATE
+        return self.now > self.next_pass + PASS_OVERDUE_AFTER
 
     @property
     def hung(self) -> bool:

@@ -18,14 +18,14 @@ from rotator.rules.times import short, time_to_json
 from rotator.show.snapshot import PassRecord, Snapshot
 
 
-class State(StrEnum):
+class KeyState(StrEnum):
     """A managed key in one word."""
 
     OK = "ok"
     DUE = "due"
     """The next pass rotates it."""
     OVERDUE = "overdue"
-    """It has been due for longer than LATE."""
+    """It has been due for longer than OVERDUE_AFTER."""
     MISSING = "missing"
     """No pass has made it yet, or its secret is gone; the next one makes it."""
     REVOKED = "revoked"
@@ -37,7 +37,7 @@ class State(StrEnum):
     UNKNOWN = "unknown"
 
 
-LATE: Final = timedelta(hours=1)
+OVERDUE_AFTER: Final = timedelta(hours=1)
 """So long may be due what only passes do, before a look between them calls it overdue."""
 _GONE: Final = {Reason.MISSING, Reason.REVOKED}
 """Why programs are without a key that works."""
@@ -54,7 +54,7 @@ class OtherKey:
     goes_at: datetime | None
     """None for one that is not ours to revoke."""
     overdue: bool
-    """A pass had to revoke it, and it is still there. Where no pass is known of, one must have come within LATE."""
+    """A pass had to revoke it, and it is still there; where no pass is known of, OVERDUE_AFTER has passed."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class KeyStatus:
 
     name: str
     path: str
-    state: State
+    state: KeyState
     why: str | None
     known: bool
     """Whether a pass could read its secret."""
@@ -175,31 +175,31 @@ def _status(latest: KeyResult, seen: KeyResult, seen_at: datetime, now: datetime
     )
 
 
-def _state(key: KeyResult, due_at: datetime | None, now: datetime) -> State:
+def _state(key: KeyResult, due_at: datetime | None, now: datetime) -> KeyState:
     if key.failed:
-        return State.FAILED
+        return KeyState.FAILED
     if key.outcome is Outcome.STOPPED:
-        return State.STOPPED
+        return KeyState.STOPPED
     if key.plan is None or key.outcome is Outcome.YIELDED:
-        return State.UNKNOWN
+        return KeyState.UNKNOWN
     held = key.action is Action.HOLD
     # Nor is a key well that is dead or late only because something holds its rotation back.
     if key.plan and key.plan.reason in _GONE and (held or key.outcome is Outcome.PLANNED):
-        return State(key.plan.reason)
-    if due_at is not None and due_at + LATE <= now:
-        return State.OVERDUE
+        return KeyState(key.plan.reason)
+    if due_at is not None and due_at + OVERDUE_AFTER <= now:
+        return KeyState.OVERDUE
     if held:
-        return State.HELD
+        return KeyState.HELD
     planned = key.outcome is Outcome.PLANNED and key.action is Action.ROTATE
-    return State.DUE if planned or (due_at is not None and due_at <= now) else State.OK
+    return KeyState.DUE if planned or (due_at is not None and due_at <= now) else KeyState.OK
 
 
-def _why(key: KeyResult, state: State) -> str | None:
+def _why(key: KeyResult, state: KeyState) -> str | None:
     if key.plan and key.plan.held:
         return f"{key.plan.reason}, but held back: {key.plan.held.text}"
     if key.outcome is Outcome.YIELDED:
         return "another rotator was first; the next pass sees its key"
-    if state is State.STOPPED:
+    if state is KeyState.STOPPED:
         return "stopped before it was begun; the next pass does it"
     if key.plan and key.plan.reason:
         done = key.outcome is Outcome.DONE
@@ -216,7 +216,7 @@ def _share(rotated_at: datetime | None, due_at: datetime | None, now: datetime) 
 def _others(seen: KeyResult, seen_at: datetime) -> tuple[OtherKey, ...]:
     """The keys that a pass left alive; what a look would revoke is alive, too."""
     looked = seen.outcome is Outcome.PLANNED
-    overdue_at = seen_at - LATE if looked else seen_at
+    overdue_at = seen_at - OVERDUE_AFTER if looked else seen_at
     return tuple(
         OtherKey(
             kind=other.victim,

@@ -17,19 +17,19 @@ from rotator.rules.fates import Victim
 from rotator.rules.model import Key
 from rotator.rules.times import format_time, when
 from rotator.show.console import captured, concerns_of, plain_table
-from rotator.show.standing import KeyStatus, OtherKey, State, key_status
+from rotator.show.standing import KeyState, KeyStatus, OtherKey, key_status
 
-_WELL: Final = {State.OK, State.DUE, State.HELD}
-_STYLE: Final = {State.OK: "green", State.DUE: "yellow", State.HELD: "yellow"}
+_WELL: Final = {KeyState.OK, KeyState.DUE, KeyState.HELD}
+_STYLE: Final = {KeyState.OK: "green", KeyState.DUE: "yellow", KeyState.HELD: "yellow"}
 _BAD: Final = "bold red"
-_LEFT: Final = {State.OVERDUE, State.MISSING, State.REVOKED}
+_LEFT: Final = {KeyState.OVERDUE, KeyState.MISSING, KeyState.REVOKED}
 """What a pass mends, if nothing holds it back."""
 _SHOWN: Final = 20
 """Of a list of keys that are not managed here; --json has them all."""
 
 
 @dataclass(frozen=True)
-class Status:
+class AccountStatus:
     """One look at an account, in words."""
 
     seen: Observation
@@ -38,7 +38,7 @@ class Status:
     """The managed keys that something holds back."""
 
     @classmethod
-    def of(cls, seen: Observation, keys: Iterable[KeyResult]) -> "Status":
+    def of(cls, seen: Observation, keys: Iterable[KeyResult]) -> "AccountStatus":
         keys = tuple(keys)
         held = frozenset(result.key.name for result in keys if result.action is Action.HOLD)
         return cls(seen, tuple(key_status(result, seen.now) for result in keys), held)
@@ -62,7 +62,7 @@ class Status:
         }
 
 
-def render(status: Status, console: Console) -> str:
+def render(status: AccountStatus, console: Console) -> str:
     """Return what is printed, redacted."""
     seen = status.seen
 
@@ -116,9 +116,9 @@ def _other(other: OtherKey, now: datetime) -> str:
     return f"{other.id} is {what}{goes} {when(other.goes_at, now)}"
 
 
-def _attention(status: Status) -> Iterator[Text]:
+def _attention(status: AccountStatus) -> Iterator[Text]:
     for key in status.keys:
-        if key.state not in (State.OK, State.DUE) and key.why:
+        if key.state not in (KeyState.OK, KeyState.DUE) and key.why:
             yield Text(f"{key.name}: {key.why}", style=_STYLE.get(key.state, _BAD))
         yield from concerns_of(key.name, key.errors, key.warnings)
     if status.held:
@@ -144,11 +144,11 @@ def _section(heading: str, lines: Iterator[Text]) -> Iterator[Text]:
             yield Text("  ") + line
 
 
-def _sum(status: Status) -> Text:
+def _sum(status: AccountStatus) -> Text:
     counts = Counter(key.state for key in status.keys)
     overdue = sum(key.overdue for key in status.keys)
     text = f"{len(status.keys)} managed: " + ", ".join(
-        f"{counts[state]} {state}" for state in State if counts[state]
+        f"{counts[state]} {state}" for state in KeyState if counts[state]
     )
     text += f"; {overdue} revocation{'s' * (overdue != 1)} overdue" if overdue else ""
     return Text(text, style="bold" if status.well else _BAD)

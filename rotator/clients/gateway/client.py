@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from rotator.clients import retry
 from rotator.clients.exchange import Request, Server, Watch
 from rotator.clients.gateway.bearer import Bearer
-from rotator.clients.gateway.wire import Answer, CreatedRow, RevokedRow, page_of, validated
+from rotator.clients.gateway.wire import CreatedRow, GatewayAnswer, RevokedRow, page_of, validated
 from rotator.clients.trail import logged
 from rotator.errors import BrokenContract, Denied, Rejected
 from rotator.redaction import Secret, is_word
@@ -158,7 +158,7 @@ class Gateway:
     def _patiently(self, attempt: Callable[[], T]) -> T:
         return retry.call(attempt, self._policy, event="gateway.retry", sleep=self._sleep)
 
-    def _call(self, request: Request, bearer: Secret | None = None) -> Answer:
+    def _call(self, request: Request, bearer: Secret | None = None) -> GatewayAnswer:
         """One call. With our own bearer, a 401 makes us read its source again, once: it may have rotated."""
         used = bearer or self._bearer.current()
         try:
@@ -168,12 +168,12 @@ class Gateway:
                 raise
         return self._send(request, self._bearer.current())
 
-    def _send(self, request: Request, bearer: Secret) -> Answer:
+    def _send(self, request: Request, bearer: Secret) -> GatewayAnswer:
         return logged("gateway.request", "request_id", request, lambda: self._exchange(request, bearer))
 
-    def _exchange(self, request: Request, bearer: Secret) -> Answer:
+    def _exchange(self, request: Request, bearer: Secret) -> GatewayAnswer:
         headers = {"Authorization": f"Bearer {bearer.reveal()}"}
-        answer = Answer(str(request), *self._server.exchange(request, headers))
+        answer = GatewayAnswer(str(request), *self._server.exchange(request, headers))
         if answer.date:
             self._clock = (answer.date, time.monotonic())
         elif self._clock is None and answer.status == HTTPStatus.OK:

@@ -12,27 +12,24 @@ from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, TypeAdapter, ValidationError
 
-from rotator.clients.answers import read_json, request_id
-from rotator.clients.retry import parse_retry_after
-from rotator.errors import BrokenContract, Denied, Rejected, Transient
+from rotator.clients.answers import Answer
+from rotator.errors import BrokenContract, Denied, Rejected
 from rotator.redaction import WORD, words
 from rotator.rules.model import Key
 from rotator.rules.times import parse_time
 
 
-class Answer:
+class GatewayAnswer(Answer):
     """One answer: its status, its envelope, what it asks of us."""
 
     def __init__(self, what: str, status: int, headers: Mapping[str, str], content: bytes) -> None:
-        self.what, self.status, self.size = what, status, len(content)
         self.date = _date(headers.get("Date"))
-        self.retry_after = parse_retry_after(headers.get("Retry-After"), now=self.date)
-        self._envelope, self._fault = _parse(content)
-        self.request_id = request_id(self._envelope.get("request_id"))
+        super().__init__(what, status, headers, content, now=self.date)
+        self.size = len(content)
 
     @property
     def data(self) -> Any:
-        return self._envelope.get("data")
+        return self.body.get("data")
 
     def raise_for_refusal(self) -> None:
         """Raise what the status and the envelope mean. Returns for a success that is the contract's."""
@@ -40,9 +37,9 @@ class Answer:
         if status == HTTPStatus.OK:
             self._raise_unless_success()
         elif status == HTTPStatus.TOO_MANY_REQUESTS:
-            raise self._transient(f"rate limited{said}", ambiguous=False)
+            raise self.transient(f"rate limited{said}", ambiguous=False)
         elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise self._transient(f"{status}{said}", ambiguous=True)
+            raise self.transient(f"{status}{said}", ambiguous=True)
         elif status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             raise Denied(
                 f"{self.what}: {status}{said}",
@@ -55,16 +52,16 @@ class Answer:
                 f"{self.what}: {status}{said}",
                 status=status,
                 request_id=self.request_id,
-                cure=_ASK_THE_VENDOR if self._envelope and status != HTTPStatus.NOT_FOUND else _IS_IT_THE_URL,
+                cure=_ASK_THE_VENDOR if self.body and status != HTTPStatus.NOT_FOUND else _IS_IT_THE_URL,
             )
         else:
             redirect = " (a redirect; the bearer is not sent elsewhere)" if status // 100 == 3 else ""
             raise self._broken(f"status {status} is not in the contract{redirect}")
 
     def _raise_unless_success(self) -> None:
-        if self._fault:
-            raise self._broken(self._fault)
-        if self._envelope.get("success") is not True:
+        if self.fault or not self.is_object:
+            raise self._broken(self.fault or "the body is not an object")
+        if self.body.get("success") is not True:
             raise self._broken(f"200, but `success` is not true{self._said()}")
 
     def broken_data(self, error: ValidationError) -> BrokenContract:
@@ -77,25 +74,12 @@ class Answer:
         return self._broken(named + (f" (and {len(faults) - 3} more)" if len(faults) > 3 else ""))
 
     def _broken(self, fault: str) -> BrokenContract:
-        return BrokenContract(
-            f"{self.what}: not the contract's answer: {fault}",
-            status=self.status,
-            request_id=self.request_id,
-            cure=_ASK_THE_VENDOR if self.request_id else _IS_IT_THE_URL,
-        )
-
-    def _transient(self, said: str, *, ambiguous: bool) -> Transient:
-        return Transient(
-            f"{self.what}: {said}",
-            ambiguous=ambiguous,
-            retry_after=self.retry_after,
-            status=self.status,
-            request_id=self.request_id,
-        )
+        cure = _ASK_THE_VENDOR if self.request_id else _IS_IT_THE_URL
+        return self.broken_contract(f"not the contract's answer: {fault}", cure)
 
     def _said(self) -> str:
         """The gateway's own words for an error, short, printable and redacted."""
-        error = self._envelope.get("error")
+        error = self.body.get("error")
         if not isinstance(error, dict):
             return ""
         said = [error[part] for part in ("code", "message") if isinstance(error.get(part), str)]
@@ -171,7 +155,7 @@ _KEY_ROWS: Final = TypeAdapter(_Rows)
 _Row = TypeVar("_Row", bound=BaseModel)
 
 
-def page_of(answer: Answer) -> tuple[list[KeyRow], int | None, bool]:
+def page_of(answer: GatewayAnswer) -> tuple[list[KeyRow], int | None, bool]:
     """Return the rows of one page, the page's limit, and whether there may be more pages."""
     if isinstance(answer.data, dict):
         paged = validated(_Paged, answer)
@@ -182,19 +166,11 @@ def page_of(answer: Answer) -> tuple[list[KeyRow], int | None, bool]:
         raise answer.broken_data(error) from None
 
 
-def validated(model: type[_Row], answer: Answer) -> _Row:
+def validated(model: type[_Row], answer: GatewayAnswer) -> _Row:
     try:
         return model.model_validate(answer.data)
     except ValidationError as error:
         raise answer.broken_data(error) from None
-
-
-def _parse(content: bytes) -> tuple[dict[str, Any], str | None]:
-    """Return the envelope, or an empty one and what is wrong with it."""
-    envelope, fault = read_json(content)
-    if isinstance(envelope, dict):
-        return envelope, None
-    return {}, fault or "the body is not an object"
 
 
 def _date(header: str | None) -> datetime | None:

@@ -20,9 +20,9 @@ from rotator.clients.exchange import Request, Server, Trust, Watch
 from rotator.clients.trail import logged
 from rotator.clients.vault.session import Clock, Login, Session
 from rotator.clients.vault.wire import (
-    Answer,
     Health,
     TokenFacts,
+    VaultAnswer,
     capabilities_of,
     health_of,
     token_of,
@@ -85,7 +85,9 @@ class Vault:
         return attempt() if once else self._patiently(attempt)
 
     def write(self, path: str, data: Mapping[str, Any], *, cas: int) -> int:
-        answer: Answer = self._kv.create_or_update_secret(path, dict(data), cas=cas, mount_point=self._mount)
+        answer: VaultAnswer = self._kv.create_or_update_secret(
+            path, dict(data), cas=cas, mount_point=self._mount
+        )
         return answer.integer("data", "version")
 
     def check_mount(self) -> None:
@@ -132,8 +134,8 @@ class Vault:
         """Ask how the server is, without a token and in no namespace."""
         request = Request("GET", "/v1/sys/health", _ANY_HEALTH)
 
-        def attempt() -> Answer:
-            return Answer(str(request), *self._server.exchange(request, {"X-Vault-Request": "true"}))
+        def attempt() -> VaultAnswer:
+            return VaultAnswer(str(request), *self._server.exchange(request, {"X-Vault-Request": "true"}))
 
         return health_of(
             self._patiently(lambda: logged("vault.request", "vault_request_id", request, attempt))
@@ -163,15 +165,15 @@ class _Adapter(RawAdapter):  # type: ignore[misc]
         headers: Any = None,
         raise_exception: bool = True,  # noqa: ARG002 - hvac's signature; we raise our own
         **kwargs: Any,
-    ) -> Answer:
+    ) -> VaultAnswer:
         return self._send(Request(method.upper(), url, kwargs.get("params"), kwargs.get("json")), headers)
 
-    def _send(self, request: Request, headers: Any) -> Answer:
+    def _send(self, request: Request, headers: Any) -> VaultAnswer:
         return self._exchange(request, headers, self.token)
 
-    def _exchange(self, request: Request, headers: Any, token: str) -> Answer:
-        def exchange() -> Answer:
-            return Answer(str(request), *self.server.exchange(request, self._headers(headers, token)))
+    def _exchange(self, request: Request, headers: Any, token: str) -> VaultAnswer:
+        def exchange() -> VaultAnswer:
+            return VaultAnswer(str(request), *self.server.exchange(request, self._headers(headers, token)))
 
         return logged("vault.request", "vault_request_id", request, exchange)
 
@@ -185,7 +187,7 @@ class _SessionAdapter(_Adapter):
 
     session: Session
 
-    def _send(self, request: Request, headers: Any) -> Answer:
+    def _send(self, request: Request, headers: Any) -> VaultAnswer:
         token = self.session.current()
         try:
             return self._exchange(request, headers, token.reveal())

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from rotator.clients.vault.session import speaking_as
-from rotator.clients.vault.wire import Answer, Lease, lease_of
+from rotator.clients.vault.wire import Lease, VaultAnswer, lease_of
 from rotator.errors import Rejected, Transient
 from rotator.redaction import Secret
 
@@ -100,7 +100,7 @@ class Wrapped:
 
     def _look(self, client: Any, token: Secret) -> None:
         try:
-            seen: Answer = client.adapter.post("/v1/sys/wrapping/lookup", json={"token": token.reveal()})
+            seen: VaultAnswer = client.adapter.post("/v1/sys/wrapping/lookup", json={"token": token.reveal()})
         except Rejected as error:
             raise self._gone(error, token) from None
         if seen.data.get("creation_path") != self.path:
@@ -112,7 +112,7 @@ class Wrapped:
         self._look(client, token)
         with speaking_as(client, token):
             try:
-                answer: Answer = client.sys.unwrap()
+                answer: VaultAnswer = client.sys.unwrap()
             except Rejected as error:
                 raise self._gone(error, token) from None
             except Transient as error:

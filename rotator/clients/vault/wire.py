@@ -10,9 +10,8 @@ from http import HTTPStatus
 from math import inf
 from typing import Any, Final, NamedTuple
 
-from rotator.clients.answers import read_json, request_id
-from rotator.clients.retry import parse_retry_after
-from rotator.errors import BrokenContract, Conflict, Rejected, Transient
+from rotator.clients.answers import Answer
+from rotator.errors import BrokenContract, Conflict, Rejected
 from rotator.redaction import Secret, is_word, words
 from rotator.rules.model import Version
 
@@ -49,15 +48,11 @@ class TokenFacts(NamedTuple):
     policies: tuple[str, ...]
 
 
-class Answer:
+class VaultAnswer(Answer):
     """One answer of Vault, with what the contract says must be in it."""
 
     def __init__(self, what: str, status: int, headers: Mapping[str, str], content: bytes) -> None:
-        self.what, self.status = what, status
-        self.retry_after = parse_retry_after(headers.get("Retry-After"))
-        body, self._fault = read_json(content or b"{}")
-        self.body: Mapping[str, Any] = body if isinstance(body, dict) else {}
-        self.request_id = request_id(self.body.get("request_id"))
+        super().__init__(what, status, headers, content or b"{}")
 
     @property
     def data(self) -> Mapping[str, Any]:
@@ -90,17 +85,14 @@ class Answer:
         return value
 
     def broken(self, fault: str) -> BrokenContract:
-        return BrokenContract(
-            f"{self.what}: not Vault's answer: {self._fault or fault}",
-            status=self.status,
-            request_id=self.request_id,
-            cure="is vault.address a Vault server, and vault.mount a KV version 2 mount?",
-        )
+        """The error for an answer that lacks what it must have."""
+        cure = "is vault.address a Vault server, and vault.mount a KV version 2 mount?"
+        return self.broken_contract(f"not Vault's answer: {self.fault or fault}", cure)
 
     def raise_for_refusal(self) -> None:
         """Raise what the status means. Returns for a success, and for a 404, which is an answer too."""
-        said = f" ({self.errors})" if self.errors else ""
-        message = f"{self.what}: {self.status}{said}"
+        said = f"{self.status} ({self.errors})" if self.errors else str(self.status)
+        message = f"{self.what}: {said}"
         if self.status == HTTPStatus.NOT_FOUND and not _NOWHERE.search(self.errors):
             if not self.body.keys() & {"errors", "data"}:
                 raise self.broken("a 404 that is not Vault's own")
@@ -110,19 +102,10 @@ class Answer:
         if self.status == HTTPStatus.BAD_REQUEST and "check-and-set" in self.errors:
             raise Conflict(message, status=self.status)
         if self.status in _NOT_EXECUTED:
-            raise self._transient(message, ambiguous=False)
+            raise self.transient(said, ambiguous=False, cure=_cure(self))
         if self.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise self._transient(message, ambiguous=True)
+            raise self.transient(said, ambiguous=True, cure=_cure(self))
         raise Rejected(message, status=self.status, cure=_cure(self))
-
-    def _transient(self, message: str, *, ambiguous: bool) -> Transient:
-        return Transient(
-            message,
-            ambiguous=ambiguous,
-            retry_after=self.retry_after,
-            status=self.status,
-            cure=_cure(self),
-        )
 
 
 _NO_NAMESPACE: Final = "namespace not found"
@@ -132,7 +115,7 @@ _NOWHERE: Final = re.compile(f"no handler for route|{_NO_NAMESPACE}")
 _NOT_EXECUTED: Final = {307, 412, HTTPStatus.TOO_MANY_REQUESTS, 472, 473}
 
 
-def _cure(answer: Answer) -> str | None:
+def _cure(answer: VaultAnswer) -> str | None:
     if _NO_NAMESPACE in answer.errors:
         return "name one that exists in vault.namespace"
     if answer.status == HTTPStatus.NOT_FOUND:
@@ -147,7 +130,7 @@ def _cure(answer: Answer) -> str | None:
     return None
 
 
-def lease_of(answer: Answer) -> Lease:
+def lease_of(answer: VaultAnswer) -> Lease:
     """What a login or a renewal gave. A TTL of none is Vault's for a token that does not expire."""
     auth = answer.body.get("auth")
     renewable = isinstance(auth, dict) and auth.get("renewable") is True
@@ -155,14 +138,14 @@ def lease_of(answer: Answer) -> Lease:
     return Lease(answer.secret("auth", "client_token"), ttl or inf, renewable, ours=True)
 
 
-def health_of(answer: Answer) -> Health:
+def health_of(answer: VaultAnswer) -> Health:
     flags = [answer.body.get(name) for name in ("initialized", "sealed", "standby")]
     if not all(isinstance(flag, bool) for flag in flags):
         raise answer.broken("it does not say whether it is sealed")
     return Health(words(str(answer.body.get("version", "unknown"))), *map(bool, flags))
 
 
-def token_of(answer: Answer) -> TokenFacts:
+def token_of(answer: VaultAnswer) -> TokenFacts:
     ttl, policies = answer.integer("data", "ttl"), answer.data.get("policies")
     expires = answer.data.get("expire_time") is not None or ttl > 0
     return TokenFacts(
@@ -172,7 +155,7 @@ def token_of(answer: Answer) -> TokenFacts:
     )
 
 
-def version_of(answer: Answer) -> Version:
+def version_of(answer: VaultAnswer) -> Version:
     if answer.status == HTTPStatus.NOT_FOUND and not answer.data:
         return Version(0, None)
     number = answer.integer("data", "metadata", "version")
@@ -184,7 +167,7 @@ def version_of(answer: Answer) -> Version:
     return Version(number, data)
 
 
-def capabilities_of(answer: Answer, path: str) -> set[str]:
+def capabilities_of(answer: VaultAnswer, path: str) -> set[str]:
     """Return what the token may do at `path`, of what a KV engine knows; `root` may do all of it."""
     granted = answer.data.get(path)
     names = {str(name) for name in granted} if isinstance(granted, list) else set()

@@ -22,7 +22,7 @@ _HEADERS: Final = [
 _NO_CONTENT: Final = "default-src 'none'; frame-ancestors 'none'"
 
 
-class Answer(NamedTuple):
+class Served(NamedTuple):
     status: HTTPStatus
     content_type: str
     text: str
@@ -36,10 +36,10 @@ class App:
     def __init__(self, snapshot: Callable[[], Snapshot], metrics: Callable[[], bytes]) -> None:
         self._snapshot, self._metrics = snapshot, metrics
         self._page = Page()
-        self._paths: dict[str, Callable[[str], Answer]] = {
+        self._paths: dict[str, Callable[[str], Served]] = {
             "/": self._show_page,
             "/status.json": self._status,
-            "/metrics": lambda _: Answer(HTTPStatus.OK, _METRICS, redact(self._metrics().decode())),
+            "/metrics": lambda _: Served(HTTPStatus.OK, _METRICS, redact(self._metrics().decode())),
             "/healthz": self._health,
             "/readyz": self._readiness,
         }
@@ -58,31 +58,31 @@ class App:
         start_response(f"{answer.status.value} {answer.status.phrase}", headers)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [content]
 
-    def _answer(self, method: str, path: str, query: str) -> Answer:
+    def _answer(self, method: str, path: str, query: str) -> Served:
         if path not in self._paths:
-            return Answer(HTTPStatus.NOT_FOUND, _TEXT, "not found\n")
+            return Served(HTTPStatus.NOT_FOUND, _TEXT, "not found\n")
         if method not in ("GET", "HEAD"):
-            return Answer(HTTPStatus.METHOD_NOT_ALLOWED, _TEXT, "only GET and HEAD\n")
+            return Served(HTTPStatus.METHOD_NOT_ALLOWED, _TEXT, "only GET and HEAD\n")
         return self._paths[path](query)
 
-    def _show_page(self, query: str) -> Answer:
+    def _show_page(self, query: str) -> Served:
         page = self._page.render(self._snapshot(), _query(query))
-        return Answer(HTTPStatus.OK, "text/html; charset=utf-8", page, self._page.policy)
+        return Served(HTTPStatus.OK, "text/html; charset=utf-8", page, self._page.policy)
 
-    def _status(self, _query: str) -> Answer:
+    def _status(self, _query: str) -> Served:
         body = json.dumps(redact_values(to_json(self._snapshot())))
-        return Answer(HTTPStatus.OK, "application/json", body + "\n")
+        return Served(HTTPStatus.OK, "application/json", body + "\n")
 
-    def _health(self, _query: str) -> Answer:
+    def _health(self, _query: str) -> Served:
         if self._snapshot().alive:
-            return Answer(HTTPStatus.OK, _TEXT, "alive\n")
-        return Answer(HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, "the schedule does not go on\n")
+            return Served(HTTPStatus.OK, _TEXT, "alive\n")
+        return Served(HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, "the schedule does not go on\n")
 
-    def _readiness(self, _query: str) -> Answer:
+    def _readiness(self, _query: str) -> Served:
         why = self._snapshot().why_not_ready
         if why is None:
-            return Answer(HTTPStatus.OK, _TEXT, "ready\n")
-        return Answer(HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, redact(f"not ready: {why}\n", short=True))
+            return Served(HTTPStatus.OK, _TEXT, "ready\n")
+        return Served(HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, redact(f"not ready: {why}\n", short=True))
 
 
 def _query(text: str) -> Query:

@@ -14,7 +14,7 @@ from rotator.passes.result import Action, KeyResult, Outcome
 from rotator.redaction import redact
 from rotator.rules.times import short, until
 from rotator.show.snapshot import PassRecord, Snapshot
-from rotator.show.standing import KeyStatus, OtherKey, State, foreign_keys, key_statuses
+from rotator.show.standing import KeyState, KeyStatus, OtherKey, foreign_keys, key_statuses
 
 MAX_ROWS: Final = 500
 """More managed keys are found by searching."""
@@ -22,15 +22,15 @@ _LANES: Final = 6
 _WIDTH: Final = 160.0
 """Of a time line, in its own units."""
 _WORST_FIRST: Final = (
-    State.REVOKED,
-    State.MISSING,
-    State.FAILED,
-    State.OVERDUE,
-    State.UNKNOWN,
-    State.STOPPED,
-    State.HELD,
-    State.DUE,
-    State.OK,
+    KeyState.REVOKED,
+    KeyState.MISSING,
+    KeyState.FAILED,
+    KeyState.OVERDUE,
+    KeyState.UNKNOWN,
+    KeyState.STOPPED,
+    KeyState.HELD,
+    KeyState.DUE,
+    KeyState.OK,
 )
 _DONE: Final = {Action.ROTATE: "rotated", Action.ADOPT: "adopted", Action.RECORD: "noted"}
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
@@ -72,7 +72,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Row:
+class PageRow:
     key: KeyStatus
     age: str
     share: int | None
@@ -146,13 +146,13 @@ def _found(keys: tuple[KeyStatus, ...], query: Query) -> list[KeyStatus]:
     return sorted(found, key=lambda key: (order(key), key.name.casefold()))
 
 
-def _count(keys: tuple[KeyStatus, ...], state: State) -> int:
+def _count(keys: tuple[KeyStatus, ...], state: KeyState) -> int:
     return sum(key.state is state for key in keys)
 
 
-def _row(key: KeyStatus, now: datetime) -> Row:
+def _row(key: KeyStatus, now: datetime) -> PageRow:
     lanes, now_at = _time_line(key, now)
-    return Row(
+    return PageRow(
         key=key,
         age=key.age_of_period or "not known",
         share=None if key.period_share is None else round(100 * key.period_share),
