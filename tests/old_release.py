@@ -1,7 +1,7 @@
 """Version 0.1.0 as a process, from the wheel of its time, so that what it leaves behind need not be imagined.
 
-Its modules come from the wheel alone, what it needs of others from this environment. Like `tests.processes` it starts
-in milliseconds: forked from a server that has imported it.
+Its modules come from the wheel alone, what it needs of others from this environment. As in `tests.processes` it is
+forked from a server that has imported it.
 """
 
 import atexit
@@ -23,7 +23,8 @@ VERSION = "0.1.0"
 WHEEL = Path(__file__).parent / "releases" / f"apimall_rotator-{VERSION}-py3-none-any.whl"
 _SERVER = """
 import json, os, sys
-import rotator.__main__, rotator.cli, rotator.commands.leak, rotator.commands.passes, rotator.commands.rollback, rotator.report
+import rotator.__main__, rotator.cli, rotator.report, rotator.commands.leak, rotator.commands.passes
+import rotator.commands.rollback
 
 def told(run, pid):
     with open(run["told"], "w") as pipe:

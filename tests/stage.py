@@ -127,8 +127,15 @@ def terminate(process: Process) -> None:
 
 
 @contextmanager
-def staged(vault: VaultServer, directory: Path, kind: type[S] = Stage) -> Iterator[S]:  # type: ignore[assignment]
+def staged(vault: VaultServer, directory: Path) -> Iterator[Stage]:
     """Set a stage, and search what was printed on it for secrets when it is left."""
+    with staged_as(Stage, vault, directory) as stage:
+        yield stage
+
+
+@contextmanager
+def staged_as(kind: type[S], vault: VaultServer, directory: Path) -> Iterator[S]:
+    """The same for a stage of another kind."""
     mount = new_kv(vault)
     directory.mkdir()
     with new_server() as gateway, Proxy(vault.address) as proxy:
