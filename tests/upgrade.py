@@ -122,7 +122,7 @@ class Crossing(Stage):
             secret = self.world.secret(key.path)
             kept = {name: value for name, value in secret.items() if name not in ("api_key", "rotation")}
             assert kept in (NEIGHBOURS, {}), f"other fields at {key.path}"
-            assert kept or not worked or self.bare
+            assert kept or not worked or self.bare, f"the other fields at {key.path} are gone"
 
     def _works(self, path: str) -> bool:
         plaintext = self.world.secret(path).get("api_key")
