@@ -67,9 +67,19 @@ class Promises:
             log.append(Publication(now, plaintext, key is not None and key.revoked_by is None, by_hand))
 
     @property
+    def others(self) -> set[int]:
+        """The ids of the keys that must never be revoked."""
+        return {key.id for key in self._others}
+
+    @property
     def published(self) -> set[str]:
         """Every plaintext that was in a secret."""
         return {seen.plaintext for log in self._published.values() for seen in log if seen.plaintext}
+
+    @property
+    def current(self) -> dict[str, str | None]:
+        """By path: the plaintext that is in the secret's latest version."""
+        return {path: log[-1].plaintext for path, log in self._published.items()}
 
     def hold(self) -> None:
         """Assert promises 1, 2 and 6 as of now."""

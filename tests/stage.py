@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Lock
+from typing import TypeVar
 
 import yaml
 
@@ -108,9 +109,12 @@ class Stage:
 
     def leaks(self) -> list[str]:
         """Secrets in what the program printed, at every log level."""
-        printed = b"".join(file.read_bytes() for file in self.directory.glob("std*"))
+        printed = b"".join(file.read_bytes() for file in self.directory.rglob("std*"))
         plaintexts = [key.plaintext for key in self.world.server.account.ledger]
         return leaks(printed, [*plaintexts, self.environ["VAULT_TOKEN"]])
+
+
+S = TypeVar("S", bound=Stage)
 
 
 def kill(process: Process) -> None:
@@ -125,6 +129,13 @@ def terminate(process: Process) -> None:
 @contextmanager
 def staged(vault: VaultServer, directory: Path) -> Iterator[Stage]:
     """Set a stage, and search what was printed on it for secrets when it is left."""
+    with staged_as(Stage, vault, directory) as stage:
+        yield stage
+
+
+@contextmanager
+def staged_as(kind: type[S], vault: VaultServer, directory: Path) -> Iterator[S]:
+    """The same for a stage of another kind."""
     mount = new_kv(vault)
     directory.mkdir()
     with new_server() as gateway, Proxy(vault.address) as proxy:
@@ -137,7 +148,7 @@ def staged(vault: VaultServer, directory: Path) -> Iterator[Stage]:
         }
         promises = Promises(world, connect_to(vault.address, vault.token, mount))
         proxy.watch = promises.seen
-        stage = Stage(world, proxy, promises, directory, environ, mount)
+        stage = kind(world, proxy, promises, directory, environ, mount)
         yield stage
         assert stage.leaks() == []
 

@@ -81,6 +81,9 @@ class World:
     log: list[PassResult] = field(default_factory=list)
     watch: Watch | None = None
     """Told of each request to the gateway."""
+    policy: Policy = QUICK
+    client: Callable[..., GatedGateway] = GatedGateway
+    """Makes a rotator's client of the gateway."""
 
     @property
     def memory(self) -> MemoryStore:
@@ -98,11 +101,11 @@ class World:
         if path := self.bearer_path:
             sources.insert(0, lambda: usable((store.read(path).data or {}).get("api_key", "")))
         bearer = Bearer(sources)
-        gateway = GatedGateway(
+        gateway = self.client(
             self.server.url,
             bearer,
             timeout=self.timeout,
-            policy=QUICK,
+            policy=self.policy,
             sleep=self.stopping.sleep,
             watch=self.watch,
         )
@@ -118,7 +121,7 @@ class World:
             timing=self.timing,
             state_path=STATE,
             concurrency=1 if gate else 4,
-            policy=QUICK,
+            policy=self.policy,
             stopping=self.stopping,
         )
 
