@@ -31,18 +31,8 @@ from rotator.bookkeeping import FIELD
 from rotator.errors import RotatorError
 from rotator.redaction import Secret
 from rotator.sandbox.account import Lag, Quirks
-from rotator.sandbox.faults import (
-    ALWAYS,
-    GARBAGE,
-    Action,
-    Breakage,
-    Cut,
-    Delay,
-    Fault,
-    Phase,
-    Status,
-    Truncate,
-)
+from rotator.sandbox.faults import ALWAYS, GARBAGE, Action, Cut, Delay, Fault, Phase, Status, Truncate
+from rotator.sandbox.replies import Breakage
 from rotator.vault.client import Vault
 from tests.facts import PATH, TIMING, managed
 from tests.interleave import Replica

@@ -10,7 +10,8 @@ import pytest
 from rotator.errors import BrokenContract, Rejected, RotatorError
 from rotator.model import Period
 from rotator.rollback import NotRolledBack
-from rotator.sandbox.faults import ALWAYS, Fault, Phase, Reply, Status, data_with
+from rotator.sandbox.faults import ALWAYS, Fault, Phase, Status, data_with
+from rotator.sandbox.replies import Reply
 from tests.facts import PATH, managed
 from tests.program import Program
 from tests.promises import Promises

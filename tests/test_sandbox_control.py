@@ -8,18 +8,8 @@ from urllib.request import ProxyHandler, Request, build_opener
 import pytest
 
 from rotator.sandbox.account import Quirks
-from rotator.sandbox.faults import (
-    ALWAYS,
-    GARBAGE,
-    Breakage,
-    Cut,
-    Delay,
-    Drip,
-    Fault,
-    Phase,
-    Status,
-    Truncate,
-)
+from rotator.sandbox.faults import ALWAYS, GARBAGE, Cut, Delay, Drip, Fault, Phase, Status, Truncate
+from rotator.sandbox.replies import Breakage
 from rotator.sandbox.server import GatewayServer
 
 

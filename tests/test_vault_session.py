@@ -12,7 +12,8 @@ from rotator.model import Version
 from rotator.preflight import Preflight
 from rotator.redaction import Secret
 from rotator.result import Outcome
-from rotator.sandbox.faults import ALWAYS, Cut, Fault, Phase, Reply
+from rotator.sandbox.faults import ALWAYS, Cut, Fault, Phase
+from rotator.sandbox.replies import Reply
 from rotator.sandbox.vault import VaultServer
 from rotator.vault.client import Vault
 from rotator.vault.login import Token, TokenFile

@@ -9,7 +9,8 @@ import pytest
 from rotator.errors import Rejected, RotatorError
 from rotator.exchange import Trust
 from rotator.result import Outcome
-from rotator.sandbox.faults import Fault, Phase, Reply
+from rotator.sandbox.faults import Fault, Phase
+from rotator.sandbox.replies import Reply
 from rotator.stopping import Stopping
 from rotator.vault.client import Vault
 from tests.certificates import Authority

@@ -20,19 +20,16 @@ from rotator.sandbox.faults import (
     ALWAYS,
     GARBAGE,
     Action,
-    Breakage,
     Cut,
     Delay,
     Drip,
     Fault,
     Faults,
     Phase,
-    Reply,
     Status,
     Truncate,
-    error,
-    success,
 )
+from rotator.sandbox.replies import Breakage, Reply, error, success
 
 MAX_TITLE = 255
 _CONTROLS = "GET /keys, POST /keys/{id}/revoke, POST /clock, POST /faults and DELETE /faults"

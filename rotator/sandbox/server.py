@@ -21,7 +21,8 @@ from urllib.parse import parse_qs
 from rotator.errors import RotatorError
 from rotator.sandbox.account import Account
 from rotator.sandbox.contract import Request, answer, control
-from rotator.sandbox.faults import Breakage, Faults, Phase, Reply, Wait, apply, error
+from rotator.sandbox.faults import Faults, Phase, Wait, apply
+from rotator.sandbox.replies import Breakage, Reply, error
 
 BASE = "/api/v1"
 MAX_BODY = 65_536
