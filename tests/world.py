@@ -1,10 +1,11 @@
 """A whole small world for one test: the sandbox's gateway over real HTTP, a store, and passes over them."""
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from rotator.account import Account
@@ -82,6 +83,10 @@ class World:
     log: list[PassResult] = field(default_factory=list)
     watch: Watch | None = None
     """Told of each request to the gateway."""
+    local_skew: timedelta = timedelta()
+    """How far this host's clock is ahead of the true time, which is the account's."""
+    moved: timedelta = timedelta()
+    """How far the true time was advanced by hand."""
 
     @property
     def memory(self) -> MemoryStore:
@@ -144,7 +149,17 @@ class World:
         return self.make_pass(only=only, **options)
 
     def advance(self, days: float = 0, *, minutes: float = 0) -> None:
-        self.server.account.clock.advance(timedelta(days=days, minutes=minutes))
+        by = timedelta(days=days, minutes=minutes)
+        self.server.account.clock.advance(by)
+        self.moved += by
+
+    def local_now(self) -> datetime:
+        """This host's clock, for what takes one."""
+        return self.server.account.clock.now() + self.local_skew
+
+    def monotonic(self) -> float:
+        """This host's seconds: they run on, and with `advance`."""
+        return time.monotonic() + self.moved.total_seconds()
 
     def impatient(self) -> None:
         """Give up proving and storing at once."""
