@@ -43,7 +43,7 @@ class TestDates:
         [
             ("+2d", [AHEAD]),
             ("-48h", ["Thu, 19 Nov 2026 09:50:00 GMT"]),
-            ("doubled +2d", [NOW, AHEAD]),
+            ("doubled +2d", [AHEAD, NOW]),
             ("missing", None),
             ("garbage", ["the day after tomorrow"]),
         ],

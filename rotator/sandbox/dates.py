@@ -44,7 +44,7 @@ class Dated(Change):
             case ["cached"]:
                 return (http_date(self._sent[0]),)
             case ["doubled", by]:
-                return http_date(now), http_date(now + parse_offset(by))
+                return http_date(now + parse_offset(by)), http_date(now)
             case ["jumping", by]:
                 ahead = parse_offset(by) if len(self._sent) % 2 else timedelta()
                 return (http_date(now + ahead),)
