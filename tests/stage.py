@@ -10,6 +10,7 @@ from threading import Event, Lock
 
 import yaml
 
+from rotator.sandbox.account import Clock
 from rotator.sandbox.faults import Phase
 from rotator.sandbox.vault import VaultServer
 from tests.leaks import leaks
@@ -123,11 +124,11 @@ def terminate(process: Process) -> None:
 
 
 @contextmanager
-def staged(vault: VaultServer, directory: Path) -> Iterator[Stage]:
-    """Set a stage, and search what was printed on it for secrets when it is left."""
+def staged(vault: VaultServer, directory: Path, clock: Clock | None = None) -> Iterator[Stage]:
+    """Set a stage, and search what was printed on it for secrets when it is left. `clock` is the gateway's."""
     mount = new_kv(vault)
     directory.mkdir()
-    with new_server() as gateway, Proxy(vault.address) as proxy:
+    with new_server(clock) as gateway, Proxy(vault.address) as proxy:
         world = World(gateway, connect_to(proxy.address, vault.token, mount))
         environ = {
             **loopback_only_environment(),

@@ -184,5 +184,6 @@ class World:
         return sum(line.method == "POST" for line in self.server.requests)
 
 
-def new_server() -> GatewayServer:
-    return GatewayServer(SandboxAccount(Clock(DAY, frozen=True)))
+def new_server(clock: Clock | None = None) -> GatewayServer:
+    """A gateway whose time moves by hand alone, unless it is given a clock."""
+    return GatewayServer(SandboxAccount(clock or Clock(DAY, frozen=True)))
