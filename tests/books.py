@@ -3,7 +3,8 @@
 It holds where no person restores or rolls back, for then a grace rightly begins again.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -22,44 +23,56 @@ class Books:
     def __init__(self, world: World) -> None:
         self._world = world
         self._blocks: dict[str, Mapping[str, Any]] = {}
+        self._by_hand: Counter[str] = Counter()
+        """How often people wrote each secret since the program did."""
         self._broken: list[str] = []
 
     def watch(self, store: Store) -> Store:
         """Return `store` with the blocks that the program writes watched."""
         return _Watched(store, self)
 
-    def by_hand(self, path: str, data: Mapping[str, Any]) -> None:
-        """A person wrote the secret. Of ids that they put there, nothing is promised but that they are kept."""
-        self._blocks[path] = dict(data.get(FIELD) or {})
+    def by_hand(self, path: str) -> None:
+        """A person wrote the secret. Of two such writes one may have been current; then a grace may begin anew."""
+        self._by_hand[path] += 1
 
     def written(self, path: str, data: Mapping[str, Any]) -> None:
         block = dict(data.get(FIELD) or {})
         if block:
             before, self._blocks[path] = self._blocks.get(path, {}), block
-            self._broken += [f"{path}: {what}" for what in self._changes(before, block)]
+            looks = self._forgotten if self._by_hand.pop(path, 0) > 1 else self._changes
+            self._broken += [f"{path}: {what}" for what in looks(before, block)]
 
     def hold(self) -> None:
-        assert self._broken == []
+        assert not self._broken, self._broken[0]
 
-    def _changes(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-        broken = []
+    def _changes(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+        yield from self._forgotten(before, after)
+        since_before = before.get("superseded", {})
+        for id_, since in after["superseded"].items():
+            if parse_time(since) == WITHOUT_GRACE:
+                continue
+            if id_ in since_before and since != since_before[id_]:
+                yield f"key {id_} is superseded since {since}, which was {since_before[id_]}"
+            elif id_ not in since_before and self._is_off(since):
+                yield f"key {id_} is superseded since {since}, which it was not"
+        rotated_at = after["rotated_at"]
+        if before.get("key_id") == after["key_id"] and rotated_at != before["rotated_at"]:
+            yield f"rotated at {rotated_at}, which was {before['rotated_at']}"
+        another = bool(before) and before["key_id"] != after["key_id"]
+        if another and self._is_off(rotated_at) and not self._is_made_at(after):
+            yield f"rotated at {rotated_at}, which it was not"
+
+    def _forgotten(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
         named = {str(after["key_id"]), *after["superseded"]}
         live = {str(key.id) for key in self._world.server.account.ledger if key.live}
         for id_ in {str(before.get("key_id")), *before.get("superseded", {})} & live - named:
-            broken.append(f"key {id_} lives, and is forgotten")
-        for id_, since in before.get("superseded", {}).items():
-            now_since = after["superseded"].get(id_)
-            if now_since not in (None, since) and parse_time(now_since) != WITHOUT_GRACE:
-                broken.append(f"key {id_} is superseded since {now_since}, which was {since}")
-        if before.get("key_id") == after["key_id"]:
-            if before.get("rotated_at", after["rotated_at"]) != after["rotated_at"]:
-                broken.append(f"rotated at {after['rotated_at']}, which was {before['rotated_at']}")
-        elif before and self._is_off(after["rotated_at"]):
-            broken.append(f"rotated at {after['rotated_at']}, which it was not")
-        for id_ in after["superseded"].keys() - before.get("superseded", {}).keys():
-            if self._is_off(since := after["superseded"][id_]) and parse_time(since) != WITHOUT_GRACE:
-                broken.append(f"key {id_} is superseded since {since}, which it was not")
-        return broken
+            yield f"key {id_} lives, and is forgotten"
+
+    def _is_made_at(self, block: Mapping[str, Any]) -> bool:
+        """Whether the block says that the key was rotated when it was made: so it is where it was adopted."""
+        ledger = self._world.server.account.ledger
+        made = [key.created_at for key in ledger if key.id == block["key_id"]]
+        return any(abs(parse_time(block["rotated_at"]) - at) <= TOLERANCE for at in made)
 
     def _is_off(self, at: str) -> bool:
         return abs(parse_time(at) - self._world.server.account.clock.now()) > TOLERANCE
