@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from rotator.bookkeeping import FIELD, WITHOUT_GRACE, parse_time
+from rotator.sandbox.account import AccountKey
 from rotator.store import Store
 from tests.stores import StoreWrapper
 from tests.world import World
@@ -63,10 +64,18 @@ class Books:
             yield f"rotated at {rotated_at}, which it was not"
 
     def _forgotten(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
-        named = {str(after["key_id"]), *after["superseded"]}
-        live = {str(key.id) for key in self._world.server.account.ledger if key.live}
-        for id_ in {str(before.get("key_id")), *before.get("superseded", {})} & live - named:
-            yield f"key {id_} lives, and is forgotten"
+        named = _named(after)
+        for id_ in sorted(_named(before) - named):
+            key = self._live(id_)
+            if (
+                key and key.created_at <= parse_time(before["rotated_at"]) + TOLERANCE
+            ):  # else the id was given again
+                yield f"key {id_} lives, and is forgotten"
+
+    def _live(self, id_: str) -> AccountKey | None:
+        return next(
+            (key for key in self._world.server.account.ledger if key.live and str(key.id) == id_), None
+        )
 
     def _is_made_at(self, block: Mapping[str, Any]) -> bool:
         """Whether the block says that the key was rotated when it was made: so it is where it was adopted."""
@@ -76,6 +85,10 @@ class Books:
 
     def _is_off(self, at: str) -> bool:
         return abs(parse_time(at) - self._world.server.account.clock.now()) > TOLERANCE
+
+
+def _named(block: Mapping[str, Any]) -> set[str]:
+    return {str(block["key_id"]), *block["superseded"]} if block else set()
 
 
 class _Watched(StoreWrapper):

@@ -34,14 +34,18 @@ class Tried:
     def __init__(self) -> None:
         self.examples = 0
         self.found_after: int | None = None
-        self.least: int | None = None
-        """Steps of the shortest history that failed: passes at its beginning, and rules."""
+        self.steps: int | None = None
+        """How many steps the last history took that failed: passes at its beginning, and rules."""
         self.why = ""
 
     def failed(self, steps: int, why: str) -> None:
         self.found_after = self.found_after or self.examples
-        if self.least is None or steps < self.least:
-            self.least, self.why = steps, why
+        self.steps, self.why = steps, why
+
+    def __str__(self) -> str:
+        if self.found_after is None:
+            return f"nothing in {self.examples} examples"
+        return f"found by example {self.found_after}, in the end after {self.steps} steps: {self.why}"
 
 
 def lie(**drawn: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], Any]:
@@ -73,11 +77,13 @@ class Lying(RuleBasedStateMachine):
         super().__init__()
         self.tried.examples += 1
         self.steps = 0
+        self.has_failed = False
         self.gateway = new_server().start()
         self.memory = MemoryStore()
         one = managed(revoke_adopted=self.revoke_adopted)
         self.world = World(self.gateway, self.memory, (one, replace(one, name="Reporting", path=OTHER)))
         self.world.impatient()
+        self.world.concurrency = 1  # the same history is the same again
         self.promises = Promises(self.world, self.memory)
         self.books = Books(self.world)
         self.world.store = self.books.watch(self.promises.watch(self.memory))
@@ -132,13 +138,16 @@ class Lying(RuleBasedStateMachine):
         try:
             yield
         except AssertionError as error:
-            self.tried.failed(self.steps + under_way, str(error).partition("\n")[0])
+            if not self.has_failed:  # what fails in the end is then no wonder
+                self.tried.failed(self.steps + under_way, str(error).partition("\n")[0])
+            self.has_failed = True
             raise
 
     def teardown(self) -> None:
         try:
-            with self.judging():
-                self.ends_well()
+            if not self.has_failed:
+                with self.judging():
+                    self.ends_well()
         finally:
             self.gateway.stop()
 

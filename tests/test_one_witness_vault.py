@@ -96,8 +96,7 @@ class TestALostIdentity:
     """Its path has versions, and none of them has data: that is not the same as never written."""
 
     @fails("A2: an identity that was deleted is replaced without a word")
-    @pytest.mark.parametrize("how", ["delete", "destroy"])
-    def test_nothing_is_done_without_it(self, world: World, how: str) -> None:
+    def test_nothing_is_done_without_it(self, world: World) -> None:
         rotated(world)
         world.memory.delete(STATE)  # to a reader, destroyed is the same
         world.advance(7)

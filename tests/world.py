@@ -81,6 +81,7 @@ class World:
     timeout: timedelta = timedelta(seconds=5)
     stopping: Stopping = field(default_factory=Stopping)
     log: list[PassResult] = field(default_factory=list)
+    concurrency: int = 4
     watch: Watch | None = None
     """Told of each request to the gateway."""
     local_skew: timedelta = timedelta()
@@ -123,7 +124,7 @@ class World:
             titles=TitleTemplate(),
             timing=self.timing,
             state_path=STATE,
-            concurrency=1 if gate else 4,
+            concurrency=1 if gate else self.concurrency,
             policy=QUICK,
             stopping=self.stopping,
         )
