@@ -53,30 +53,37 @@ class Lost(Lying):
 
     def __init__(self) -> None:
         super().__init__()
-        self.first: str | None = None
+        self.known: set[str] = set()
+        self.last: str | None = None
 
-    def stored(self) -> str | None:
-        return self.memory.versions.get(STATE, [None])[-1]
+    @property
+    def lost(self) -> bool:
+        return self.memory.versions.get(STATE, [""])[-1] is None
 
-    @precondition(lambda self: self.stored() is not None)
+    @precondition(lambda self: STATE in self.memory.versions and not self.lost)
     @lie()
     def the_identity_is_deleted(self) -> None:
         self.memory.delete(STATE)
 
-    @precondition(lambda self: self.first is not None and self.stored() is None)
+    @precondition(lambda self: self.lost)
     @lie()
     def the_identity_is_undeleted(self) -> None:
-        self.memory.versions[STATE][-1] = self.first
+        self.undelete()
+
+    def undelete(self) -> None:
+        self.memory.versions[STATE][-1] = self.last
 
     def hold(self) -> None:
         super().hold()
-        self.first = self.first or self.stored()
-        assert self.stored() in (None, self.first), "the identity is another one"
+        if STATE in self.memory.versions and not self.lost:
+            self.last = self.memory.versions[STATE][-1]
+            self.known.add(self.world.secret(STATE)["installation"])
+        assert len(self.known) <= 1, "the identity is another one"
 
     def heal(self) -> None:
         super().heal()
-        if self.first:
-            self.memory.versions[STATE][-1] = self.first
+        if self.lost:
+            self.undelete()
 
 
 class Dates(Lying):
@@ -342,15 +349,15 @@ class Deletes(Lying):
         self.world.advance(minutes=10)
         self.go()
         number, told = self.memory.read(PATH).number, self.go()
-        overdue = [key.id for key in self.world.live if self.is_overdue(key)]
-        if self.gateway.account.quirks.revoke_lag is None and overdue:
+        if self.gateway.account.quirks.revoke_lag is None and (undead := self.undead()):
             with self.judging(1):
-                assert told.code == 1, f"exit {told.code}, and {overdue} live"
+                assert told.code == 1, f"exit {told.code}, and {undead} live"
                 assert self.memory.read(PATH).number == number, "a version in each pass"
 
-    def is_overdue(self, key: Any) -> bool:
-        named = [done for result in self.world.log[-1:] for one in result.keys for done in one.revoked]
-        return key.id in {done.key_id for done in named}
+    def undead(self) -> list[int]:
+        """The live keys for which DELETE was answered 200."""
+        done = [line.path for line in self.gateway.requests if (line.method, line.status) == ("DELETE", 200)]
+        return [key.id for key in self.world.live if f"/keys/{key.id}" in done]
 
 
 KINDS: dict[type[Lying], str] = {

@@ -251,7 +251,7 @@ class TestStatuses:
         assert world.rotation()["key_id"] != dead
         assert world.works()
 
-    @pytest.mark.parametrize("word", ["expired", "Revoked"])
+    @pytest.mark.parametrize("word", ["expired", "suspended"])
     def test_a_superseded_key_goes_whatever_it_is_called(self, world: World, word: str) -> None:
         old, _ = rotated(world)
         world.server.account.quirks = Quirks(statuses={old: word})
