@@ -43,9 +43,9 @@ class Promises:
         self._leaked: set[str] = set()
         """Plaintexts whose grace an operator ended."""
 
-    def by_hand(self, title: str) -> AccountKey:
-        """A key that somebody else made: it must never be revoked."""
-        self._others.append(self._world.server.account.create(title))
+    def by_hand(self, title: str, like: AccountKey | None = None) -> AccountKey:
+        """A key that somebody else made: it must never be revoked. `like` another, of one preview."""
+        self._others.append(self._world.server.account.create(title, like=like))
         return self._others[-1]
 
     def to_adopt(self, title: str) -> AccountKey:
