@@ -45,6 +45,11 @@ class Site:
         code = self.stage.start(*arguments).wait()
         return code, self._printed()[before:]
 
+    def begin(self) -> None:
+        """Make the first key."""
+        code, text = self.run("--once")
+        assert code == 0, text
+
     def _printed(self) -> str:
         return "".join(
             file.read_text() for file in sorted(self.stage.directory.glob("std*")) if file.exists()
@@ -93,7 +98,7 @@ def names(text: str, *words: str) -> bool:
 class TestACopy:
     @fails("A1: exit 0, and the original's current key is revoked")
     def test_it_does_nothing_and_says_what_it_may_be(self, site: Site) -> None:
-        assert site.run("--once")[0] == 0
+        site.begin()
         copy = site.copied()
         assert site.run("--rotate-now")[0] == 0
         current, ledger = site.current, site.stage.world.server.account.ledger
@@ -109,14 +114,14 @@ class TestACopy:
 
     @fails("A1: check in a copy is clean")
     def test_check_says_so(self, site: Site) -> None:
-        site.run("--once")
+        site.begin()
         code, text = site.copied().run("check")
         assert code in (1, 3)
         assert names(text, *COPIED)
 
     @fails("A1: no command tells which one the original is")
     def test_the_original_that_moved(self, site: Site) -> None:
-        site.run("--once")
+        site.begin()
         moved = site.copied()
         current, identity = moved.current, moved.secret(STATE)["installation"]
         assert moved.run("installation", "move", "--yes")[0] == 0
@@ -127,7 +132,7 @@ class TestACopy:
 
     @fails("A1: no command gives a copy an identity of its own")
     def test_a_copy_that_becomes_itself(self, site: Site) -> None:
-        site.run("--once")
+        site.begin()
         copy = site.copied()
         identity, theirs = site.secret(STATE)["installation"], site.current
         assert copy.run("installation", "renew", "--yes")[0] == 0
@@ -141,7 +146,7 @@ class TestACopy:
 
     @fails("A1: an address is not part of what an identity is bound to")
     def test_a_second_address_is_one_command(self, site: Site) -> None:
-        site.run("--once")
+        site.begin()
         second = Site(site.stage, site.vault, site.mount, site.vault.address)
         ledger = site.stage.world.server.account.ledger
         code, text = second.run("--rotate-now")
@@ -155,7 +160,7 @@ class TestACopy:
 class TestALostIdentity:
     @fails("A2: a new identity without a word, and exit 0")
     def test_nothing_is_done_until_a_person_says_what(self, site: Site) -> None:
-        site.run("--once")
+        site.begin()
         identity, ledger = site.secret(STATE), site.stage.world.server.account.ledger
         site.vault.api("DELETE", f"{site.mount}/data/{STATE}")
         for mode in ("--once", "--rotate-now", "check"):
@@ -171,7 +176,7 @@ class TestALostIdentity:
     @fails("A2: a mount that deletes its versions makes one more live key at each expiry")
     def test_a_mount_with_delete_version_after(self, site: Site) -> None:
         site.vault.api("POST", f"{site.mount}/metadata/{STATE}", {"delete_version_after": "1s"})
-        site.run("--once")
+        site.begin()
         site.stage.until(lambda: not site.secret(STATE))
         made = len(site.stage.world.server.account.ledger)
         code, text = site.run("--rotate-now")
@@ -181,7 +186,7 @@ class TestALostIdentity:
 
     @fails("A2: no command makes a new identity by a person's will")
     def test_a_new_one_is_a_person_s_will(self, site: Site) -> None:
-        site.run("--once")
+        site.begin()
         identity, current = site.secret(STATE)["installation"], site.current
         site.vault.api("DELETE", f"{site.mount}/data/{STATE}")
         assert site.run("installation", "renew", "--yes")[0] == 0
@@ -192,7 +197,7 @@ class TestALostIdentity:
 
 @fails("A3: a key with all of its grace is revoked by one Date, exit 0")
 def test_one_date_two_days_ahead(site: Site) -> None:
-    site.run("--once")
+    site.begin()
     old = site.current
     site.run("--rotate-now")
     block = site.secret()
@@ -208,7 +213,7 @@ def test_one_date_two_days_ahead(site: Site) -> None:
 @fails("A6: the rotator revokes its own bearer, exit 0")
 def test_the_bearer_by_variable_is_a_managed_key(site: Site) -> None:
     site.grace = "1s"
-    site.run("--once")
+    site.begin()
     bearer = site.current
     site.stage.environ["APIMALL_API_KEY"] = bearer.plaintext
     site.stage.world.server.account.quirks = Quirks(previews=previews("weak"), revokes_itself=True)
