@@ -1,11 +1,13 @@
 """A KV v2 mount in memory, behind the same port as Vault. `test_store.py` holds the two to one contract."""
 
+import copy
 import json
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 from rotator.errors import Conflict
 from rotator.rules.model import Version
@@ -16,6 +18,8 @@ class MemoryStore:
     """`versions[path][n - 1]` is version n: its data as JSON, or None when it was deleted or destroyed."""
 
     versions: dict[str, list[str | None]] = field(default_factory=dict)
+    origin: str = field(default_factory=lambda: uuid4().hex)
+    """What tells this Vault and mount from another: a copy has another one."""
     max_versions: int = 10
     ttl: timedelta | None = None
     missing: dict[str, str] = field(default_factory=dict)
@@ -59,6 +63,10 @@ class MemoryStore:
     def put(self, path: str, data: Mapping[str, Any]) -> None:
         """A person's hand: write without check-and-set."""
         self.versions.setdefault(path, []).append(json.dumps(data))
+
+    def copied(self) -> "MemoryStore":
+        """Another Vault with the same secrets in all their versions: a snapshot restored elsewhere."""
+        return MemoryStore(copy.deepcopy(self.versions), max_versions=self.max_versions)
 
     def _oldest(self, kept: list[str | None]) -> int:
         return max(1, len(kept) - self.max_versions + 1)

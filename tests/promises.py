@@ -1,6 +1,7 @@
 """A watcher of the promises, from outside: it sees each write that Vault took, and knows the gateway's ledger."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -34,13 +35,41 @@ class Promises:
         self._world, self._truth = world, truth
         self._published: dict[str, list[Publication]] = {}
         self._others: list[AccountKey] = [world.server.account.bootstrap]
+        self._adoptable: set[str] = set()
+        """Plaintexts of keys that a person made, and that may go once they stood in a secret."""
+        self._bearers: set[str] = {world.server.account.bootstrap.plaintext}
+        self._made_at: dict[str, str] = {}
+        """By plaintext: the side at which a key was made."""
         self._leaked: set[str] = set()
         """Plaintexts whose grace an operator ended."""
 
-    def by_hand(self, title: str) -> AccountKey:
-        """A key that somebody else made: it must never be revoked."""
-        self._others.append(self._world.server.account.create(title))
+    def by_hand(self, title: str, like: AccountKey | None = None) -> AccountKey:
+        """A key that somebody else made: it must never be revoked. `like` another, of one preview."""
+        self._others.append(self._world.server.account.create(title, like=like))
         return self._others[-1]
+
+    def to_adopt(self, title: str) -> AccountKey:
+        """A key that somebody else made for a secret: it must not be revoked before it stood in one."""
+        key = self._world.server.account.create(title)
+        self._adoptable.add(key.plaintext)
+        return key
+
+    def bearer(self, plaintext: str) -> None:
+        """From now on this is the program's own key."""
+        self._bearers.add(plaintext)
+
+    @contextmanager
+    def at(self, side: str) -> Iterator[None]:
+        """What is made meanwhile is made at this side; what is revoked meanwhile must not be of another one."""
+        before = {key.plaintext: key for key in self._world.server.account.ledger}
+        yield
+        for key in self._world.server.account.ledger:
+            known = before.get(key.plaintext)
+            if known is None:
+                self._made_at[key.plaintext] = side
+            elif known.live and not key.live:
+                maker = self._made_at.get(key.plaintext, side)
+                assert maker == side, f"key {key.id} of {maker} was revoked by {side}"
 
     def leak(self, path: str) -> None:
         """An operator ends the grace of all that was in this secret until now."""
@@ -95,7 +124,11 @@ class Promises:
 
     def _hold_for(self, key: AccountKey) -> None:
         assert key.revoked_at is not None
-        assert key.id not in {other.id for other in self._others}, f"key {key.id} is somebody else's"
+        others = {other.plaintext for other in self._others}  # an id may have been another's before
+        assert key.plaintext not in others, f"key {key.id} is somebody else's"
+        assert key.plaintext not in self._bearers, f"key {key.id} is the bearer"
+        unpublished = self._adoptable - self.published
+        assert key.plaintext not in unpublished, f"key {key.id} is somebody else's, and stood in no secret"
         for path, log in self._published.items():
             grace = next(entry.grace_period for entry in self._world.keys if entry.path == path)
             for at, publication in enumerate(log):

@@ -16,7 +16,8 @@ from threading import Thread
 from typing import Self
 from urllib.parse import urlsplit
 
-from rotator.sandbox.faults import Breakage, Faults, Phase, Reply, apply
+from rotator.sandbox.faults import Faults, Phase, apply
+from rotator.sandbox.replies import Breakage, Reply
 
 Hook = Callable[[str, str, Phase], None]
 _RESET = struct.pack("ii", 1, 0)

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from rotator.rules.bookkeeping import Rotation
-from rotator.sandbox.faults import Fault, Phase, Reply, Status
+from rotator.sandbox.faults import Fault, Phase, Status
+from rotator.sandbox.replies import Reply
 from tests.facts import PATH, managed
 from tests.promises import Promises
 from tests.stage import BEARER

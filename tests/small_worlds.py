@@ -21,13 +21,13 @@ from typing import Any, Self
 
 import pytest
 
+from rotator.clients.exchange import Request, Response
+from rotator.clients.retry import Policy
 from rotator.errors import RotatorError, Transient
-from rotator.exchange import Request, Response
-from rotator.model import Version
 from rotator.redaction import Secret
-from rotator.retry import Policy
+from rotator.rules.model import Version
 from rotator.sandbox import contract
-from rotator.sandbox.account import Account, AccountKey, Clock
+from rotator.sandbox.ledger import Account, AccountKey, Clock
 from rotator.sandbox.server import GatewayServer
 from tests.facts import DAY, PATH
 from tests.memory_store import MemoryStore
@@ -65,7 +65,7 @@ class Dice:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(random, "_urandom", self._random.randbytes)
             patch.setattr(os, "urandom", self._random.randbytes)
-            patch.setattr("rotator.pool.ThreadPoolExecutor", InTurn)
+            patch.setattr("rotator.passes.pool.ThreadPoolExecutor", InTurn)
             try:
                 yield
             finally:
@@ -245,7 +245,7 @@ class Small:
         )
 
     def restore(self, snapshot: Snapshot) -> None:
-        self.account._keys = {key.id: key for key in snapshot.ledger}
+        self.account._keys = list(snapshot.ledger)
         self.account.settle()  # what hides a new key for a moment was of another time
         self.memory.versions = {path: list(kept) for path, kept in snapshot.versions}
         self.promises._published = {path: list(log) for path, log in snapshot.published}

@@ -12,6 +12,7 @@ from typing import TypeVar
 import yaml
 
 from rotator.sandbox.faults import Phase
+from rotator.sandbox.ledger import Clock
 from rotator.sandbox.vault import VaultServer
 from tests.leaks import leaks
 from tests.long import LONG
@@ -127,18 +128,18 @@ def terminate(process: Process) -> None:
 
 
 @contextmanager
-def staged(vault: VaultServer, directory: Path) -> Iterator[Stage]:
-    """Set a stage, and search what was printed on it for secrets when it is left."""
-    with staged_as(Stage, vault, directory) as stage:
+def staged(vault: VaultServer, directory: Path, clock: Clock | None = None) -> Iterator[Stage]:
+    """Set a stage, and search what was printed on it for secrets when it is left. `clock` is the gateway's."""
+    with staged_as(Stage, vault, directory, clock) as stage:
         yield stage
 
 
 @contextmanager
-def staged_as(kind: type[S], vault: VaultServer, directory: Path) -> Iterator[S]:
+def staged_as(kind: type[S], vault: VaultServer, directory: Path, clock: Clock | None = None) -> Iterator[S]:
     """The same for a stage of another kind."""
     mount = new_kv(vault)
     directory.mkdir()
-    with new_server() as gateway, Proxy(vault.address) as proxy:
+    with new_server(clock) as gateway, Proxy(vault.address) as proxy:
         world = World(gateway, connect_to(proxy.address, vault.token, mount))
         environ = {
             **loopback_only_environment(),

@@ -14,19 +14,8 @@ from hypothesis import strategies as st
 
 from rotator.errors import RotatorError
 from rotator.passes.result import PassResult
-from rotator.sandbox.faults import (
-    ALWAYS,
-    GARBAGE,
-    Body,
-    Breakage,
-    Cut,
-    Fault,
-    Phase,
-    Reply,
-    Status,
-    Truncate,
-    data_with,
-)
+from rotator.sandbox.faults import ALWAYS, GARBAGE, Body, Cut, Fault, Phase, Status, Truncate, data_with
+from rotator.sandbox.replies import Breakage, Reply
 from rotator.sandbox.vault import VaultServer
 from tests.facts import PATH
 from tests.hostile import SECRET

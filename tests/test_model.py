@@ -31,19 +31,9 @@ from rotator.clients.vault.client import Vault
 from rotator.errors import RotatorError
 from rotator.redaction import Secret
 from rotator.rules.bookkeeping import FIELD
-from rotator.sandbox.faults import (
-    ALWAYS,
-    GARBAGE,
-    Action,
-    Breakage,
-    Cut,
-    Delay,
-    Fault,
-    Phase,
-    Status,
-    Truncate,
-)
+from rotator.sandbox.faults import ALWAYS, GARBAGE, Action, Cut, Delay, Fault, Phase, Status, Truncate
 from rotator.sandbox.ledger import Lag, Quirks
+from rotator.sandbox.replies import Breakage
 from tests.facts import PATH, TIMING, managed
 from tests.interleave import Replica
 from tests.leaks import leaks

@@ -13,7 +13,8 @@ from threading import Event, Timer
 import pytest
 
 from rotator.passes.result import Outcome
-from rotator.sandbox.faults import ALWAYS, Breakage, Cut, Fault, Phase, Reply
+from rotator.sandbox.faults import ALWAYS, Cut, Fault, Phase
+from rotator.sandbox.replies import Breakage, Reply
 from rotator.sandbox.vault import VaultServer
 from tests.facts import PATH, TIMING
 from tests.long import Figure, examples

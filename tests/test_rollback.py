@@ -10,7 +10,8 @@ import pytest
 from rotator.errors import BrokenContract, Rejected, RotatorError
 from rotator.passes.rollback import NotRolledBack
 from rotator.rules.cadence import Period
-from rotator.sandbox.faults import ALWAYS, Fault, Phase, Reply, Status, data_with
+from rotator.sandbox.faults import ALWAYS, Fault, Phase, Status, data_with
+from rotator.sandbox.replies import Reply
 from tests.facts import PATH, managed
 from tests.program import Program
 from tests.promises import Promises

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rotator.redaction import redact
-from rotator.sandbox.ledger import Account, Clock, Lag, Quirks, RateLimit, parse_duration
+from rotator.sandbox.disguises import parse_duration
+from rotator.sandbox.ledger import Account, Clock, Lag, Quirks, RateLimit
 
 START = datetime(2026, 11, 21, 9, 50, tzinfo=UTC)
 

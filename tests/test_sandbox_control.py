@@ -7,19 +7,10 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 
-from rotator.sandbox.faults import (
-    ALWAYS,
-    GARBAGE,
-    Breakage,
-    Cut,
-    Delay,
-    Drip,
-    Fault,
-    Phase,
-    Status,
-    Truncate,
-)
+from rotator.sandbox.faults import ALWAYS, GARBAGE, Cut, Delay, Drip, Fault, Phase, Status, Truncate
 from rotator.sandbox.ledger import Quirks
+from rotator.sandbox.listing import Lists
+from rotator.sandbox.replies import Breakage
 from rotator.sandbox.server import GatewayServer
 
 
@@ -125,7 +116,80 @@ def test_control_says_what_is_wrong(gateway: GatewayServer, path: str, body: obj
 
 
 def test_control_says_what_there_is(gateway: GatewayServer) -> None:
-    for method, path in (("GET", "/"), ("GET", "/clock"), ("POST", "/keys")):
+    for method, path in (("GET", "/"), ("GET", "/clock"), ("PUT", "/keys")):
         status, answer = control(gateway, method, path)
         assert status == 404
         assert "POST /clock" in answer["error"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "answered"),
+    [
+        ({"do": {"date": "+2d"}}, "Dated(says='+2d')"),
+        ({"do": {"set": {"id": 3}}}, "Rewrite"),
+    ],
+)
+def test_control_switches_lies_of_an_answer(
+    gateway: GatewayServer, sent: dict[str, object], answered: str
+) -> None:
+    status, answer = control(gateway, "POST", "/faults", {"on": "* *", "at": "after", **sent})
+    assert status == 200
+    assert answered in answer["faults"][0]
+
+
+def test_control_switches_quirks_one_after_the_other(gateway: GatewayServer) -> None:
+    quirks = {
+        "page_size": 2,
+        "lists_revoked": False,
+        "omitted": [3],
+        "lists": {"cursor": True, "twice": [3]},
+        "titles": "cut 5",
+        "previews": "weak",
+        "times": "year 1",
+        "statuses": {"3": "expired"},
+        "status_words": {"revoked": "Revoked"},
+        "refused": [4],
+        "revoke_lag": None,
+        "revokes_itself": True,
+        "reuses_ids": True,
+    }
+    for name, value in quirks.items():
+        assert control(gateway, "POST", "/quirks", {name: value})[0] == 200
+    switched = gateway.account.quirks
+    assert (switched.page_size, switched.lists_revoked, switched.omitted) == (2, False, frozenset({3}))
+    assert switched.lists == Lists(cursor=True, twice=frozenset({3}))
+    assert (switched.titles("Reporting"), switched.previews("sk-0123456789")) == ("Repor", "sk-...6789")
+    assert switched.times(gateway.account.clock.now()).startswith("0001")
+    assert (switched.statuses, switched.status_words) == ({3: "expired"}, {"revoked": "Revoked"})
+    assert (switched.refused, switched.revoke_lag) == (frozenset({4}), None)
+    assert switched.revokes_itself
+    assert switched.reuses_ids
+    assert control(gateway, "DELETE", "/quirks", {})[0] == 200
+    assert gateway.account.quirks == Quirks()
+
+
+@pytest.mark.parametrize(
+    ("body", "cure"),
+    [
+        ({"title": "cut 5"}, '"titles": "cut 50"'),
+        ({"titles": "upper"}, "lower, folded"),
+        ({"titles": 5}, 'titles is like "cut 50"'),
+        ({"times": "local 5h"}, "with a sign"),
+        ({"lists": {"curser": True}}, "lists is like"),
+        ({"revoke_lag": "soon"}, "90s"),
+        ([1], "JSON object"),
+    ],
+)
+def test_control_says_which_quirks_there_are(gateway: GatewayServer, body: object, cure: str) -> None:
+    status, answer = control(gateway, "POST", "/quirks", body)
+    assert status == 400
+    assert cure in answer["error"]
+    assert gateway.account.quirks == Quirks()
+
+
+def test_control_is_a_person_s_hand(gateway: GatewayServer) -> None:
+    assert control(gateway, "POST", "/keys", {"title": "made by hand"})[1]["id"] == 2
+    assert control(gateway, "POST", "/keys/2/title", {"title": "renamed"})[1]["title"] == "renamed"
+    assert [key.title for key in gateway.account.ledger] == ["bootstrap", "renamed"]
+    assert control(gateway, "POST", "/keys/9/title", {"title": "renamed"})[0] == 404
+    assert control(gateway, "POST", "/keys", {"name": "x"})[0] == 400

@@ -12,7 +12,6 @@ from rotator.sandbox.faults import (
     GARBAGE,
     Action,
     Body,
-    Breakage,
     Cut,
     Delay,
     Drip,
@@ -26,6 +25,7 @@ from rotator.sandbox.faults import (
     huge_body,
 )
 from rotator.sandbox.ledger import Quirks
+from rotator.sandbox.replies import Breakage
 from rotator.sandbox.server import GatewayServer
 
 

@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 import pytest
 
-from rotator.exchange import Response
-from rotator.model import Version
+from rotator.clients.exchange import Response
+from rotator.rules.model import Version
 from tests.facts import PATH, managed
 from tests.logs import captured
 from tests.long import LONG, Figure, Tally

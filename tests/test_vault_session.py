@@ -14,7 +14,8 @@ from rotator.passes.preflight import Preflight
 from rotator.passes.result import Outcome
 from rotator.redaction import Secret
 from rotator.rules.model import Version
-from rotator.sandbox.faults import ALWAYS, Cut, Fault, Phase, Reply
+from rotator.sandbox.faults import ALWAYS, Cut, Fault, Phase
+from rotator.sandbox.replies import Reply
 from rotator.sandbox.vault import VaultServer
 from tests.facts import PATH, TIMING
 from tests.logins import POLICY_WITHOUT_X, Hours, Role

@@ -11,7 +11,8 @@ from rotator.clients.vault.client import Vault
 from rotator.errors import Rejected, RotatorError
 from rotator.passes.result import Outcome
 from rotator.passes.stopping import Stopping
-from rotator.sandbox.faults import Fault, Phase, Reply
+from rotator.sandbox.faults import Fault, Phase
+from rotator.sandbox.replies import Reply
 from tests.certificates import Authority
 from tests.logins import Role
 from tests.long import LONG

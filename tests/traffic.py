@@ -2,7 +2,8 @@
 
 from threading import Condition, Event
 
-from rotator.sandbox.faults import Phase, Reply
+from rotator.sandbox.faults import Phase
+from rotator.sandbox.replies import Reply
 
 BOUND = 60.0
 """Seconds after which a request that is still on its way is a failure."""

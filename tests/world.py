@@ -1,10 +1,11 @@
 """A whole small world for one test: the sandbox's gateway over real HTTP, a store, and passes over them."""
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from rotator.clients.exchange import Watch
@@ -79,11 +80,16 @@ class World:
     timeout: timedelta = timedelta(seconds=5)
     stopping: Stopping = field(default_factory=Stopping)
     log: list[PassResult] = field(default_factory=list)
+    concurrency: int = 4
     watch: Watch | None = None
     """Told of each request to the gateway."""
     policy: Policy = QUICK
     client: Callable[..., GatedGateway] = GatedGateway
     """Makes a rotator's client of the gateway."""
+    local_skew: timedelta = timedelta()
+    """How far this host's clock is ahead of the true time, which is the account's."""
+    moved: timedelta = timedelta()
+    """How far the true time was advanced by hand."""
 
     @property
     def memory(self) -> MemoryStore:
@@ -120,7 +126,7 @@ class World:
             titles=TitleTemplate(),
             timing=self.timing,
             state_path=STATE,
-            concurrency=1 if gate else 4,
+            concurrency=1 if gate else self.concurrency,
             policy=self.policy,
             stopping=self.stopping,
         )
@@ -146,7 +152,17 @@ class World:
         return self.make_pass(only=only, **options)
 
     def advance(self, days: float = 0, *, minutes: float = 0) -> None:
-        self.server.account.clock.advance(timedelta(days=days, minutes=minutes))
+        by = timedelta(days=days, minutes=minutes)
+        self.server.account.clock.advance(by)
+        self.moved += by
+
+    def local_now(self) -> datetime:
+        """This host's clock, for what takes one."""
+        return self.server.account.clock.now() + self.local_skew
+
+    def monotonic(self) -> float:
+        """This host's seconds: they run on, and with `advance`."""
+        return time.monotonic() + self.moved.total_seconds()
 
     def impatient(self) -> None:
         """Give up proving and storing at once."""
@@ -171,5 +187,6 @@ class World:
         return sum(line.method == "POST" for line in self.server.requests)
 
 
-def new_server() -> GatewayServer:
-    return GatewayServer(SandboxAccount(Clock(DAY, frozen=True)))
+def new_server(clock: Clock | None = None) -> GatewayServer:
+    """A gateway whose time moves by hand alone, unless it is given a clock."""
+    return GatewayServer(SandboxAccount(clock or Clock(DAY, frozen=True)))

@@ -1,49 +1,23 @@
 """What the sandbox's gateway answers: requests in, replies out, by the contract and nothing more lenient.
 
 Where the contract is silent, the strict reading is taken: a revoked id is as unknown as one that never was.
-`control` is for people and other processes, which steer the sandbox by JSON and without a key.
 """
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from email.message import Message
 from email.utils import format_datetime
 from math import ceil
-from operator import index
 from typing import Any, assert_never
 
-from rotator.sandbox.faults import (
-    ALWAYS,
-    GARBAGE,
-    Action,
-    Breakage,
-    Cut,
-    Delay,
-    Drip,
-    Fault,
-    Faults,
-    Phase,
-    Reply,
-    Status,
-    Truncate,
-    error,
-    success,
-)
-from rotator.sandbox.ledger import Account, AccountKey, RetryAfter, format_time, parse_duration
+from rotator.sandbox.ledger import Account, AccountKey, Quirks, RetryAfter
+from rotator.sandbox.listing import first_page_only, page_of
+from rotator.sandbox.replies import Reply, error, success
 
 MAX_TITLE = 255
-_CONTROLS = "GET /keys, POST /keys/{id}/revoke, POST /clock, POST /faults and DELETE /faults"
-_ACTIONS: Mapping[str, Callable[[Any], Action]] = {
-    "status": lambda status: Status(index(status)),
-    "cut": lambda how: Cut(Breakage(how)),
-    "delay": Delay,
-    "truncate": lambda sent: Truncate(index(sent)),
-    "drip": Drip,
-    "garbage": GARBAGE.__getitem__,
-}
 _METHODS = (
     (re.compile(r"/keys"), "GET, POST"),
     (re.compile(r"/keys/[0-9]{1,18}"), "DELETE"),
@@ -100,15 +74,15 @@ def answer(account: Account, request: Request) -> Reply:
 
 
 def _list(account: Account, query: Mapping[str, list[str]]) -> Reply:
-    keys = [_listed(key) for key in account.listed()]
-    size = account.quirks.page_size
+    quirks = account.quirks
+    rows, size = [listed(key, quirks) for key in account.listed()], quirks.page_size
     if size is None:
-        return success(keys)
+        return success(first_page_only(rows, quirks.lists))
     asked = [query.get("page", ["1"])[0], query.get("limit", [str(size)])[0]]
     if not all(re.fullmatch(r"[1-9][0-9]{0,8}", number) for number in asked):
         return error(400, "Invalid page")
     page, limit = int(asked[0]), min(int(asked[1]), size)
-    return success({"items": keys[(page - 1) * limit : page * limit], "page": page, "limit": limit})
+    return success(page_of(rows, page, limit, quirks.lists))
 
 
 def _create(account: Account, body: dict[str, Any] | None, bearer: int) -> Reply:
@@ -123,87 +97,28 @@ def _create(account: Account, body: dict[str, Any] | None, bearer: int) -> Reply
             "id": key.id,
             "title": key.title,
             "status": key.status,
-            "created_at": format_time(key.created_at),
+            "created_at": account.quirks.times(key.created_at),
             "api_key": key.plaintext,
         }
     )
 
 
 def _revoke(account: Account, id_: int, bearer: int) -> Reply:
-    if id_ == bearer:
+    if id_ == bearer and not account.quirks.revokes_itself:
         return error(400, "you cannot revoke the currently used key from the same request context")
     key = account.revoke(id_, by=bearer)
     return error(404) if key is None else success({"id": key.id, "status": key.status})
 
 
-def control(account: Account, faults: Faults, request: Request) -> Reply:
-    """Answer a request whose `path` is below `/sandbox`."""
-    key_id = re.fullmatch(r"/keys/([0-9]{1,18})/revoke", request.path)
-    try:
-        match request.method, request.path:
-            case "GET", "/keys":
-                return _plain(200, {"keys": [_listed(key) for key in account.ledger]})
-            case "POST", _ if key_id:
-                key = account.revoke(int(key_id[1]))
-                return _plain(200, _listed(key)) if key else _plain(404, {"error": "no live key has that id"})
-            case "POST", "/clock":
-                return _plain(200, {"now": format_time(account.clock.advance(_advance(request)))})
-            case "POST", "/faults":
-                faults.add(_fault(_object(request)))
-            case "DELETE", "/faults":
-                faults.clear()
-            case _:
-                return _plain(404, {"error": f"below /sandbox there are {_CONTROLS}"})
-    except (ValueError, OverflowError) as problem:
-        return _plain(400, {"error": str(problem)})
-    return _plain(200, {"faults": [repr(fault) for fault in faults.pending]})
-
-
-def _fault(value: Mapping[str, Any]) -> Fault:
-    try:
-        do, times = value["do"], value.get("times", 1)
-        if len(do) != 1:
-            raise KeyError("do")
-        ((name, argument),) = do.items()
-        return Fault(
-            on=value["on"],
-            do=_ACTIONS[name](argument),
-            at=Phase(value.get("at", "before")),
-            times=ALWAYS if times is None else index(times),
-        )
-    except (KeyError, TypeError, AttributeError):
-        raise ValueError(
-            'a fault is like {"on": "POST /keys", "do": {"status": 500}, "at": "after", "times": 1}; '
-            f"`do` is one of {', '.join(_ACTIONS)}; garbage is one of {', '.join(GARBAGE)}"
-        ) from None
-
-
-def _advance(request: Request) -> timedelta:
-    by = _object(request).get("advance")
-    if not isinstance(by, str):
-        raise ValueError('the clock takes {"advance": "30d"}')  # noqa: TRY004 - bad input, not a bad call
-    return parse_duration(by)
-
-
-def _object(request: Request) -> dict[str, Any]:
-    body = request.json_object()
-    if body is None:
-        raise ValueError("the body must be a JSON object, with Content-Type: application/json")
-    return body
-
-
-def _listed(key: AccountKey) -> dict[str, object]:
+def listed(key: AccountKey, quirks: Quirks) -> dict[str, Any]:
+    """A row of the list."""
     return {
         "id": key.id,
-        "title": key.title,
-        "status": key.status,
-        "created_at": format_time(key.created_at),
-        "key_preview": key.preview,
+        "title": quirks.titles(key.title),
+        "status": quirks.status(key),
+        "created_at": quirks.times(key.created_at),
+        "key_preview": quirks.previews(key.plaintext),
     }
-
-
-def _plain(status: int, body: object) -> Reply:
-    return Reply(status, json.dumps(body).encode())
 
 
 def _retry_after(account: Account, until: datetime) -> dict[str, str]:

@@ -9,7 +9,6 @@ None the request goes on to its effect.
 """
 
 import json
-import secrets
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,16 +16,9 @@ from enum import Enum
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
+from rotator.sandbox.replies import Breakage, Reply, as_json, error
+
 ALWAYS: Final = None
-_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_ERRORS = {
-    400: ("invalid_request", "Invalid request"),
-    401: ("unauthorized", "Unauthorized"),
-    403: ("forbidden", "API access not approved"),
-    404: ("not_found", "Resource not found"),
-    405: ("method_not_allowed", "Method not allowed"),
-    429: ("rate_limited", "Rate limit exceeded"),
-}
 Wait = Callable[[float], None]
 """Waits so many seconds, or raises ConnectionError as soon as the server stops."""
 
@@ -36,40 +28,6 @@ class Phase(Enum):
 
     BEFORE = "before"
     AFTER = "after"
-
-
-class Breakage(Enum):
-    """How a connection ends without an answer."""
-
-    RESET = "reset"
-    CLOSE = "close"
-
-
-@dataclass(frozen=True)
-class Reply:
-    """An answer, and how badly it is sent."""
-
-    status: int
-    body: bytes = field(repr=False)
-    headers: Mapping[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
-    request_id: str | None = None
-    sent: int | None = None
-    """Bytes of the body that are sent before the connection closes; None: all, and it stays open."""
-    pause: float = 0.0
-    """Seconds before each byte of the body."""
-    broken: Breakage | None = None
-
-
-def success(data: object) -> Reply:
-    id_ = _new_request_id()
-    return Reply(200, _json({"success": True, "data": data, "request_id": id_}), request_id=id_)
-
-
-def error(status: int, message: str | None = None, headers: Mapping[str, str] | None = None) -> Reply:
-    id_ = _new_request_id()
-    code, usual = _ERRORS.get(status, ("internal_error", "Internal server error"))
-    body = {"success": False, "error": {"code": code, "message": message or usual}, "request_id": id_}
-    return Reply(status, _json(body), {"Content-Type": "application/json", **(headers or {})}, id_)
 
 
 @dataclass(frozen=True)
@@ -120,8 +78,12 @@ class Delay:
         _check_seconds(self.seconds)
 
 
+class Change:
+    """An action on an answer: before the effect there is none to change."""
+
+
 @dataclass(frozen=True)
-class Truncate:
+class Truncate(Change):
     """Announces the whole body, sends `sent` bytes of it and closes."""
 
     sent: int = 10
@@ -135,7 +97,7 @@ class Truncate:
 
 
 @dataclass(frozen=True)
-class Drip:
+class Drip(Change):
     """Sends the body one byte at a time."""
 
     pause: float
@@ -149,13 +111,13 @@ class Drip:
 
 
 @dataclass(frozen=True)
-class Rewrite:
+class Rewrite(Change):
     """Changes the answer's envelope, which must be JSON."""
 
     change: Callable[[Any], object]
 
     def __call__(self, reply: Reply | None) -> Reply | None:
-        return reply and replace(reply, body=_json(self.change(json.loads(reply.body))))
+        return reply and replace(reply, body=as_json(self.change(json.loads(reply.body))))
 
 
 def data_with(**fields: object) -> Rewrite:
@@ -173,7 +135,6 @@ def huge_body(size: int) -> Body:
     return Body(b'{"success": true, "data": "' + b"x" * size + b'"}')
 
 
-_CHANGES = (Truncate, Drip, Rewrite)
 Action = Delay | Callable[[Reply | None], Reply | None]
 
 
@@ -201,7 +162,7 @@ class Fault:
             raise ValueError("`on` is a method and a path, such as `POST /keys` or `DELETE /keys/*`")
         if self.times is not None and self.times < 1:
             raise ValueError("`times` is at least 1; ALWAYS (null) has no end")
-        if self.at is Phase.BEFORE and any(isinstance(action, _CHANGES) for action in self.actions):
+        if self.at is Phase.BEFORE and any(isinstance(action, Change) for action in self.actions):
             raise ValueError("this changes an answer, so it must come `after` the effect")
 
     @property
@@ -241,14 +202,6 @@ class Faults:
                     self._faults[at : at + 1] = [] if left == 0 else [replace(fault, times=left)]
                     return fault.actions
         return ()
-
-
-def _new_request_id() -> str:
-    return "req_" + "".join(secrets.choice(_CROCKFORD) for _ in range(26))
-
-
-def _json(value: object) -> bytes:
-    return json.dumps(value).encode()
 
 
 def _check_seconds(seconds: float) -> None:

@@ -4,15 +4,17 @@ Plaintexts are plain strings here, on purpose: a `Secret` would teach the progra
 gateway knows, and a test that looks for a leak would find none.
 """
 
-import re
 import secrets
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+from rotator.rules.times import format_time
+from rotator.sandbox.disguises import TextOf, TimeOf, masked
+from rotator.sandbox.listing import Lists
 
 
 class Clock:
@@ -34,19 +36,6 @@ class Clock:
             moved = self.now() + by
             self._base += by
         return moved
-
-
-def parse_duration(text: str) -> timedelta:
-    """Parse `90s`, `30d` or `1h30m`. Raises ValueError and OverflowError."""
-    if not re.fullmatch(r"([0-9]{1,9}[smhd])+", text):
-        raise ValueError("a duration is written like 90s, 15m, 24h or 30d")
-    parts = re.findall(r"([0-9]+)([smhd])", text)
-    return sum((timedelta(**{_UNITS[unit]: int(count)}) for count, unit in parts), timedelta())
-
-
-def format_time(at: datetime) -> str:
-    """ISO 8601 with milliseconds and `Z`, as the contract writes a time."""
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True)
@@ -73,7 +62,7 @@ class AccountKey:
 
     @property
     def preview(self) -> str:
-        return f"{self.plaintext[:7]}...{self.plaintext[-4:]}"
+        return masked(self.plaintext)
 
 
 @dataclass(frozen=True)
@@ -102,7 +91,7 @@ class RateLimit:
 
 @dataclass(frozen=True)
 class Quirks:
-    """Legal ways in which a gateway may differ. The lags hold for keys created over HTTP from then on."""
+    """Ways in which a gateway may differ, or deceive. The lags hold for keys created over HTTP from then on."""
 
     propagation: Lag = Lag()
     """How long a new key is refused with 401."""
@@ -114,6 +103,30 @@ class Quirks:
     page_size: int | None = None
     """The most items of a page `{items, page, limit}`; None: the list is one array."""
     rate_limit: RateLimit | None = None
+    lists: Lists = field(default_factory=Lists)
+    """What the list says of itself, and whether that is so."""
+    titles: TextOf = str
+    """How the list shows a title; POST echoes it as it was sent."""
+    previews: TextOf = masked
+    """How the list masks a plaintext."""
+    times: TimeOf = format_time
+    """How `created_at` is written, by POST and by the list."""
+    statuses: Mapping[int, str] = field(default_factory=dict)
+    """By id: a status that the list shows in place of its own."""
+    status_words: Mapping[str, str] = field(default_factory=dict)
+    """How the list spells a status: `{"revoked": "Revoked"}`."""
+    refused: frozenset[int] = frozenset()
+    """Ids that are answered 401, though nobody revoked them."""
+    revoke_lag: timedelta | None = timedelta()
+    """How long a key lives on after DELETE was answered 200; None: for ever."""
+    revokes_itself: bool = False
+    """Whether a key may revoke itself."""
+    reuses_ids: bool = False
+    """Whether a new key gets the id of one that was revoked."""
+
+    def status(self, key: AccountKey) -> str:
+        said = self.statuses.get(key.id, key.status)
+        return self.status_words.get(said, said)
 
 
 @dataclass
@@ -137,7 +150,9 @@ class Account:
     def __init__(self, clock: Clock | None = None, quirks: Quirks | None = None) -> None:
         self.clock = clock or Clock()
         self.quirks = quirks or Quirks()
-        self._keys: dict[int, AccountKey] = {}
+        self._keys: list[AccountKey] = []
+        self._dying: dict[int, tuple[datetime, int]] = {}
+        """By id: when a revocation takes effect, and whose it is."""
         self._unpropagated: dict[int, _Veil] = {}
         self._unlisted: dict[int, _Veil] = {}
         self._window_ends = self.clock.now()
@@ -149,27 +164,45 @@ class Account:
     def ledger(self) -> tuple[AccountKey, ...]:
         """Every key that was ever made, in order."""
         with self._lock:
-            return tuple(self._keys.values())
+            self._bury()
+            return tuple(self._keys)
 
-    def create(self, title: str, *, by: int | None = None) -> AccountKey:
-        """Make a key. One that the operator makes is known everywhere at once."""
+    def create(self, title: str, *, by: int | None = None, like: AccountKey | None = None) -> AccountKey:
+        """Make a key. One that the operator makes is known everywhere at once; `like` another, of one preview."""
         with self._lock:
-            now = self.clock.now()
-            key = AccountKey(len(self._keys) + 1, title, now, f"sk-{secrets.token_hex(24)}", by)
-            self._keys[key.id] = key
+            now, plaintext = self.clock.now(), f"sk-{secrets.token_hex(24)}"
+            if like:
+                plaintext = like.plaintext[:7] + plaintext[7:-4] + like.plaintext[-4:]
+            key = AccountKey(self._new_id(), title, now, plaintext, by)
+            self._keys.append(key)
             if by is not None:
                 self._unpropagated[key.id] = _veil(self.quirks.propagation, now)
                 self._unlisted[key.id] = _veil(self.quirks.list_lag, now)
             return key
 
     def revoke(self, id_: int, *, by: int | None = None) -> AccountKey | None:
-        """Revoke a live key at once; None when there is none of that id."""
+        """Revoke a live key, by the operator's hand at once; None when there is none of that id.
+
+        What is returned says that it is revoked, whether or not that is so yet.
+        """
         with self._lock:
-            key = self._keys.get(id_)
-            if key is None or not key.live:
+            self._bury()
+            key = next((key for key in self._keys if key.id == id_ and key.live), None)
+            if key is None:
                 return None
-            self._keys[id_] = replace(key, revoked_at=self.clock.now(), revoked_by=by)
-            return self._keys[id_]
+            now, lag = self.clock.now(), self.quirks.revoke_lag
+            said = replace(key, revoked_at=now, revoked_by=by)
+            if by is None or lag == timedelta():
+                self._put(said)
+            elif lag is not None:
+                self._dying.setdefault(id_, (now + lag, by))
+            return said
+
+    def rename(self, id_: int, title: str) -> AccountKey | None:
+        """The operator gives a key another title; None when there is none of that id."""
+        with self._lock:
+            key = self._by_id().get(id_)
+            return self._put(replace(key, title=title)) if key else None
 
     def find(self, plaintext: str) -> AccountKey | None:
         """Return the key that has this plaintext, live or not."""
@@ -182,14 +215,17 @@ class Account:
         """
         with self._lock:
             key = self.find(plaintext)
-            if key is None or not key.live or self._hidden(self._unpropagated, key):
+            if key is None or not key.live or key.id in self.quirks.refused:
+                return None
+            if self._hidden(self._unpropagated, key):
                 return None
             return key.id
 
     def listed(self) -> list[AccountKey]:
         """The keys as the gateway would list them now. Asking counts for `list_lag`."""
         with self._lock:
-            shown = [key for key in self._keys.values() if not self._hidden(self._unlisted, key)]
+            self._bury()
+            shown = [key for key in self._by_id().values() if not self._hidden(self._unlisted, key)]
             quirks = self.quirks
         return [key for key in shown if key.id not in quirks.omitted and (key.live or quirks.lists_revoked)]
 
@@ -212,6 +248,27 @@ class Account:
             self.quirks = Quirks()
             self._unpropagated.clear()
             self._unlisted.clear()
+
+    def _by_id(self) -> dict[int, AccountKey]:
+        """The keys as their ids name them: of those that shared one, the last."""
+        return {key.id: key for key in self._keys}
+
+    def _new_id(self) -> int:
+        known = self._by_id()
+        free = [key.id for key in known.values() if not key.live] if self.quirks.reuses_ids else []
+        return min(free) if free else max(known, default=0) + 1
+
+    def _put(self, changed: AccountKey) -> AccountKey:
+        self._keys[:] = [changed if key.plaintext == changed.plaintext else key for key in self._keys]
+        return changed
+
+    def _bury(self) -> None:
+        """Let take effect what was revoked long enough ago."""
+        for id_, (when, by) in list(self._dying.items()):
+            if when <= self.clock.now():
+                del self._dying[id_]
+                if (key := self._by_id()[id_]).live:
+                    self._put(replace(key, revoked_at=when, revoked_by=by))
 
     def _hidden(self, veils: dict[int, _Veil], key: AccountKey) -> bool:
         return key.id in veils and veils[key.id].hides(self.clock.now())

@@ -12,16 +12,18 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from email.utils import format_datetime
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs
 
 from rotator.errors import RotatorError
-from rotator.sandbox.contract import Request, answer, control
-from rotator.sandbox.faults import Breakage, Faults, Phase, Reply, Wait, apply, error
+from rotator.sandbox.contract import Request, answer
+from rotator.sandbox.control import control
+from rotator.sandbox.dates import http_date
+from rotator.sandbox.faults import Faults, Phase, Wait, apply
 from rotator.sandbox.ledger import Account
+from rotator.sandbox.replies import Breakage, Reply, error
 
 BASE = "/api/v1"
 MAX_BODY = 65_536
@@ -203,9 +205,6 @@ class _Handler(BaseHTTPRequestHandler):
     def version_string(self) -> str:
         return "sandbox"
 
-    def date_time_string(self, timestamp: float | None = None) -> str:  # noqa: ARG002
-        return format_datetime(self._gateway.account.clock.now(), usegmt=True)
-
     def handle_request(self) -> None:
         size = self.headers.get("Content-Length", "0")
         if "Transfer-Encoding" in self.headers or not _SIZE.fullmatch(size) or int(size) > MAX_BODY:
@@ -221,7 +220,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, reply: Reply) -> None:
         if reply.broken:
             return self._break(reply.broken)
-        self.send_response(reply.status)
+        self.send_response_only(reply.status)
+        self.send_header("Server", self.version_string())
+        for date in self._dates(reply):
+            self.send_header("Date", date)
         for name, value in reply.headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(reply.body)))
@@ -234,6 +236,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.wait(reply.pause)
             self.wfile.write(body[start : start + step])
         return None
+
+    def _dates(self, reply: Reply) -> tuple[str, ...]:
+        now = self._gateway.account.clock.now()
+        return reply.dates(now) if reply.dates else (http_date(now),)
 
     def _break(self, how: Breakage) -> None:
         self.close_connection = True

@@ -144,6 +144,14 @@ class _Story:
             f"  curl {control}/keys\n"
             "  rotator --once\n"
             "  ROTATOR_SCHEDULE__EVERY=30s rotator    # and look at http://127.0.0.1:9464/\n"
+            "\nThe gateway deceives on request: titles cut short, a clock two days ahead, a DELETE in\n"
+            "vain. A name that it does not know makes it say which others there are.\n\n"
+            f"  curl {control}/quirks -H 'Content-Type: application/json' \\\n"
+            '    -d \'{"titles": "cut 50", "previews": "weak", "revoke_lag": null}\'\n'
+            f"  curl {control}/faults -H 'Content-Type: application/json' \\\n"
+            '    -d \'{"on": "GET /keys", "do": {"date": "+2d"}, "at": "after"}\'\n'
+            "  rotator --once\n"
+            f"  curl -X DELETE {control}/quirks; curl -X DELETE {control}/faults\n"
         )
         Event().wait()
 

@@ -1,0 +1,260 @@
+"""Which key is it? Titles that the gateway changes, previews that say nothing, ids that were another's before."""
+
+import pytest
+
+from rotator.sandbox.disguises import previews, titles
+from rotator.sandbox.faults import Fault, Phase, data_with
+from rotator.sandbox.ledger import AccountKey, Lag, Quirks
+from tests.facts import PATH, managed
+from tests.witness import fails, is_live, rotated, tell
+from tests.world import World
+
+PERIODS = 6
+
+
+def periods(world: World) -> list[int]:
+    """Let periods pass, each with its grace; return how many keys were live after each."""
+    live = []
+    for _ in range(PERIODS):
+        for days in (7, 1, 1):
+            world.advance(days, minutes=1)
+            world.make_pass()
+        live.append(len(world.live))
+    return live
+
+
+def current_of(world: World) -> AccountKey:
+    id_ = world.rotation()["key_id"]
+    return next(key for key in world.live if key.id == id_)
+
+
+class TestTitles:
+    @pytest.mark.parametrize(
+        "how",
+        [
+            pytest.param("cut 40", marks=fails("A5: one more live key in each period, made by a person")),
+            pytest.param("cut 3", marks=fails("A5: one more live key in each period, made by a person")),
+            pytest.param("lower", marks=fails("A5: one more live key in each period, made by a person")),
+            "folded",
+            "html",
+            "nfkc",
+        ],
+    )
+    def test_what_the_list_makes_of_them_piles_nothing_up(self, world: World, how: str) -> None:
+        world.server.account.quirks = Quirks(titles=titles(how))
+        world.make_pass()
+        assert max(periods(world)) <= 2
+        assert world.works()
+
+    @fails("A5: exit 0 each time, and no word of it")
+    @pytest.mark.parametrize("how", ["cut 40", "lower"])
+    def test_it_is_told_with_its_cure(self, world: World, how: str) -> None:
+        world.server.account.quirks = Quirks(titles=titles(how))
+        world.make_pass()
+        told = tell(world)
+        assert told.names("title", "title_template")
+
+    @fails("A5: a key that a person renamed lives for ever")
+    def test_a_key_that_was_renamed_is_still_ours(self, world: World) -> None:
+        world.make_pass()
+        world.server.account.rename(world.live[0].id, "the backend's, do not touch")
+        assert periods(world)[-1] == 1
+
+    def test_a_renamed_key_that_is_current_is_kept(self, world: World) -> None:
+        world.make_pass()
+        world.server.account.rename(world.live[0].id, "renamed")
+        for _ in range(3):
+            world.advance(0, minutes=20)
+            assert tell(world).code == 0
+        assert world.works()
+        assert len(world.live) == 1
+
+    def test_a_person_s_key_is_not_taken_for_ours_by_a_changed_title(self, world: World) -> None:
+        """Cut to three characters, every title is another's."""
+        world.server.account.quirks = Quirks(titles=titles("cut 3"))
+        theirs = world.server.account.create("Backup")
+        world.make_pass()
+        periods(world)
+        assert is_live(world, theirs.id)
+
+
+class TestTheBearer:
+    """It is compared as text: what a preview does not say is not a no."""
+
+    @pytest.mark.parametrize(
+        "how",
+        [
+            pytest.param(
+                "weak", marks=fails("A6: a preview that says nothing is taken for `is not the bearer`")
+            ),
+            pytest.param(
+                "stars", marks=fails("A6: a preview that says nothing is taken for `is not the bearer`")
+            ),
+            pytest.param(
+                "empty", marks=fails("A6: a preview that says nothing is taken for `is not the bearer`")
+            ),
+            pytest.param("equal", marks=fails("A6: a preview of another is taken for `is not the bearer`")),
+            "as promised",
+        ],
+    )
+    def test_it_is_never_revoked(self, world: World, how: str) -> None:
+        world.make_pass()
+        world.bearer = world.secret()["api_key"]
+        bearer = current_of(world)
+        world.server.account.quirks = Quirks(previews=previews(how), revokes_itself=True)
+        for days in (7, 1, 1, 7, 1):
+            world.advance(days, minutes=1)
+            told = tell(world)
+            assert is_live(world, bearer.id)
+        assert told.code != 3
+        assert told.names(str(bearer.id), "bearer")
+
+    @pytest.mark.parametrize(
+        "how",
+        [
+            "weak",
+            "empty",
+            pytest.param("equal", marks=fails("A6: a preview that fits nothing is taken for another key's")),
+        ],
+    )
+    def test_others_go_as_ever_where_it_is_known_by_its_text(self, world: World, how: str) -> None:
+        world.server.account.quirks = Quirks(previews=previews(how), revokes_itself=True)
+        old, current = rotated(world)
+        for _ in range(2):
+            world.advance(1, minutes=1)
+            tell(world)
+        assert not is_live(world, old)
+        assert is_live(world, current)
+
+    def test_a_twin_of_the_bearer_is_kept(self, world: World) -> None:
+        """One preview, two keys: the one that is not the bearer is kept in doubt, and both are named."""
+        world.keys = (managed(revoke_adopted=True),)
+        twin = world.server.account.create("made by hand", like=world.server.account.bootstrap)
+        world.memory.put(PATH, {"api_key": twin.plaintext})
+        for days in (0, 7, 1, 1):
+            world.advance(days, minutes=1)
+            tell(world)
+        assert world.server.account.bootstrap.live
+        assert world.works()
+
+
+class TestIds:
+    @fails("A8: an id is taken for the key that had it before")
+    def test_a_person_s_key_with_the_id_of_a_superseded_one_is_kept(self, world: World) -> None:
+        world.keys = (managed(revoke_adopted=True),)
+        old, _ = rotated(world)
+        world.server.account.revoke(old)
+        world.server.account.quirks = Quirks(reuses_ids=True)
+        theirs = world.server.account.create("a person's")
+        assert theirs.id == old
+        for days in (0, 1, 1):
+            world.advance(days, minutes=1)
+            tell(world)
+            assert is_live(world, theirs.id)
+
+    @fails("A8: an id is taken for the key that had it before")
+    def test_a_person_s_key_with_the_id_of_the_current_one_is_kept(self, world: World) -> None:
+        world.keys = (managed(revoke_adopted=True),)
+        world.make_pass()
+        current = current_of(world)
+        world.server.account.revoke(current.id)
+        world.server.account.quirks = Quirks(reuses_ids=True)
+        theirs = world.server.account.create("a person's")
+        assert theirs.id == current.id
+        for days in (1, 1, 7, 1):
+            world.advance(days, minutes=5)
+            tell(world)
+            assert any(key.live for key in world.server.account.ledger if key.plaintext == theirs.plaintext)
+        assert world.works()
+
+    def test_our_own_keys_with_ids_of_before(self, world: World) -> None:
+        world.make_pass()
+        world.server.account.quirks = Quirks(reuses_ids=True)
+        assert max(periods(world)) <= 2
+        assert world.works()
+
+    @pytest.mark.parametrize(
+        "since",
+        [
+            False,
+            pytest.param(True, marks=fails("A8: unpublished, it is revoked by the id that POST answered")),
+        ],
+    )
+    @pytest.mark.parametrize("proved", [False, True])
+    def test_post_answers_the_id_of_a_person_s_key(self, world: World, proved: bool, since: bool) -> None:
+        """One that was there when the list was read, or was made `since`."""
+        world.make_pass()
+        world.impatient()
+        world.advance(7)
+        theirs = [] if since else [world.server.account.create("a person's")]
+
+        def spoilt(method: str, _path: str, phase: Phase) -> None:
+            if method != "POST" or phase is not Phase.BEFORE:
+                return
+            if since:
+                theirs.append(world.server.account.create("a person's"))
+            if proved:
+                world.memory.put(PATH, {**world.secret(), "note": "by hand"})
+            else:
+                world.server.account.quirks = Quirks(propagation=Lag(requests=99))
+
+        world.server.hook = spoilt
+        world.server.faults.add(Fault("POST /keys", data_with(id=3), at=Phase.AFTER))
+        tell(world)
+        assert [key.id for key in theirs] == [3]
+        assert is_live(world, 3)
+
+    @fails("A8: what POST said once is stored, and later acted on")
+    def test_post_answers_the_id_of_a_key_that_a_person_makes_next(self, world: World) -> None:
+        world.keys = (managed(revoke_adopted=True),)
+        world.server.faults.add(Fault("POST /keys", data_with(id=3), at=Phase.AFTER))
+        world.make_pass()
+        theirs = world.server.account.create("a person's")
+        assert theirs.id == 3
+        for days in (7, 1, 1, 7):
+            world.advance(days, minutes=1)
+            tell(world)
+            assert is_live(world, theirs.id)
+
+
+class TestStatuses:
+    """Only a status that is known to be well is believed without a probe."""
+
+    @fails("B2: an unknown word is taken for the good one")
+    @pytest.mark.parametrize("word", ["expired", "disabled", "suspended", "REVOKED"])
+    def test_a_current_key_that_is_refused_is_replaced(self, world: World, word: str) -> None:
+        world.make_pass()
+        dead = world.rotation()["key_id"]
+        world.server.account.quirks = Quirks(statuses={dead: word}, refused=frozenset({dead}))
+        world.advance(0, minutes=5)
+        tell(world)
+        assert world.rotation()["key_id"] != dead
+        assert world.works()
+
+    @pytest.mark.parametrize("word", ["expired", "disabled", "suspended", "ACTIVE", ""])
+    def test_a_current_key_that_works_is_kept(self, world: World, word: str) -> None:
+        world.make_pass()
+        current = world.rotation()["key_id"]
+        world.server.account.quirks = Quirks(statuses={current: word})
+        world.advance(0, minutes=5)
+        assert tell(world).code == 0
+        assert world.rotation()["key_id"] == current
+
+    @fails("B2: a word for dead that is spelt otherwise is taken for alive")
+    def test_a_revoked_key_is_known_by_any_spelling(self, world: World) -> None:
+        world.make_pass()
+        dead = world.rotation()["key_id"]
+        world.server.account.revoke(dead)
+        world.server.account.quirks = Quirks(status_words={"revoked": "Revoked"})
+        world.advance(0, minutes=5)
+        tell(world)
+        assert world.rotation()["key_id"] != dead
+        assert world.works()
+
+    @pytest.mark.parametrize("word", ["expired", "suspended"])
+    def test_a_superseded_key_goes_whatever_it_is_called(self, world: World, word: str) -> None:
+        old, _ = rotated(world)
+        world.server.account.quirks = Quirks(statuses={old: word})
+        world.advance(1, minutes=1)
+        tell(world)
+        assert not is_live(world, old)
