@@ -7,10 +7,9 @@ from datetime import timedelta
 from operator import index
 from typing import Any, Final
 
-from rotator.rules.times import format_time
 from rotator.sandbox.contract import Request, listed
 from rotator.sandbox.dates import Dated
-from rotator.sandbox.disguises import parse_duration, previews, times, titles
+from rotator.sandbox.disguises import format_time, parse_duration, previews, times, titles
 from rotator.sandbox.faults import (
     ALWAYS,
     GARBAGE,

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 
-from rotator.rules.times import format_time
-from rotator.sandbox.disguises import TextOf, TimeOf, masked
+from rotator.sandbox.disguises import TextOf, TimeOf, format_time, masked
 from rotator.sandbox.listing import Lists
 
 
