@@ -8,6 +8,7 @@ from pathlib import Path
 from rotator.clients.exchange import Trust, Watch
 from rotator.clients.gateway.bearer import Bearer, Source, usable
 from rotator.clients.gateway.client import Gateway
+from rotator.clients.gateway.clock import GatewayClock
 from rotator.clients.retry import Policy
 from rotator.clients.vault.client import Connection, Vault
 from rotator.clients.vault.login import AppRole, Jwt, Read, Token, TokenFile, Wrapped
@@ -94,6 +95,7 @@ def gateway_of(
         timeout=config.gateway.timeout,
         policy=policy,
         sleep=stopping.sleep,
+        clock=GatewayClock(config.timing.clock_tolerance),
         watch=watch,
     )
 

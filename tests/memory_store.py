@@ -3,9 +3,9 @@
 import copy
 import json
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -21,6 +21,9 @@ class MemoryStore:
     origin: str = field(default_factory=lambda: uuid4().hex)
     """What tells this Vault and mount from another: a copy has another one."""
     max_versions: int = 10
+    clock: Callable[[], datetime] | None = None
+    """When versions are written; they do not say without it."""
+    written: dict[tuple[str, int], datetime] = field(default_factory=dict)
     ttl: timedelta | None = None
     missing: dict[str, str] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
@@ -33,7 +36,8 @@ class MemoryStore:
         if not self._oldest(kept) <= number <= len(kept):
             return Version(0, None)
         data = kept[number - 1]
-        return Version(number, None if data is None else json.loads(data))
+        at = self.written.get((path, number))
+        return Version(number, None if data is None else json.loads(data), at)
 
     def write(self, path: str, data: Mapping[str, Any], *, cas: int) -> int:
         self.calls.append(f"write {path}")
@@ -42,6 +46,8 @@ class MemoryStore:
             if len(kept) != cas:
                 raise Conflict("check-and-set parameter did not match the current version")
             kept.append(json.dumps(data))
+            if self.clock:
+                self.written[path, len(kept)] = self.clock()
             return len(kept)
 
     def check_mount(self) -> None:

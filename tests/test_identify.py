@@ -1,6 +1,8 @@
+from datetime import datetime
+
 import pytest
 
-from rotator.rules.bookkeeping import Rotation
+from rotator.rules.bookkeeping import WITHOUT_GRACE, Rotation
 from rotator.rules.identify import Current, identify
 from rotator.rules.model import Key, Version
 from rotator.rules.previews import Previews
@@ -65,21 +67,37 @@ def test_nonsense_is_reported_and_adopted() -> None:
     current = _identify({"api_key": plaintext(5), "rotation": "by hand"}, key(5))
     assert current
     assert current.adopted
-    assert current.nonsense == "`rotation` is not an object"
+    assert current.faults == ("`rotation` is not an object",)
 
 
 def test_nonsense_is_reported_of_an_unknown_key_too() -> None:
     current = _identify({"api_key": plaintext(5), "rotation": "by hand"})
-    assert current == Current(None, {}, adopted=True, nonsense="`rotation` is not an object")
+    assert current == Current(None, {}, adopted=True, faults=("`rotation` is not an object",))
 
 
-@pytest.mark.parametrize("rotation", [block(2, rotated=at(10, minutes=61)), block(2, superseded={1: at(11)})])
-def test_bookkeeping_from_the_future_is_nonsense(rotation: Rotation) -> None:
-    current = _identify(secret(rotation), key(2, created=at(12)))
+def test_a_rotation_from_the_future_was_when_its_key_was_made() -> None:
+    current = _identify(secret(block(2, rotated=at(10, minutes=61))), key(2, created=at(4)))
     assert current
-    assert current.nonsense == "it is dated in the future"
+    assert (current.adopted, current.redated) == (False, False)
     assert current.rotation
-    assert current.rotation.rotated_at == at(10)
+    assert current.rotation.rotated_at == at(4)
+
+
+@pytest.mark.parametrize("since", [at(11), at(10**6)])
+def test_what_was_superseded_in_the_future_is_since_now_and_that_is_noted(since: datetime) -> None:
+    current = _identify(secret(block(2, superseded={1: since, 3: at(2), 4: WITHOUT_GRACE})), key(2))
+    assert current
+    assert current.superseded == {1: at(10), 3: at(2), 4: WITHOUT_GRACE}
+    assert (current.adopted, current.redated) == (False, True)
+
+
+@pytest.mark.parametrize(("late", "counts"), [(0.5, False), (30, True)])
+def test_a_grace_counts_from_when_the_write_landed(late: float, counts: bool) -> None:
+    data = secret(block(2, rotated=at(3), superseded={1: at(3), 5: at(1)}))
+    landed = at(3, minutes=late)
+    found = identify(Version(1, data, landed), "api_key", {2: key(2)}, Previews([key(2)]), at(10))
+    assert found
+    assert found.superseded == {1: landed if counts else at(3), 5: at(1)}
 
 
 def test_an_hour_of_the_future_is_forgiven() -> None:

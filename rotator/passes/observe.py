@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -59,7 +59,8 @@ def observe(
     """
     account.bearer.forget()  # of an earlier pass; another replica may have rotated it since
     listing = account.gateway.list_keys()
-    _log_skew(listing.now)
+    doubt = account.gateway.clock.doubt
+    _log_skew(account, doubt)
     installation = read_installation(account, create=not dry_run)
     listed = {key.id: key for key in listing.keys}
     titled = by_title(account.keys, listed.values(), account.titles, installation)
@@ -82,6 +83,7 @@ def observe(
             refused=reader.is_refused(key, seen, forced=forced),
             traces=reader.traces(key, seen, titled),
             protected=ownership.protected(key),
+            doubt=doubt,
             forced=forced,
             without_grace=without_grace,
         )
@@ -165,7 +167,8 @@ def _remembered(version: Version, key: ManagedKey) -> Version:
     return version
 
 
-def _log_skew(now: datetime) -> None:
-    skew = datetime.now(UTC) - now
-    if abs(skew) > SKEW:
+def _log_skew(account: Account, doubt: str | None) -> None:
+    if doubt:
+        log.warning("clock.doubted", error=doubt)
+    elif abs(skew := account.gateway.clock.skew()) > SKEW:
         log.warning("clock.skew", skew_s=round(skew.total_seconds()))

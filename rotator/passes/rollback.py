@@ -17,7 +17,7 @@ from rotator.passes.fence import Moved, write_on_top
 from rotator.passes.observe import observe
 from rotator.passes.preflight import Preflight
 from rotator.redaction import Secret
-from rotator.rules.bookkeeping import Rotation, read_plaintext, rotation_or_none
+from rotator.rules.bookkeeping import Rotation, key_named, read_plaintext
 from rotator.rules.decide import Plan, decide
 from rotator.rules.facts import Facts
 from rotator.rules.model import Key, Version
@@ -156,12 +156,12 @@ def _find(account: Account, facts: Facts, previous: Key) -> Version:
 
 
 def _holds(data: Mapping[str, Any] | None, field: str, key: Key) -> bool:
-    plaintext, rotation = read_plaintext(data, field), rotation_or_none(data)
+    plaintext, named = read_plaintext(data, field), key_named(data)
     if plaintext is None:
         return False
     fits = matches_preview(key, plaintext)
     # A preview that tells nothing leaves it to the bookkeeping; one that differs was pasted over.
-    return fits is True if rotation is None or rotation.key_id != key.id else fits is not False
+    return fits is True if named != key.id else fits is not False
 
 
 def _swapped(current: Rotation, previous: Key, now: datetime) -> Rotation:

@@ -13,7 +13,7 @@ import structlog
 from rotator.clients import retry
 from rotator.errors import BrokenContract, Conflict, Rejected, RotatorError, Transient
 from rotator.passes.account import Account
-from rotator.rules.bookkeeping import Rotation, read_plaintext, rotation_or_none
+from rotator.rules.bookkeeping import Rotation, key_named, read_plaintext
 from rotator.rules.decide import succeed
 from rotator.rules.facts import Facts
 from rotator.rules.holds import MAX_ORPHANS
@@ -194,8 +194,7 @@ class _Storing:
         version = self._account.store.read(self._facts.key.path, self._facts.version.number + 1, once=True)
         if version.data is None:
             return False
-        rotation = rotation_or_none(version.data)
-        if rotation and rotation.key_id == self._created.id:
+        if key_named(version.data) == self._created.id:
             return True
         raise _overtaken(self._facts, version)
 

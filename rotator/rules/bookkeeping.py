@@ -5,13 +5,14 @@ to somebody else and are handed on as they are.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from rotator.rules.times import format_time, parse_time
 
+T = TypeVar("T")
 FIELD = "rotation"
 WITHOUT_GRACE: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Superseded since then: no grace period, whatever the config says, keeps such a key alive."""
@@ -41,33 +42,75 @@ class Rotation:
         return {**data, FIELD: block}
 
 
-class NonsenseError(ValueError):
-    """The block is there and cannot be what this program wrote."""
+@dataclass(frozen=True)
+class Block:
+    """As much of a `rotation` block as makes sense. A field that does not costs that field alone."""
+
+    key_id: int | None
+    title: str
+    created_at: datetime | None
+    rotated_at: datetime | None
+    superseded: Mapping[int, datetime | None]
+    """Ids of replaced keys; without a time where it makes no sense."""
+    faults: tuple[str, ...]
+    """What makes no sense, without its value."""
+
+    @property
+    def rotation(self) -> Rotation | None:
+        """The block as it was written; None when anything of it is missing."""
+        superseded = {id_: at for id_, at in self.superseded.items() if at is not None}
+        if self.faults or self.key_id is None or self.created_at is None or self.rotated_at is None:
+            return None
+        return Rotation(self.key_id, self.title, self.created_at, self.rotated_at, superseded)
 
 
-def read_rotation(data: Mapping[str, Any]) -> Rotation | None:
-    """Return the block, or None when there is none. Raises NonsenseError when it makes no sense."""
-    if FIELD not in data:
+def read_block(data: Mapping[str, Any] | None) -> Block | None:
+    """Return what makes sense of the block, or None when there is none."""
+    if FIELD not in (data or {}):
         return None
-    block = data[FIELD]
+    block = (data or {})[FIELD]
     if not isinstance(block, dict):
-        raise NonsenseError(f"`{FIELD}` is not an object")
-    superseded = block.get("superseded", {})
-    if not isinstance(superseded, dict):
-        raise NonsenseError("`superseded` is not an object")
+        return Block(None, "", None, None, {}, (f"`{FIELD}` is not an object",))
+    faults: list[str] = []
+
+    def sound(name: str, read: Callable[[object], T], value: object) -> T | None:
+        try:
+            return read(value)
+        except ValueError as error:
+            faults.append(f"`{name}` is {error}")
+            return None
+
+    key_id = sound("key_id", _id, block.get("key_id"))
     title = block.get("title", "")
     if not isinstance(title, str):
-        raise NonsenseError("`title` is not a string")
-    rotation = Rotation(
-        key_id=_id(block.get("key_id")),
-        title=title,
-        created_at=_time("created_at", block.get("created_at")),
-        rotated_at=_time("rotated_at", block.get("rotated_at")),
-        superseded={_id(id_): _time("superseded", at) for id_, at in superseded.items()},
-    )
-    if rotation.key_id in rotation.superseded:
-        raise NonsenseError("`superseded` names the current key")
-    return rotation
+        faults.append("`title` is not a string")
+        title = ""
+    created_at = sound("created_at", _time, block.get("created_at"))
+    rotated_at = sound("rotated_at", _time, block.get("rotated_at"))
+    entries = block.get("superseded", {})
+    if not isinstance(entries, dict):
+        faults.append("`superseded` is not an object")
+        entries = {}
+    superseded: dict[int, datetime | None] = {}
+    for text, at in entries.items():
+        id_ = sound("superseded", _id, text)
+        if id_ is not None and id_ == key_id:
+            faults.append("`superseded` names the current key")
+        elif id_ is not None:
+            superseded[id_] = sound("superseded", _time, at)
+    return Block(key_id, title, created_at, rotated_at, superseded, tuple(dict.fromkeys(faults)))
+
+
+def read_rotation(data: Mapping[str, Any] | None) -> Rotation | None:
+    """Return the block as it was written, or None when there is none, or anything of it makes no sense."""
+    block = read_block(data)
+    return block.rotation if block else None
+
+
+def key_named(data: Mapping[str, Any] | None) -> int | None:
+    """Return the id of the key that the block says the plaintext is, if it says so."""
+    block = read_block(data)
+    return block.key_id if block else None
 
 
 def written_as(data: Mapping[str, Any] | None) -> int | None:
@@ -75,14 +118,6 @@ def written_as(data: Mapping[str, Any] | None) -> int | None:
     block = (data or {}).get(FIELD)
     version = block.get("version") if isinstance(block, dict) else None
     return version if type(version) is int and version > 0 else None
-
-
-def rotation_or_none(data: Mapping[str, Any] | None) -> Rotation | None:
-    """Return the block, or None when there is none that makes sense."""
-    try:
-        return read_rotation(data or {})
-    except NonsenseError:
-        return None
 
 
 def read_plaintext(data: Mapping[str, Any] | None, field: str) -> str | None:
@@ -94,12 +129,9 @@ def read_plaintext(data: Mapping[str, Any] | None, field: str) -> str | None:
 def _id(value: object) -> int:
     text = str(value)
     if isinstance(value, bool) or not re.fullmatch(r"[1-9][0-9]{0,18}", text) or int(text) >= 2**63:
-        raise NonsenseError("an id is not a positive integer")
+        raise ValueError("not a positive integer")
     return int(text)
 
 
-def _time(field: str, value: object) -> datetime:
-    try:
-        return parse_time(str(value))
-    except ValueError as error:
-        raise NonsenseError(f"`{field}` is {error}") from None
+def _time(value: object) -> datetime:
+    return parse_time(str(value))

@@ -98,11 +98,11 @@ def succeed(facts: Facts, created: CreatedKey, now: datetime) -> Rotation:
 
 
 def _note(facts: Facts) -> Note | None:
-    if facts.current is None or facts.current.rotation is None:
+    if facts.current is None or facts.current.rotation is None or facts.doubt:
         return None
     if facts.current.adopted:
         return Note.ADOPT
-    if facts.current.rolled_back or Trace.PUBLISHED in facts.traces.values():
+    if facts.current.rolled_back or facts.current.redated or Trace.PUBLISHED in facts.traces.values():
         return Note.RECORD
     return None
 
@@ -121,8 +121,9 @@ def _warnings(facts: Facts, reason: Reason | None) -> Iterator[str]:
     current = facts.current
     if current is None:
         return
-    if current.nonsense:
-        yield f"the secret's bookkeeping makes no sense ({current.nonsense}); its key is treated as adopted"
+    if current.faults:
+        rest = "its key is treated as adopted" if current.adopted else "the rest of it is used"
+        yield f"the secret's bookkeeping makes no sense ({'; '.join(current.faults)}); {rest}"
     if current.key_id is None:
         yield "the secret's plaintext fits no listed key, or several; the key behind it is left to you"
     elif reason is Reason.REVOKED:

@@ -1,11 +1,11 @@
 """What one managed key is decided on: what was observed, and what follows from it. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from rotator.rules.bookkeeping import WITHOUT_GRACE, rotation_or_none
+from rotator.rules.bookkeeping import WITHOUT_GRACE, read_block
 from rotator.rules.history import Trace
 from rotator.rules.identify import Current
 from rotator.rules.model import Key, ManagedKey, Timing, Version
@@ -33,12 +33,10 @@ class Facts:
     """Keys that this managed key must not revoke: the bearer, and what is another's or may be."""
     forced: bool
     """The operator said `--rotate-now`."""
+    doubt: str | None = None
+    """Why the time is not to be relied on; None while its witnesses agree."""
     without_grace: bool = False
     """The operator said `--revoke-old-now`: a rotation ends the grace of all that it supersedes."""
-
-    def without_plaintext(self) -> "Facts":
-        """The same, for what outlives the pass: without the secret, and without the account's list."""
-        return replace(self, version=Version(self.version.number, None), listed={})
 
     def age(self, key: Key) -> timedelta:
         """How far from now `key` is dated: one that is dated far ahead is not young, but strange."""
@@ -102,12 +100,17 @@ class Facts:
                 since = rotation.rotated_at
             return self.lives(id_) if id_ in self.listed else since + self.key.grace_period > self.now
 
+        if self.doubt:
+            return {id_: since for id_, since in self.superseded.items() if not self.is_revoked(id_)}
         return {id_: since for id_, since in self.superseded.items() if still(id_, since)}
 
     def _named_without_plaintext(self) -> dict[int, datetime]:
         """What the block says where the plaintext beside it is gone: the key that it names is current no more."""
-        block = rotation_or_none(self.version.data)
-        return {**block.superseded, block.key_id: self.now} if block else {}
+        block = read_block(self.version.data)
+        if block is None:
+            return {}
+        known = {id_: min(at or self.now, self.now) for id_, at in block.superseded.items()}
+        return {**known, block.key_id: self.now} if block.key_id else known
 
 
 def is_doubted(current: Current, listed: Mapping[int, Key], timing: Timing, now: datetime) -> bool:

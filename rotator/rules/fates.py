@@ -22,6 +22,7 @@ class Kept(StrEnum):
     """Why a live key beside the current one is not revoked now."""
 
     WITHOUT_SUCCESSOR = "without_successor"
+    CLOCK = "clock"
     IN_GRACE = "in_grace"
     YOUNG = "young"
     PROTECTED = "protected"
@@ -63,6 +64,12 @@ KEPT: Final[Mapping[Victim, tuple[KeptRule, ...]]] = {
             "but nothing has taken its place yet",
         ),
         KeptRule(
+            Kept.CLOCK,
+            # What has no grace goes at any time.
+            lambda facts, _, since: facts.doubt is not None and since != WITHOUT_GRACE,
+            "but it is not known what time it is",
+        ),
+        KeptRule(
             Kept.IN_GRACE,
             lambda facts, _, since: since + facts.key.grace_period > facts.now,
             "so it lives on",
@@ -75,6 +82,9 @@ KEPT: Final[Mapping[Victim, tuple[KeptRule, ...]]] = {
         ),
     ),
     Victim.ORPHAN: (
+        KeptRule(
+            Kept.CLOCK, lambda facts, _, __: facts.doubt is not None, "but it is not known what time it is"
+        ),
         KeptRule(
             Kept.YOUNG,
             lambda facts, _, since: abs(facts.now - since) < facts.timing.orphan_after,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Final
 
-from rotator.rules.bookkeeping import read_plaintext, rotation_or_none, written_as
+from rotator.rules.bookkeeping import key_named, read_plaintext, written_as
 from rotator.rules.identify import Current
 from rotator.rules.model import Key, Version
 from rotator.rules.previews import matches_preview
@@ -40,8 +40,8 @@ def trace(suspect: Key, title: Title, latest: Version, read: Read, field: str) -
     version = latest if became == latest.number else read(became)
     if version.data is None:  # deleted, destroyed or trimmed
         return Trace.PUBLISHED
-    rotation, plaintext = rotation_or_none(version.data), read_plaintext(version.data, field)
-    named = rotation is not None and rotation.key_id == suspect.id
+    plaintext = read_plaintext(version.data, field)
+    named = key_named(version.data) == suspect.id
     held = plaintext is not None and matches_preview(suspect, plaintext) is True
     return Trace.PUBLISHED if named or held else Trace.ORPHAN
 

@@ -26,6 +26,7 @@ class Hold(StrEnum):
     IN_FLIGHT = "in_flight"
     BACKING_OFF = "backing_off"
     OUTSIDE_WINDOW = "outside_window"
+    CLOCK = "clock"
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,10 @@ def _say_outside_window(facts: Facts) -> str:
     return f"its window is open until {when(ends, now)}" if ends else "it has no window"
 
 
+SET_THE_CLOCK: Final = (
+    "see that this machine's clock is right (NTP); if it is, ask the gateway's support about its Date. "
+    "clock_tolerance says how far the two may be apart"
+)
 _ALL_BUT_DUE: Final = frozenset({Reason.FORCED, Reason.MISSING, Reason.REVOKED})
 HOLDS: Final[tuple[HoldRule, ...]] = (
     HoldRule(Hold.IN_FLIGHT, _in_flight, _say_in_flight, spares=frozenset({Reason.FORCED})),
@@ -156,4 +161,11 @@ HOLDS: Final[tuple[HoldRule, ...]] = (
         cure="ask the gateway's support; or --rotate-now",
     ),
     HoldRule(Hold.OUTSIDE_WINDOW, _outside_window, _say_outside_window, spares=_ALL_BUT_DUE),
+    HoldRule(
+        Hold.CLOCK,
+        lambda facts: facts.doubt is not None,
+        lambda facts: facts.doubt or "the clocks agree",
+        spares=_ALL_BUT_DUE,
+        cure=SET_THE_CLOCK,
+    ),
 )

@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from rotator.rules.bookkeeping import NonsenseError, Rotation, read_plaintext, read_rotation
+from rotator.rules.bookkeeping import Block, Rotation, read_block, read_plaintext, written_as
 from rotator.rules.model import Key, Version
 from rotator.rules.previews import Previews, matches_preview
 
 _FUTURE: Final = timedelta(hours=1)
 """A time of the bookkeeping that lies further ahead than this was not written by this program."""
+_LATE: Final = timedelta(minutes=1)
+"""A write that landed so long after it was made up stood still in between."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,10 @@ class Current:
     """The keys that the secret names as current once, each with the time since when they are not."""
     adopted: bool
     """Whether a person put it there: its bookkeeping is yet to be written."""
-    nonsense: str | None = None
-    """What is wrong with the bookkeeping that was found."""
+    faults: tuple[str, ...] = ()
+    """What makes no sense of the bookkeeping that was found."""
+    redated: bool = False
+    """Whether a time of `superseded` is not the one that was written: it made no sense, or lay ahead."""
     rolled_back: bool = False
     """Whether a person restored an older version."""
 
@@ -51,27 +55,55 @@ def identify(
     plaintext = read_plaintext(version.data, field)
     if plaintext is None:
         return None
-    rotation, nonsense = _bookkeeping(version, now)
+    block = read_block(version.data)
+    superseded, redated = _superseded(version, block, now)
+    faults = block.faults if block else ()
+    rotation = _rotation(block, superseded, listed, now) if block else None
     matches = previews.matching(plaintext)
     if rotation and not _pasted_over(rotation, listed, plaintext, matches):
-        return Current(rotation, rotation.superseded, adopted=False)
-    published = {**rotation.superseded, rotation.key_id: now} if rotation else {}
+        return Current(rotation, superseded, adopted=False, faults=faults, redated=redated)
+    published = {**superseded, rotation.key_id: now} if rotation else superseded
     if len(matches) != 1:
-        return Current(None, published, adopted=True, nonsense=nonsense)
+        return Current(None, published, adopted=True, faults=faults)
     key = matches[0]
-    published.pop(key.id, None)
+    published = {id_: since for id_, since in published.items() if id_ != key.id}
     adopted = Rotation(key.id, key.title, key.created_at, min(key.created_at, now), published)
-    return Current(adopted, published, adopted=True, nonsense=nonsense)
+    return Current(adopted, published, adopted=True, faults=faults)
 
 
-def _bookkeeping(version: Version, now: datetime) -> tuple[Rotation | None, str | None]:
-    try:
-        rotation = read_rotation(version.data or {})
-    except NonsenseError as error:
-        return None, str(error)
-    if rotation and max([rotation.rotated_at, *rotation.superseded.values()]) > now + _FUTURE:
-        return None, "it is dated in the future"
-    return rotation, None
+def _rotation(
+    block: Block, superseded: Mapping[int, datetime], listed: Mapping[int, Key], now: datetime
+) -> Rotation | None:
+    """The block with each time that makes no sense, or lies ahead, replaced by what the list says."""
+    if block.key_id is None:
+        return None
+    key = listed.get(block.key_id)
+    created_at = block.created_at or (key.created_at if key else now)
+    rotated_at = block.rotated_at
+    if rotated_at is None or rotated_at > now + _FUTURE:
+        rotated_at = min(created_at, key.created_at if key else now, now)
+    return Rotation(block.key_id, block.title, created_at, rotated_at, superseded)
+
+
+def _superseded(version: Version, block: Block | None, now: datetime) -> tuple[dict[int, datetime], bool]:
+    """Since when each key is superseded, and whether any of it is not as it was written.
+
+    What cannot be told, or lies ahead, counts from now. And what the current key superseded counts from when the
+    version was written: a rotator may have stood still between making up its write and sending it.
+    """
+    if block is None:
+        return {}, False
+    landed = version.written_at if written_as(version.data) == version.number else None
+    since: dict[int, datetime] = {}
+    redated = False
+    for id_, at in block.superseded.items():
+        if at is None or at > now + _FUTURE:
+            since[id_], redated = now, True
+        elif landed and at == block.rotated_at and landed > at + _LATE:
+            since[id_] = min(landed, now)
+        else:
+            since[id_] = at
+    return since, redated
 
 
 def _pasted_over(

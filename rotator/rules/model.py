@@ -4,7 +4,7 @@ Every time is aware and in UTC. Times of keys and of bookkeeping are the gateway
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -46,6 +46,8 @@ class Version:
     number: int
     """The version's number; 0 when the path was never written. It is what check-and-set compares."""
     data: Mapping[str, Any] | None
+    written_at: datetime | None = field(default=None, compare=False)
+    """By Vault's clock; None where it does not say."""
 
     def __repr__(self) -> str:  # `data` holds a plaintext
         return f"Version({self.number}, {'data' if self.data is not None else 'no data'})"
@@ -79,6 +81,8 @@ class Timing:
     orphan_after: timedelta
     verify_deadline: timedelta
     store_deadline: timedelta
+    clock_tolerance: timedelta = timedelta(minutes=5)
+    """How far the clocks of the gateway and of this machine may be apart before nothing final rests on the time."""
 
     @property
     def rotation(self) -> timedelta:

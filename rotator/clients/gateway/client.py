@@ -1,6 +1,5 @@
 """The APIMall gateway over HTTP: the calls that a rotation needs, and the gateway's clock."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,6 +10,7 @@ from typing import Final, TypeVar
 from rotator.clients import retry
 from rotator.clients.exchange import Request, Server, Watch
 from rotator.clients.gateway.bearer import Bearer
+from rotator.clients.gateway.clock import GatewayClock
 from rotator.clients.gateway.wire import CreatedRow, GatewayAnswer, RevokedRow, page_of, validated
 from rotator.clients.trail import logged
 from rotator.errors import BrokenContract, Denied, Rejected
@@ -64,21 +64,19 @@ class Gateway:
         timeout: timedelta,
         policy: retry.Policy,
         sleep: retry.Sleep,
+        clock: GatewayClock,
         watch: Watch | None = None,
     ) -> None:
         self._bearer = bearer
         self._policy, self._sleep = policy, sleep
-        self._clock: tuple[datetime, float] | None = None
+        self.clock = clock
         self._balances = True
         cure = f"check gateway.url ({url}), and the network between here and there"
         self._server = Server(url, timeout=timeout, limit=MAX_ANSWER_BYTES, cure=cure, watch=watch)
 
     def now(self) -> datetime:
-        """The gateway's clock: its last `Date`, moved on by the time that has passed here since."""
-        if self._clock is None:
-            raise RuntimeError("the gateway's clock was asked for before the gateway")
-        date, read_at = self._clock
-        return date + timedelta(seconds=time.monotonic() - read_at)
+        """The gateway's clock, as its answers tell it."""
+        return self.clock.now()
 
     def list_keys(self) -> Listing:
         """Return every key of the account. Raises rather than return a part of them."""
@@ -174,10 +172,6 @@ class Gateway:
     def _exchange(self, request: Request, bearer: Secret) -> GatewayAnswer:
         headers = {"Authorization": f"Bearer {bearer.reveal()}"}
         answer = GatewayAnswer(str(request), *self._server.exchange(request, headers))
-        if answer.date:
-            self._clock = (answer.date, time.monotonic())
-        elif self._clock is None and answer.status == HTTPStatus.OK:
-            raise BrokenContract(
-                f"{request}: no Date header to tell the time by", request_id=answer.request_id
-            )
+        if answer.date or answer.status == HTTPStatus.OK:
+            self.clock.read(answer.date)
         return answer

@@ -174,6 +174,8 @@ def validated(model: type[_Row], answer: GatewayAnswer) -> _Row:
 
 
 def _date(header: str | None) -> datetime | None:
+    if (header or "").count(",") > 1:  # two headers come as one
+        return None
     try:
         date = parsedate_to_datetime(header or "")
     except (ValueError, TypeError, OverflowError):

@@ -5,7 +5,7 @@ Pure: takes a status and bytes, returns values or raises one of `rotator.errors`
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from math import inf
 from typing import Any, Final, NamedTuple
@@ -14,6 +14,7 @@ from rotator.clients.answers import Answer
 from rotator.errors import BrokenContract, Conflict, Rejected
 from rotator.redaction import Secret, is_word, words
 from rotator.rules.model import Version
+from rotator.rules.times import parse_time
 
 MAX_COUNT: Final = 10**12
 """No version is so high, and no token lives for so many seconds."""
@@ -164,7 +165,17 @@ def version_of(answer: VaultAnswer) -> Version:
         return Version(number, None)
     if not isinstance(data, dict):
         raise answer.broken("data.data is not an object")
-    return Version(number, data)
+    return Version(number, data, _written_at(answer))
+
+
+def _written_at(answer: VaultAnswer) -> datetime | None:
+    metadata = answer.data.get("metadata")
+    text = metadata.get("created_time") if isinstance(metadata, dict) else None
+    try:
+        # Vault gives nanoseconds, and Python's times have none.
+        return parse_time(re.sub(r"(\.[0-9]{6})[0-9]+", r"\1", text)) if isinstance(text, str) else None
+    except ValueError:
+        return None
 
 
 def capabilities_of(answer: VaultAnswer, path: str) -> set[str]:

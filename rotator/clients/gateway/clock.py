@@ -1,0 +1,78 @@
+"""What time it is at the gateway, and what gives cause to doubt it.
+
+Three witnesses: the `Date` of each answer, this machine's clock, and the monotonic time between two answers. Nothing that
+cannot be undone may rest on the time while one of them contradicts another.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from rotator.rules.times import short
+
+
+@dataclass(frozen=True)
+class LocalClock:
+    """This machine's clocks."""
+
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    monotonic: Callable[[], float] = time.monotonic
+    """In seconds, from some moment on."""
+
+
+class GatewayClock:
+    """The gateway's clock, by its answers. Thread-safe."""
+
+    def __init__(self, tolerance: timedelta, local: LocalClock | None = None) -> None:
+        self._tolerance, self._local = tolerance, local or LocalClock()
+        self._lock = threading.Lock()
+        self._read: tuple[datetime, float] | None = None
+        self._doubt: str | None = None
+
+    @property
+    def doubt(self) -> str | None:
+        """How the witnesses contradict each other, in words; None while they agree. It lasts for the client's life."""
+        return self._doubt
+
+    def read(self, date: datetime | None) -> None:
+        """Take note of an answer's `Date`; None for an answer without one that makes sense."""
+        with self._lock:
+            at, local = self._local.monotonic(), self._local.now()
+            if date is None:
+                self._note("an answer of the gateway has no single Date that makes sense")
+                return
+            if self._apart(date, local):
+                self._note(f"the gateway's Date is {_apart(date, local)} of this machine's clock")
+            if self._read:
+                expected = self._read[0] + timedelta(seconds=at - self._read[1])
+                if self._apart(date, expected):
+                    self._note(f"the gateway's Date is {_apart(date, expected)} of its last one")
+            self._read = (date, at)
+
+    def now(self) -> datetime:
+        """The last `Date`, moved on by the time that has passed here since; in doubt the latest of all witnesses.
+
+        A key that is superseded at a moment that lies ahead lives longer.
+        """
+        with self._lock:
+            local = self._local.now()
+            if self._read is None:
+                return local
+            moved = self._read[0] + timedelta(seconds=self._local.monotonic() - self._read[1])
+            return max(moved, local) if self._doubt else moved
+
+    def skew(self) -> timedelta:
+        """How far this machine's clock is ahead of the gateway's."""
+        return self._local.now() - self.now()
+
+    def _note(self, doubt: str) -> None:
+        self._doubt = self._doubt or doubt
+
+    def _apart(self, one: datetime, other: datetime) -> bool:
+        return abs(one - other) > self._tolerance
+
+
+def _apart(date: datetime, other: datetime) -> str:
+    return f"{short(date - other)} ahead" if date > other else f"{short(other - date)} behind"
