@@ -31,6 +31,7 @@ class RotatorError(Exception):
         return f"{self.message}{where}{cure}"
 
     def to_json(self) -> dict[str, Any]:
+        """An error in every JSON that the program writes."""
         return {"message": self.message, "request_id": self.request_id, "cure": self.cure}
 
 

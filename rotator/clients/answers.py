@@ -32,6 +32,7 @@ def read_json(content: bytes) -> tuple[Any, str | None]:
 
 
 def request_id(value: object) -> str | None:
+    """Return the id as it can be shown, redacted; None unless it is 1 to 128 printable ASCII characters."""
     if (
         isinstance(value, str)
         and 0 < len(value) <= MAX_REQUEST_ID

@@ -51,6 +51,8 @@ class Trust:
 
 @dataclass(frozen=True)
 class Request:
+    """What is asked of a server. As a string it is `GET /path`, with neither the parameters nor the body."""
+
     method: str
     path: str
     """Below the server's base URL."""

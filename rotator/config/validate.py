@@ -53,6 +53,7 @@ class Sound:
         self._faulty = {path[:end] for path in self._faults for end in range(1, len(path) + 1)}
 
     def text(self, *path: str | int) -> str | None:
+        """Return the text at `path`; None where it is faulty, missing or no text."""
         value = None if path in self._faulty else value_at(self._values, path)
         return value if isinstance(value, str) else None
 

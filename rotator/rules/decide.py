@@ -44,14 +44,17 @@ class Plan:
 
     @property
     def reason(self) -> Reason | None:
+        """Why it is to be rotated, even where it is held back; None where it is not."""
         return self.because.name if self.because else None
 
     @property
     def hold(self) -> Hold | None:
+        """Why it is not rotated all the same; None where nothing holds it back, or there is no reason to."""
         return self.held.name if self.held else None
 
     @property
     def rotates(self) -> bool:
+        """Whether it is rotated in this pass: there is a reason, and nothing holds it back."""
         return self.because is not None and self.held is None
 
     @property

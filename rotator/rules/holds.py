@@ -41,6 +41,7 @@ class HoldRule:
     """A hold that time alone does not end is a failure, and this is its cure."""
 
     def holds(self, facts: Facts) -> bool:
+        """Whether it holds the rotation back: not where one of the reasons that it spares holds, too."""
         return self.when(facts) and not self._spared(facts)
 
     def row(self, facts: Facts) -> Row[Hold]:

@@ -139,6 +139,7 @@ Action = Delay | Callable[[Reply | None], Reply | None]
 
 
 def apply(actions: Iterable[Action], reply: Reply | None, wait: Wait) -> Reply | None:
+    """Return what the actions make of the answer so far, one after the other; None while there is none."""
     for action in actions:
         if isinstance(action, Delay):
             wait(action.seconds)
@@ -167,9 +168,11 @@ class Fault:
 
     @property
     def actions(self) -> tuple[Action, ...]:
+        """`do` as a tuple, in the order in which they are applied."""
         return self.do if isinstance(self.do, tuple) else (self.do,)
 
     def hits(self, method: str, path: str, phase: Phase) -> bool:
+        """Whether it is meant for this phase of this request; `Faults` counts how often it still may."""
         return phase is self.at and fnmatchcase(f"{method} {path}", self.on)
 
 
@@ -187,14 +190,17 @@ class Faults:
             return tuple(self._faults)
 
     def add(self, *faults: Fault) -> None:
+        """Switch faults on, behind those that are on already."""
         with self._lock:
             self._faults.extend(faults)
 
     def clear(self) -> None:
+        """Switch all faults off, whatever is left of their `times`."""
         with self._lock:
             self._faults.clear()
 
     def take(self, method: str, path: str, phase: Phase) -> tuple[Action, ...]:
+        """Return the actions of the first fault that hits, and count the hit; none where none does."""
         with self._lock:
             for at, fault in enumerate(self._faults):
                 if fault.hits(method, path, phase):

@@ -29,6 +29,7 @@ class PassRecord:
 
     @property
     def converged(self) -> bool:
+        """Whether it came to a result, and nothing in it failed, was refused or was stopped."""
         return self.result is not None and self.result.converged
 
     @property
@@ -80,6 +81,7 @@ class Snapshot:
 
     @property
     def ready(self) -> bool:
+        """Whether `/readyz` answers 200."""
         return self.why_not_ready is None
 
     @property

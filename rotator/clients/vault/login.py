@@ -55,6 +55,8 @@ class Jwt:
 
 @dataclass(frozen=True)
 class AppRole:
+    """The method `approle`. Both halves of the login are read anew each time."""
+
     mount: str
     role_id: Read
     secret_id: Callable[[Any], Secret]

@@ -23,6 +23,8 @@ _NO_CONTENT: Final = "default-src 'none'; frame-ancestors 'none'"
 
 
 class Served(NamedTuple):
+    """An answer, and what a browser may load for it."""
+
     status: HTTPStatus
     content_type: str
     text: str
