@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 
 class Answered(Protocol):
-    """An answer as its adapter understands it."""
+    """An answer as its client understands it."""
 
     status: int
     request_id: str | None

@@ -1,4 +1,4 @@
-"""The config as it is written: every field, its bounds and its default. The editor's schema is made of it.
+"""The config as it is written: fields, bounds and defaults. The editor's schema is made of it.
 
 Checks that need more than one block are in `assemble`.
 """

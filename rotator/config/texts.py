@@ -1,8 +1,7 @@
-"""The config's texts: a check of each kind, and the blocks and fields that hold them.
+"""The config's texts: a check of each kind, and what every block is made of.
 
 Each check returns the text in its one form, or raises ValueError with what is wrong and what would be right. It
-never repeats the text: somebody may
-have pasted a key.
+never repeats the text: somebody may have pasted a key.
 """
 
 import os.path

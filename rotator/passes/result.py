@@ -1,4 +1,4 @@
-"""What a pass did, or would do: values for the table, for `--json` and for the exit code."""
+"""What a pass did, or would do: for tables, JSON, metrics, notices and the exit code."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -39,7 +39,7 @@ class Outcome(StrEnum):
 
 
 def held_back(plan: Plan) -> tuple[RotatorError, ...]:
-    """A key that is held back by what time alone does not cure has failed, too; say what holds it back."""
+    """Return what holds the key back as an error, if time alone does not cure it; else nothing."""
     if plan.held is None or plan.held.cure is None:
         return ()
     return (RotatorError(f"held back: {plan.held.text}", cure=plan.held.cure),)

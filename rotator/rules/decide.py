@@ -1,7 +1,8 @@
 """What is to be done for one managed key, and why. Pure: facts in, named reasons out.
 
-Each table of the protocol is a table of this room: `reasons`, `holds`, `fates`. Its first row that holds is the
-answer, and carries its words; whatever shows a decision shows those.
+Why, why not now, and what keeps another key alive are tables of this room, as docs/protocol.md has them:
+`REASONS`, `HOLDS`, `KEPT`. The first row that holds is the answer, and carries its words; whatever shows a
+decision shows those.
 """
 
 from collections.abc import Iterator, Mapping

@@ -30,7 +30,7 @@ class Hold(StrEnum):
 
 @dataclass(frozen=True)
 class HoldRule:
-    """A row of the table as it is written."""
+    """A row of `HOLDS`, before it is held against any facts."""
 
     name: Hold
     when: Callable[[Facts], bool]
@@ -57,7 +57,7 @@ class HoldRule:
 
 
 def held(facts: Facts) -> Row[Hold] | None:
-    """Return the first row that holds."""
+    """Return the first row of `HOLDS` that holds; one that spares a reason that holds, too, does not."""
     return next((rule.row(facts) for rule in HOLDS if rule.holds(facts)), None)
 
 

@@ -1,4 +1,4 @@
-"""The convention for titles: one function renders, one parses.
+"""The convention for titles: one class renders and parses them.
 
 A title is the only mark by which a key at the gateway is known to be ours, so only what parses back may
 ever be revoked. Its nonce also says what the key was made for: three digits are a digest of the secret's

@@ -112,7 +112,7 @@ class Vault:
         return {path: f"{', '.join(names)} on {self._mount}/data/{path}" for path, names in lacking}
 
     def lacking(self, needed: Mapping[str, Iterable[str]]) -> Mapping[str, tuple[str, ...]]:
-        """What `missing_capabilities` says, by name."""
+        """Return what `missing_capabilities` does, by the names that Vault has for them, in order."""
         wanted = {f"{self._mount}/data/{path}": (path, names) for path, names in needed.items()}
         asked = sorted(wanted)
         missing: dict[str, tuple[str, ...]] = {}

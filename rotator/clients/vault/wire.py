@@ -1,6 +1,7 @@
 """Vault's wire format: what an answer must look like, and what each status asks of the caller.
 
-Pure: takes a status and bytes, returns values or raises one of `rotator.errors`. A message never holds data.
+Pure: takes a status, headers and bytes, returns values or raises one of `rotator.errors`. A message
+never holds data.
 """
 
 import re
@@ -49,7 +50,7 @@ class TokenFacts(NamedTuple):
 
 
 class VaultAnswer(Answer):
-    """One answer of Vault, with what the contract says must be in it."""
+    """One answer of Vault, with what Vault's API says must be in it."""
 
     def __init__(self, what: str, status: int, headers: Mapping[str, str], content: bytes) -> None:
         super().__init__(what, status, headers, content or b"{}")
