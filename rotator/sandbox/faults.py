@@ -43,6 +43,7 @@ class Status:
             raise ValueError("a fault's status is one of 400 to 599")
 
     def __call__(self, _reply: Reply | None) -> Reply:
+        """Return the error, whatever the answer is so far."""
         return error(self.status, headers={"Retry-After": self.retry_after} if self.retry_after else None)
 
 
@@ -55,6 +56,7 @@ class Body:
     headers: Mapping[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
 
     def __call__(self, _reply: Reply | None) -> Reply:
+        """Return these bytes, whatever the answer is so far."""
         return Reply(self.status, self.body, self.headers)
 
 
@@ -65,6 +67,7 @@ class Cut:
     how: Breakage = Breakage.RESET
 
     def __call__(self, reply: Reply | None) -> Reply:
+        """Return an answer that never arrives."""
         return replace(reply or error(500), broken=self.how)
 
 
@@ -93,6 +96,7 @@ class Truncate(Change):
             raise ValueError("a body is truncated to 0 bytes or more")
 
     def __call__(self, reply: Reply | None) -> Reply | None:
+        """Return the answer cut short; None where there is none yet."""
         return reply and replace(reply, sent=self.sent)
 
 
@@ -107,6 +111,7 @@ class Drip(Change):
         _check_seconds(self.pause)
 
     def __call__(self, reply: Reply | None) -> Reply | None:
+        """Return the answer slowed down; None where there is none yet."""
         return reply and replace(reply, pause=self.pause)
 
 
@@ -117,6 +122,7 @@ class Rewrite(Change):
     change: Callable[[Any], object]
 
     def __call__(self, reply: Reply | None) -> Reply | None:
+        """Return the answer with its envelope changed; None where there is none yet."""
         return reply and replace(reply, body=as_json(self.change(json.loads(reply.body))))
 
 

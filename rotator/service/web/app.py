@@ -47,6 +47,7 @@ class App:
         }
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer a request as WSGI wants it (PEP 3333)."""
         answer = self._answer(environ["REQUEST_METHOD"], environ["PATH_INFO"], environ["QUERY_STRING"])
         content = answer.text.encode()
         headers = [
