@@ -1,6 +1,6 @@
 """What can go wrong, split by what the caller should do about it.
 
-The adapters translate whatever their libraries raise into these, once. A message says what happened and
+Whoever knows a library translates what that raises into these, once. A message says what happened and
 never holds a body, a header, a plaintext or a token; `cure` says what the operator can do.
 """
 
@@ -31,6 +31,7 @@ class RotatorError(Exception):
         return f"{self.message}{where}{cure}"
 
     def to_json(self) -> dict[str, Any]:
+        """An error in every JSON that the program writes."""
         return {"message": self.message, "request_id": self.request_id, "cure": self.cure}
 
 

@@ -60,6 +60,7 @@ class Secret:
         remember(value)
 
     def reveal(self) -> str:
+        """Return the string. From now on it is searched for in every text, for a day or two."""
         remember(self._value)
         return self._value
 

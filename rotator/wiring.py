@@ -89,6 +89,7 @@ def vault_of(
 def gateway_of(
     config: Config, bearer: Bearer, stopping: Stopping, policy: Policy, watch: Watch | None = None
 ) -> Gateway:
+    """Return the client of the gateway. Nothing is asked yet, and nothing is to be closed."""
     return Gateway(
         config.gateway.url,
         bearer,
@@ -141,6 +142,7 @@ def _from_file(path: Path) -> Secret | None:
 
 
 def login_of(auth: Auth, environ: Mapping[str, str]) -> Login:
+    """Return the login that the config names. Its credentials are read at each login, not now."""
     match auth:
         case TokenAuth():
             return Token(auth.token)

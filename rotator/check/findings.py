@@ -11,6 +11,8 @@ _SHOWN: Final = 3
 
 
 class State(StrEnum):
+    """What a finding means for a pass."""
+
     OK = "ok"
     NOTE = "note"
     """It goes well, and should be known."""
@@ -21,6 +23,8 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
+    """One thing that a check saw, and what to do about it."""
+
     state: State
     seen: str
     cure: str | None = None
@@ -33,6 +37,8 @@ Found: TypeAlias = tuple[str, Finding]
 
 
 class Check(NamedTuple):
+    """A check, by the name that others need it by."""
+
     name: str
     run: Callable[[], Iterable[Finding]]
     """What it raises of `rotator.errors` is a finding too."""
@@ -52,18 +58,22 @@ def run_all(checks: Iterable[Check]) -> Iterator[Found]:
 
 
 def ok(seen: str) -> Finding:
+    """Return a finding of what is as it should be."""
     return Finding(State.OK, seen)
 
 
 def note(seen: str, cure: str) -> Finding:
+    """Return a finding of what hinders no pass, but should be known."""
     return Finding(State.NOTE, seen, cure)
 
 
 def bad(seen: str, cure: str) -> Finding:
+    """Return a finding of what a pass would fail by. With one of them `rotator check` exits with 1."""
     return Finding(State.BAD, seen, cure)
 
 
 def to_json(found: Sequence[Found]) -> dict[str, Any]:
+    """The shape of `rotator check --json`."""
     return {
         "well": well(found),
         "checks": [

@@ -24,12 +24,15 @@ BEARER, ACCESS = "bearer", "gateway access"
 
 
 class GatewayChecks:
+    """The checks of the gateway. `vault` is asked for only where the bearer is kept there."""
+
     def __init__(self, config: Config, environ: Mapping[str, str], vault: Callable[[], Vault]) -> None:
         self._config = config
         self._sources = bearer_sources(config, vault, environ)
         self._listing: Listing | None = None
 
     def checks(self) -> tuple[Check, ...]:
+        """Return them in order; what needs the list goes by the one that `gateway access` read."""
         gateway = self._config.gateway
         reached = reach.checks(
             reach.Target(
@@ -73,6 +76,7 @@ class GatewayChecks:
 
 
 def clock(theirs: datetime, ours: datetime) -> Finding:
+    """Say how far this machine's clock is off. A note beyond SKEW, never bad: no age is measured by it."""
     skew = ours - theirs
     off = f"this machine's is {short(abs(skew))} {'ahead' if skew > timedelta() else 'behind'}"
     if abs(skew) > SKEW:

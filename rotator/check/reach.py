@@ -24,6 +24,8 @@ _ENDS_SOON: Final = 0.1
 
 @dataclass(frozen=True)
 class Target:
+    """A server that is to be reached: where the config names it, and whom TLS trusts to be it."""
+
     name: str
     url: str
     field: str
@@ -35,18 +37,22 @@ class Target:
 
     @property
     def host(self) -> str:
+        """The URL's host; an IPv6 address without its brackets."""
         return urlsplit(self.url).hostname or ""
 
     @property
     def port(self) -> int:
+        """The URL's port; where it names none, 443 for https and 80 for http."""
         return urlsplit(self.url).port or (443 if self.encrypted else 80)
 
     @property
     def encrypted(self) -> bool:
+        """Whether it is spoken to over TLS, so that there is a certificate to look at."""
         return self.url.startswith("https://")
 
     @property
     def cure(self) -> str:
+        """What to do when nothing answers there."""
         return f"check {self.field} ({self.url}), and the network between here and there"
 
 

@@ -26,6 +26,7 @@ LEAST_GRACE: Final = COPY_RENEWED + POD_SEES_IT + ROLLED_OUT
 
 
 def config(config: Config) -> Iterator[Finding]:
+    """Say which file was read, how many keys it manages, and which share of them is acted on."""
     shard = "" if config.shard == WHOLE else f", share {config.shard.index} of {config.shard.count}"
     yield ok(f"{config.file}: {count(len(config.managed), 'managed key')}{shard}")
 

@@ -36,6 +36,8 @@ POLICY, INSTALLATION = "Vault policy", "installation"
 
 
 class VaultChecks:
+    """The checks of Vault, all by one client. `close` it in the end: a login may have made a token."""
+
     def __init__(self, config: Config, environ: Mapping[str, str]) -> None:
         self._config, self._environ = config, environ
         self._vault: Vault | None = None
@@ -54,6 +56,7 @@ class VaultChecks:
             self._vault.close()
 
     def checks(self) -> tuple[Check, ...]:
+        """Return them in order: what takes no token, the login, then what its token may do."""
         vault = self._config.vault
         reached = reach.checks(
             reach.Target(

@@ -1,1 +1,1 @@
-"""How a server is spoken to: exchanges, retries, and the clients of the gateway and of Vault."""
+"""How a server is spoken to: exchanges, retries, signatures, and the clients of the gateway and of Vault."""

@@ -1,6 +1,7 @@
-"""What every client reads out of an answer, whatever it holds: its JSON and its request id.
+"""What every client reads out of an answer, whatever it holds: its JSON, its request id, when to come again.
 
-Pure. What is returned here can be shown, logged and sent again.
+A request id can be shown and logged. A body can be written as JSON again, but it may hold a secret. Pure, but
+for the clock, which is read only for a `Retry-After` with a date.
 """
 
 import json
@@ -32,6 +33,7 @@ def read_json(content: bytes) -> tuple[Any, str | None]:
 
 
 def request_id(value: object) -> str | None:
+    """Return the id as it can be shown, redacted; None unless it is 1 to 128 printable ASCII characters."""
     if (
         isinstance(value, str)
         and 0 < len(value) <= MAX_REQUEST_ID
@@ -74,7 +76,7 @@ class Answer:
         )
 
     def broken_contract(self, said: str, cure: str) -> BrokenContract:
-        """The error for what nobody may rely on."""
+        """The error for an answer that breaks the server's contract; `cure` says what to do about it."""
         return BrokenContract(
             f"{self.what}: {said}", status=self.status, request_id=self.request_id, cure=cure
         )
@@ -83,7 +85,7 @@ class Answer:
 def parse_retry_after(header: str | None, *, now: datetime | None = None) -> float | None:
     """Seconds to wait from either form of `Retry-After` (RFC 9110 §10.2.3), or None when it says nothing.
 
-    A date is held against the answer's own `Date`, given as `now`, so that our clock does not matter.
+    A date is held against the answer's own `Date`, if that is given as `now`; else against our clock.
     """
     if header is None:
         return None

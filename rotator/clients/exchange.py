@@ -1,4 +1,4 @@
-"""One HTTP exchange, for all adapters: its bounds in time and size, and the name of what went wrong.
+"""One HTTP exchange, for every client: its bounds in time and size, and the name of what went wrong.
 
 The only importer of httpx; what httpx raises becomes one of `rotator.errors` here. A credential goes to the
 configured host alone: redirects are not followed, and no proxy sees a plain http request.
@@ -51,6 +51,8 @@ class Trust:
 
 @dataclass(frozen=True)
 class Request:
+    """What is asked of a server. As a string it is `GET /path`, with neither the parameters nor the body."""
+
     method: str
     path: str
     """Below the server's base URL."""

@@ -20,12 +20,14 @@ log = structlog.get_logger()
 
 
 class Answered(Protocol):
-    """An answer as its adapter understands it."""
+    """An answer as its client understands it."""
 
     status: int
     request_id: str | None
 
-    def raise_for_refusal(self) -> None: ...
+    def raise_for_refusal(self) -> None:
+        """Raise what the answer means, as one of `rotator.errors`; return where the caller can use it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Step:
     """The managed key that it was made for, if for one."""
 
     def to_json(self) -> dict[str, Any]:
+        """An item of `requests` in the JSON of an incident record."""
         return {
             "at": format_time(self.at),
             "method": self.method,

@@ -1,1 +1,1 @@
-"""What each command does once its options are read: config in, something printed, exit code out."""
+"""The commands, a file each: options are read, results are printed, an exit code is chosen."""

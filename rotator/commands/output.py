@@ -65,6 +65,7 @@ class Output:
 
 
 def print_json(body: dict[str, Any]) -> None:
+    """Print JSON, redacted: indented on a terminal, else on one line."""
     text = json.dumps(redact_values(body), indent=2 if sys.stdout.isatty() else None)
     write(redact(text) + "\n")
 

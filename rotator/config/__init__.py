@@ -1,4 +1,8 @@
-"""The config: a YAML file and the environment. `load` is all that the rest calls, but for completion."""
+"""The config: a YAML file and the environment.
+
+`load` is what the rest calls. Completion asks for `managed_names`, and what signs notices is in
+`signing_secrets`.
+"""
 
 from rotator.config.assemble import Config
 from rotator.config.auth import (

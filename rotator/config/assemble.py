@@ -41,7 +41,7 @@ class Config:
 
 
 def build(file: File, shard: Shard, name: str) -> Config:
-    """Build the core's values. `joint_faults` must have found none."""
+    """Build what the rest goes by, from the file at `name`. `joint_faults` must have found none."""
     return Config(
         file=name,
         gateway=file.gateway,

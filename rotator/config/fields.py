@@ -1,4 +1,4 @@
-"""The config as it is written: every field, its bounds and its default. The editor's schema is made of it.
+"""The config as it is written: fields, bounds and defaults. The editor's schema is made of it.
 
 Checks that need more than one block are in `assemble`.
 """
@@ -165,10 +165,12 @@ class Passes(Block):
 
     @property
     def every_or_default(self) -> timedelta:
+        """`every`, or 10 minutes. It means nothing where there is a `cron`."""
         return timedelta(minutes=10) if self.every is None else self.every
 
     @property
     def jitter_or_default(self) -> timedelta:
+        """`jitter`, or 30 seconds, or all of `every` where that is less."""
         return min(timedelta(seconds=30), self.every_or_default) if self.jitter is None else self.jitter
 
 
@@ -211,6 +213,7 @@ class EntryPolicy(Block):
 
     @property
     def names_a_cadence(self) -> bool:
+        """Whether it says when a key falls due. An entry that does takes no cadence from `defaults`."""
         return self.rotation_period is not None or self.rotation_schedule is not None
 
 

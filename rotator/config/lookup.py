@@ -50,6 +50,7 @@ def every_path(index: int, kind: Any = File, above: Path = ()) -> Iterator[Path]
 
 
 def closest(name: str, known: list[str]) -> str | None:
+    """Return the one of `known` that `name` may be a misspelling of; None where none is near."""
     return next(iter(get_close_matches(name, known, n=1)), None)
 
 

@@ -26,6 +26,7 @@ class Http(Block):
 
     @property
     def address(self) -> tuple[str, int] | None:
+        """Host and port to listen at, an IPv6 address without brackets; None where no HTTP is wanted."""
         return None if self.listen is None else texts.host_and_port(self.listen)
 
 
@@ -44,6 +45,7 @@ class MetricsBlock(Block):
 
     @property
     def wanted(self) -> bool:
+        """Whether a single pass leaves its metrics anywhere."""
         return bool(self.textfile or self.pushgateway)
 
 

@@ -16,6 +16,7 @@ class _Generate(GenerateJsonSchema):
 
 
 def render() -> str:
+    """Return the text of config/rotator.schema.json: JSON Schema 2020-12, its keys in order."""
     schema = File.model_json_schema(schema_generator=_Generate)
     # Both can come from the environment.
     schema["required"].remove("vault")

@@ -1,8 +1,7 @@
-"""The config's texts: a check of each kind, and the blocks and fields that hold them.
+"""The config's texts: a check of each kind, and what every block is made of.
 
 Each check returns the text in its one form, or raises ValueError with what is wrong and what would be right. It
-never repeats the text: somebody may
-have pasted a key.
+never repeats the text: somebody may have pasted a key.
 """
 
 import os.path
@@ -54,6 +53,7 @@ def secret_path(text: str) -> str:
 
 
 def key_name(text: str) -> str:
+    """Check a managed key's name: it must stand in a title and be parsed back."""
     if not titles.valid_name(text):
         raise ValueError(
             "is no name; write 1 to 64 letters, digits, spaces, or any of . _ / -, no space at an edge"
@@ -69,6 +69,7 @@ def secret_field(text: str) -> str:
 
 
 def variable(text: str) -> str:
+    """Check an environment variable's name. A key that was pasted in its place is none: it has a hyphen."""
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,127}", text):
         raise ValueError(
             "is no variable's name; write the name, such as APIMALL_API_KEY, never the key itself"
@@ -77,16 +78,19 @@ def variable(text: str) -> str:
 
 
 def role_name(text: str) -> str:
+    """Check the name of a role in Vault."""
     return _plain(text, "role", 128)
 
 
 def file_name(text: str) -> str:
+    """Check a file's name. Whether the file is there is seen when it is read: it may be mounted later."""
     if not text or not text.isprintable():
         raise ValueError("is no file's name; write a path, such as /run/secrets/apimall-api-key")
     return text
 
 
 def existing_file(text: str) -> str:
+    """Check the name of a file that must be there when the config is read, such as a CA's."""
     if not os.path.isfile(text):
         raise ValueError("names no file that is there; mount the file or correct the path")
     return text
@@ -112,11 +116,13 @@ def as_text(value: object) -> object:
 
 
 def cron(text: str) -> str:
+    """Check a cron expression of five fields, as in crontab(5)."""
     cadence.check_expression(text)
     return text
 
 
 def timezone(text: str) -> str:
+    """Check a name of the time zone database, such as Europe/Berlin."""
     cadence.check_timezone(text)
     return text
 
@@ -135,6 +141,7 @@ def listen(text: str) -> str:
 
 
 def host_and_port(text: str) -> tuple[str, int]:
+    """Return the host, without the brackets of IPv6, and the port. Raises ValueError for no address."""
     found = re.fullmatch(
         r"(?:\[([0-9a-f:.]{2,39})\]|([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)):([0-9]{1,5})", text
     )
@@ -151,6 +158,7 @@ def metrics_file(text: str) -> str:
 
 
 def job(text: str) -> str:
+    """Check the name of a job at the Pushgateway."""
     return _plain(text, "job", 64)
 
 
@@ -196,6 +204,8 @@ VariableName: TypeAlias = Annotated[str, AfterValidator(variable)]
 
 
 class Block(BaseModel):
+    """A block of the config: it cannot be changed, converts no types, and refuses unknown fields."""
+
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,

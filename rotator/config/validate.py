@@ -1,4 +1,4 @@
-"""Values to the model, or a line for every fault. A fault's text never repeats a value."""
+"""Values held against the model: every fault, and the parts that have none. No fault repeats a value."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias, TypeVar
@@ -36,7 +36,7 @@ _OTHER: Final = "is not valid; see the description of this field in rotator.sche
 
 
 def field_faults(values: Mapping[str, Any]) -> list[Fault]:
-    """Check every field, and every block on its own."""
+    """Return the faults of every field, and of every block on its own."""
     try:
         File.model_validate(values)
     except ValidationError as error:
@@ -53,6 +53,7 @@ class Sound:
         self._faulty = {path[:end] for path in self._faults for end in range(1, len(path) + 1)}
 
     def text(self, *path: str | int) -> str | None:
+        """Return the text at `path`; None where it is faulty, missing or no text."""
         value = None if path in self._faulty else value_at(self._values, path)
         return value if isinstance(value, str) else None
 

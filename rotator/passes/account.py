@@ -67,4 +67,5 @@ class Account:
     stopping: Stopping
 
     def is_bearer(self, key: ManagedKey) -> bool:
+        """Whether the bearer is read from this managed key's secret. Such a key is rotated last."""
         return key.path == self.bearer_path

@@ -1,4 +1,4 @@
-"""What a pass did, or would do: values for the table, for `--json` and for the exit code."""
+"""What a pass did, or would do: for tables, JSON, metrics, notices and the exit code."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -39,13 +39,14 @@ class Outcome(StrEnum):
 
 
 def held_back(plan: Plan) -> tuple[RotatorError, ...]:
-    """A key that is held back by what time alone does not cure has failed, too; say what holds it back."""
+    """Return what holds the key back as an error, if time alone does not cure it; else nothing."""
     if plan.held is None or plan.held.cure is None:
         return ()
     return (RotatorError(f"held back: {plan.held.text}", cure=plan.held.cure),)
 
 
 def action_of(plan: Plan) -> Action:
+    """Say in one word what was decided: a rotation counts before a note, a note before a hold."""
     if plan.rotates:
         return Action.ROTATE
     if plan.note:
@@ -84,14 +85,17 @@ class KeyResult:
 
     @property
     def failed(self) -> bool:
+        """Whether something went wrong; a key that is held back by what time does not cure counts, too."""
         return bool(self.errors) or self.outcome is Outcome.FAILED
 
     @property
     def warnings(self) -> tuple[str, ...]:
+        """What its owner should know; none where nothing was decided."""
         return self.plan.warnings if self.plan else ()
 
     @property
     def action(self) -> Action | None:
+        """What was decided; None where nothing was: its secret could not be read, or a stop came first."""
         return action_of(self.plan) if self.plan else None
 
     @property
@@ -100,14 +104,17 @@ class KeyResult:
 
     @property
     def key_id(self) -> int | None:
+        """The id of the key that the secret now holds; None where it is not known."""
         return self._current.key_id if self._current else None
 
     @property
     def rotated_at(self) -> datetime | None:
+        """Since when that key is current, on the gateway's clock; None where it is not known."""
         return self._current.rotated_at if self._current else None
 
     @property
     def due_at(self) -> datetime | None:
+        """When that key falls due; None where it is not known."""
         return self.key.cadence.due_at(self.rotated_at) if self.rotated_at else None
 
     @property
@@ -117,6 +124,7 @@ class KeyResult:
         return tuple(other for other in self.others if other.key_id not in gone)
 
     def to_json(self) -> dict[str, Any]:
+        """An item of `keys` in the JSON of a pass. What the pass revoked is in `revoked` alone."""
         plan = self.plan
         return {
             "name": self.key.name,
@@ -176,21 +184,26 @@ class PassResult:
 
     @property
     def revoked(self) -> int:
+        """Keys that were revoked or, in a dry run, would be."""
         return sum(len(key.revoked) for key in self.keys)
 
     @property
     def failed(self) -> int:
+        """How many managed keys failed; one that is held back by what time does not cure counts, too."""
         return sum(key.failed for key in self.keys)
 
     @property
     def stopped(self) -> bool:
+        """Whether a managed key was not begun because we were asked to stop."""
         return any(key.outcome is Outcome.STOPPED for key in self.keys)
 
     @property
     def converged(self) -> bool:
+        """Whether nothing failed, was refused or was stopped; a hold that time ends is none of these."""
         return self.refused is None and not self.failed and not self.stopped
 
     def to_json(self) -> dict[str, Any]:
+        """The shape of `rotator --once --json`, and of a dry run's."""
         return {
             "run_id": self.run_id,
             "dry_run": self.dry_run,

@@ -57,6 +57,7 @@ class RolledBack:
     """Of the request that proved the previous key."""
 
     def to_json(self) -> dict[str, Any]:
+        """The shape of `rotator rollback --json`."""
         return {
             "name": self.name,
             "path": self.path,

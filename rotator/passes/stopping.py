@@ -27,10 +27,12 @@ class Stopping:
         self._thread = threading.local()
 
     def request(self) -> None:
+        """Ask to stop, for good. A wait of an uncommitted stretch ends at once."""
         self._event.set()
 
     @property
     def requested(self) -> bool:
+        """Whether we were asked to stop. It is true in a committed stretch, too."""
         return self._event.is_set()
 
     def check(self) -> None:

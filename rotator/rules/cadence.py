@@ -72,20 +72,25 @@ class Period:
     """`spread`: how much earlier this key falls due than others of the same period."""
 
     def due_at(self, rotated_at: datetime) -> datetime:
+        """Return `every` after `rotated_at`, less this key's share of the spread."""
         return rotated_at + self.every - self.early
 
     def window_open(self, now: datetime) -> bool:  # noqa: ARG002
+        """True: there is no window."""
         return True
 
     def window_ends(self, now: datetime) -> None:  # noqa: ARG002
-        return None
+        """None: there is no window."""
+        return None  # noqa: RET501 - it is the answer
 
     @property
     def window(self) -> None:
+        """None: a rotation may begin whenever it is due."""
         return None
 
     @property
     def shortest(self) -> timedelta:
+        """The period, less this key's share of the spread."""
         return self.every - self.early
 
     def __str__(self) -> str:
@@ -121,9 +126,11 @@ class CronSchedule:
         return next(firing for firing in firings if firing > rotated_at)
 
     def window_open(self, now: datetime) -> bool:
+        """Whether a firing is less than `window` ago. True where there is no window."""
         return self.window is None or self.due_at(now - self.window) <= now
 
     def window_ends(self, now: datetime) -> datetime | None:
+        """Return `window` after the last firing. None where that is over, or where there is no window."""
         if self.window is None or not self.window_open(now):
             return None
         firing = self.due_at(now - self.window)

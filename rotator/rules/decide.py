@@ -1,7 +1,8 @@
 """What is to be done for one managed key, and why. Pure: facts in, named reasons out.
 
-Each table of the protocol is a table of this room: `reasons`, `holds`, `fates`. Its first row that holds is the
-answer, and carries its words; whatever shows a decision shows those.
+Why, why not now, and what keeps another key alive are tables of this room, as docs/protocol.md has them:
+`REASONS`, `HOLDS`, `KEPT`. The first row that holds is the answer, and carries its words; whatever shows a
+decision shows those.
 """
 
 from collections.abc import Iterator, Mapping
@@ -44,14 +45,17 @@ class Plan:
 
     @property
     def reason(self) -> Reason | None:
+        """Why it is to be rotated, even where it is held back; None where it is not."""
         return self.because.name if self.because else None
 
     @property
     def hold(self) -> Hold | None:
+        """Why it is not rotated all the same; None where nothing holds it back, or there is no reason to."""
         return self.held.name if self.held else None
 
     @property
     def rotates(self) -> bool:
+        """Whether it is rotated in this pass: there is a reason, and nothing holds it back."""
         return self.because is not None and self.held is None
 
     @property

@@ -43,10 +43,12 @@ class Facts:
         return abs(self.now - key.created_at)
 
     def lives(self, id_: int) -> bool:
+        """Whether the list shows this key live. One that it omits is not known to be."""
         key = self.listed.get(id_)
         return key is not None and key.live
 
     def is_revoked(self, id_: int) -> bool:
+        """Whether the list shows this key revoked. One that it omits is not known to be."""
         key = self.listed.get(id_)
         return key is not None and not key.live
 
@@ -57,6 +59,7 @@ class Facts:
 
     @property
     def orphans(self) -> tuple[Key, ...]:
+        """The keys of the family that were never published, young ones included."""
         return tuple(key for key in self.family if self.traces.get(key.id) is Trace.ORPHAN)
 
     @property

@@ -31,7 +31,7 @@ class Kept(StrEnum):
 
 @dataclass(frozen=True)
 class Revocation:
-    """A live key beside the current one, to be revoked now, later or never."""
+    """The fate of a live key beside the current one: it is revoked now, later or never."""
 
     key_id: int
     victim: Victim
@@ -47,7 +47,7 @@ class Revocation:
 
 @dataclass(frozen=True)
 class KeptRule:
-    """A row of the table as it is written."""
+    """A row of `KEPT`, before it is held against any facts."""
 
     name: Kept
     when: Callable[[Facts, int, datetime], bool]
@@ -105,7 +105,7 @@ def fates(facts: Facts) -> tuple[Revocation, ...]:
 def fates_beside(
     facts: Facts, superseded: Mapping[int, datetime], rotated_at: datetime
 ) -> tuple[Revocation, ...]:
-    """Return the same for what is superseded now, by a key that is current since `rotated_at`."""
+    """Return what `fates` does, of these `superseded` keys, beside one that is current since `rotated_at`."""
     return (
         *(_superseded(facts, id_, since, rotated_at) for id_, since in sorted(superseded.items())),
         *(_orphan(facts, key.id, key.created_at) for key in facts.orphans),

@@ -31,7 +31,7 @@ class Hold(StrEnum):
 
 @dataclass(frozen=True)
 class HoldRule:
-    """A row of the table as it is written."""
+    """A row of `HOLDS`, before it is held against any facts."""
 
     name: Hold
     when: Callable[[Facts], bool]
@@ -42,6 +42,7 @@ class HoldRule:
     """A hold that time alone does not end is a failure, and this is its cure."""
 
     def holds(self, facts: Facts) -> bool:
+        """Whether it holds the rotation back: not where one of the reasons that it spares holds, too."""
         return self.when(facts) and not self._spared(facts)
 
     def row(self, facts: Facts) -> Row[Hold]:
@@ -57,7 +58,7 @@ class HoldRule:
 
 
 def held(facts: Facts) -> Row[Hold] | None:
-    """Return the first row that holds."""
+    """Return the first row of `HOLDS` that holds; one that spares a reason that holds, too, does not."""
     return next((rule.row(facts) for rule in HOLDS if rule.holds(facts)), None)
 
 

@@ -37,6 +37,7 @@ class Current:
 
     @property
     def key_id(self) -> int | None:
+        """Its id; None when the plaintext fits no listed key, or several."""
         return self.rotation.key_id if self.rotation else None
 
     def as_rolled_back(self, now: datetime) -> "Current":

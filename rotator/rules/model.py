@@ -41,7 +41,7 @@ class CreatedKey:
 
 @dataclass(frozen=True)
 class Version:
-    """A version of a KV v2 secret. `data` is None when it was never written, deleted or destroyed."""
+    """A version of a KV v2 secret. `data` is None where it was deleted, destroyed or never there."""
 
     number: int
     """The version's number; 0 when the path was never written. It is what check-and-set compares."""

@@ -35,7 +35,7 @@ class Row(Generic[R]):
 
 @dataclass(frozen=True)
 class ReasonRule:
-    """A row of the table as it is written."""
+    """A row of `REASONS`, before it is held against any facts."""
 
     name: Reason
     when: Callable[[Facts], bool]
@@ -47,7 +47,7 @@ class ReasonRule:
 
 
 def because(facts: Facts) -> Row[Reason] | None:
-    """Return the first row that holds."""
+    """Return the first row of `REASONS` that holds: why the key is rotated. None where none does."""
     return next((rule.row(facts) for rule in REASONS if rule.when(facts)), None)
 
 

@@ -45,7 +45,7 @@ def parse_shard(text: str) -> Shard:
 
 
 def shard_of(environ: Mapping[str, str]) -> Shard:
-    """Return the share that the environment names; all keys where it names none. Raises ValueError."""
+    """Return the share that the environment names, or `WHOLE`. Raises ValueError where it makes no sense."""
     if COUNT not in environ:
         return WHOLE
     if INDEX not in environ:

@@ -41,6 +41,7 @@ def _seconds(value: object) -> int:
 
 
 def format_time(at: datetime, timespec: str = "seconds") -> str:
+    """Write a time as ISO 8601 in UTC, with `Z`. `timespec` is that of `datetime.isoformat`."""
     return at.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
@@ -56,6 +57,7 @@ def parse_time(text: str) -> datetime:
 
 
 def time_to_json(at: datetime | None) -> str | None:
+    """Write a time for JSON: ISO 8601 in UTC, to the second; None stays None."""
     return format_time(at) if at else None
 
 

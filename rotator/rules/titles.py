@@ -1,4 +1,4 @@
-"""The convention for titles: one function renders, one parses.
+"""The convention for titles: one class renders and parses them.
 
 A title is the only mark by which a key at the gateway is known to be ours, so only what parses back may
 ever be revoked. Its nonce also says what the key was made for: three digits are a digest of the secret's
@@ -73,6 +73,7 @@ class TitleTemplate:
         self._check_that_names_stay_apart()
 
     def render(self, name: str, *, now: datetime, installation: str, nonce: str) -> str:
+        """Return a title that `parse` reads back, if the name is valid and the others have their form."""
         values = {
             "name": name,
             "stamp": f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
@@ -83,6 +84,7 @@ class TitleTemplate:
         return self._literals[0] + "".join(values[name] + literal for name, literal in rest)
 
     def parse(self, title: str) -> Title | None:
+        """Return the parts of a title that this template can have made; None for any other."""
         found = self._pattern.fullmatch(title)
         return found and Title(found["name"], found["installation"], found["nonce"])
 
@@ -114,6 +116,7 @@ def new_nonce(path: str, version: int, attempt: int) -> str:
 
 
 def valid_installation(value: object) -> bool:
+    """Whether `value` can be an installation's identity: six lower-case hex digits."""
     return isinstance(value, str) and bool(re.fullmatch(_PLACEHOLDERS["installation"], value))
 
 

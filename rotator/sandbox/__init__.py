@@ -1,1 +1,1 @@
-"""A gateway that keeps the contract over real HTTP, and a launcher of a real Vault-API server."""
+"""A gateway that keeps the contract over real HTTP, a launcher of a real Vault-API server, their story."""

@@ -37,6 +37,7 @@ class Request:
 
     @property
     def token(self) -> str:
+        """The bearer token of the `Authorization` header (RFC 6750 §2.1); empty where there is none."""
         scheme, _, token = self.headers.get("Authorization", "").partition(" ")
         return token.strip() if scheme.lower() == "bearer" else ""
 

@@ -32,6 +32,7 @@ class Dated(Change):
             parse_offset(by)
 
     def __call__(self, reply: Reply | None) -> Reply | None:
+        """Return the answer dated so; None where there is none yet."""
         return reply and replace(reply, dates=self._headers)
 
     def _headers(self, now: datetime) -> tuple[str, ...]:
@@ -55,4 +56,5 @@ class Dated(Change):
 
 
 def http_date(at: datetime) -> str:
+    """Write a time in UTC as HTTP does (RFC 9110 §5.6.7), to the second."""
     return format_datetime(at, usegmt=True)

@@ -43,6 +43,7 @@ class Status:
             raise ValueError("a fault's status is one of 400 to 599")
 
     def __call__(self, _reply: Reply | None) -> Reply:
+        """Return the error, whatever the answer is so far."""
         return error(self.status, headers={"Retry-After": self.retry_after} if self.retry_after else None)
 
 
@@ -55,6 +56,7 @@ class Body:
     headers: Mapping[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
 
     def __call__(self, _reply: Reply | None) -> Reply:
+        """Return these bytes, whatever the answer is so far."""
         return Reply(self.status, self.body, self.headers)
 
 
@@ -65,6 +67,7 @@ class Cut:
     how: Breakage = Breakage.RESET
 
     def __call__(self, reply: Reply | None) -> Reply:
+        """Return an answer that never arrives."""
         return replace(reply or error(500), broken=self.how)
 
 
@@ -93,6 +96,7 @@ class Truncate(Change):
             raise ValueError("a body is truncated to 0 bytes or more")
 
     def __call__(self, reply: Reply | None) -> Reply | None:
+        """Return the answer cut short; None where there is none yet."""
         return reply and replace(reply, sent=self.sent)
 
 
@@ -107,6 +111,7 @@ class Drip(Change):
         _check_seconds(self.pause)
 
     def __call__(self, reply: Reply | None) -> Reply | None:
+        """Return the answer slowed down; None where there is none yet."""
         return reply and replace(reply, pause=self.pause)
 
 
@@ -117,6 +122,7 @@ class Rewrite(Change):
     change: Callable[[Any], object]
 
     def __call__(self, reply: Reply | None) -> Reply | None:
+        """Return the answer with its envelope changed; None where there is none yet."""
         return reply and replace(reply, body=as_json(self.change(json.loads(reply.body))))
 
 
@@ -139,6 +145,7 @@ Action = Delay | Callable[[Reply | None], Reply | None]
 
 
 def apply(actions: Iterable[Action], reply: Reply | None, wait: Wait) -> Reply | None:
+    """Return what the actions make of the answer so far, one after the other; None while there is none."""
     for action in actions:
         if isinstance(action, Delay):
             wait(action.seconds)
@@ -167,9 +174,11 @@ class Fault:
 
     @property
     def actions(self) -> tuple[Action, ...]:
+        """`do` as a tuple, in the order in which they are applied."""
         return self.do if isinstance(self.do, tuple) else (self.do,)
 
     def hits(self, method: str, path: str, phase: Phase) -> bool:
+        """Whether it is meant for this phase of this request; `Faults` counts how often it still may."""
         return phase is self.at and fnmatchcase(f"{method} {path}", self.on)
 
 
@@ -187,14 +196,17 @@ class Faults:
             return tuple(self._faults)
 
     def add(self, *faults: Fault) -> None:
+        """Switch faults on, behind those that are on already."""
         with self._lock:
             self._faults.extend(faults)
 
     def clear(self) -> None:
+        """Switch all faults off, whatever is left of their `times`."""
         with self._lock:
             self._faults.clear()
 
     def take(self, method: str, path: str, phase: Phase) -> tuple[Action, ...]:
+        """Return the actions of the first fault that hits, and count the hit; none where none does."""
         with self._lock:
             for at, fault in enumerate(self._faults):
                 if fault.hits(method, path, phase):

@@ -26,6 +26,7 @@ class Clock:
         self._lock = threading.Lock()
 
     def now(self) -> datetime:
+        """Return the account's time. A frozen clock says the same until it is moved."""
         run = 0.0 if self._frozen else time.monotonic() - self._started
         return self._base + timedelta(seconds=run)
 
@@ -53,14 +54,17 @@ class AccountKey:
 
     @property
     def live(self) -> bool:
+        """Whether it was not revoked. The gateway may refuse it all the same."""
         return self.revoked_at is None
 
     @property
     def status(self) -> str:
+        """What is true of it, of the contract's examples: `created` or `revoked`."""
         return "created" if self.live else "revoked"
 
     @property
     def preview(self) -> str:
+        """The plaintext, masked as the contract promises it: `sk-abcd...wxyz`."""
         return masked(self.plaintext)
 
 
@@ -124,6 +128,7 @@ class Quirks:
     """Whether a new key gets the id of one that was revoked."""
 
     def status(self, key: AccountKey) -> str:
+        """Return the status that the list shows for the key, true or not."""
         said = self.statuses.get(key.id, key.status)
         return self.status_words.get(said, said)
 

@@ -44,11 +44,13 @@ class Reply:
 
 
 def success(data: object) -> Reply:
+    """Return a 200 in the contract's envelope, with a request id of its own."""
     id_ = _new_request_id()
     return Reply(200, as_json({"success": True, "data": data, "request_id": id_}), request_id=id_)
 
 
 def error(status: int, message: str | None = None, headers: Mapping[str, str] | None = None) -> Reply:
+    """Return the contract's error, with a request id of its own; without `message`, in the usual words."""
     id_ = _new_request_id()
     code, usual = _ERRORS.get(status, ("internal_error", "Internal server error"))
     body = {"success": False, "error": {"code": code, "message": message or usual}, "request_id": id_}
@@ -56,6 +58,7 @@ def error(status: int, message: str | None = None, headers: Mapping[str, str] | 
 
 
 def as_json(value: object) -> bytes:
+    """Return a value as JSON, in ASCII."""
     return json.dumps(value).encode()
 
 

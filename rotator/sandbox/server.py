@@ -68,10 +68,12 @@ class GatewayServer:
 
     @property
     def url(self) -> str:
+        """The API's base URL. Its port is known from `start` on."""
         return f"http://127.0.0.1:{self.port}{BASE}"
 
     @property
     def control_url(self) -> str:
+        """Where people and other processes steer it. Its port is known from `start` on."""
         return f"http://127.0.0.1:{self.port}/sandbox"
 
     @property
@@ -104,6 +106,7 @@ class GatewayServer:
         self.stop()
 
     def answer(self, request: Request, wait: Wait) -> Reply:
+        """Answer a request, faults included. Raises ConnectionError when the server stops meanwhile."""
         if not _LOOPBACK.fullmatch(request.headers.get("Host", "")):
             return error(403, "Not a gateway host")
         if request.path.startswith("/sandbox/"):

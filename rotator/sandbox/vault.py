@@ -68,10 +68,12 @@ class VaultServer:
 
     @property
     def address(self) -> str:
+        """The server's URL. Its port is known from `start` on."""
         return f"http://127.0.0.1:{self._port}"
 
     @property
     def pid(self) -> int:
+        """The server's process. Raises RuntimeError where it does not run."""
         if self._process is None:
             raise RuntimeError("the server is not running: use it between start() and stop()")
         return self._process.pid

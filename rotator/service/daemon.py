@@ -99,7 +99,7 @@ class Daemon:
         )
 
     def token_ttl(self) -> timedelta | None:
-        """How long the Vault token of the last pass lives; None for one that does not expire."""
+        """How long the last pass's Vault token lives; None for one that does not expire, and before any."""
         return self._opened[1].store.token_ttl() if self._opened else None
 
     def _pass(self) -> None:

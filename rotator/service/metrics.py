@@ -114,6 +114,7 @@ class Metrics:
             self._gauges.token_expires_at = None if ttl is None else time.time() + ttl.total_seconds()
 
     def exposition(self) -> bytes:
+        """Return the metrics in Prometheus's text format 0.0.4, with the gauges as they are now."""
         return prometheus_client.generate_latest(self.registry)
 
     def write_textfile(self, path: str) -> None:

@@ -34,6 +34,7 @@ class Notice:
 
     @property
     def topic(self) -> Topic:
+        """What it is about: a failure on the same topic, in the same words, is not told again."""
         return self.type, self.key, self.data.get("key_id") if self.type == "revocation.overdue" else None
 
     @property

@@ -35,6 +35,7 @@ class Exposed:
 
     @property
     def keys(self) -> tuple[int, ...]:
+        """The ids of all of them, those that are not ours to revoke included."""
         return (*self.going, *self.staying)
 
 
@@ -56,11 +57,14 @@ class Contained:
 
     @property
     def over(self) -> bool:
+        """Whether another key took the place, no exposed one is alive or unknown, and nothing failed."""
         return bool(self.successor) and not (self.alive or self.exposed.unknown or self.errors)
 
 
 @dataclass(frozen=True)
 class Incident:
+    """A leak, what became of each managed key that it exposed, and by which requests."""
+
     gateway: str
     """Its URL."""
     vault: str
@@ -82,6 +86,7 @@ class Incident:
         return self.error is None and all(key.over for key in self.keys)
 
     def to_json(self) -> dict[str, Any]:
+        """The shape of `rotator --rotate-now --revoke-old-now --json`: the incident record."""
         return {
             "over": self.over,
             "gateway": self.gateway,

@@ -25,10 +25,11 @@ class PassRecord:
     ended: datetime
     result: PassResult | None
     error: RotatorError | None
-    """What kept it from observing."""
+    """What ended it before it came to a result."""
 
     @property
     def converged(self) -> bool:
+        """Whether it came to a result, and nothing in it failed, was refused or was stopped."""
         return self.result is not None and self.result.converged
 
     @property
@@ -67,7 +68,7 @@ class Snapshot:
 
     @property
     def why_not_ready(self) -> str | None:
-        """None when it is ready: further passes come in time, and the last one could observe."""
+        """None when it is ready: further passes come in time, and the last one came to a result."""
         if not self.alive:
             return "the schedule does not go on"
         if self.hung:
@@ -80,11 +81,12 @@ class Snapshot:
 
     @property
     def ready(self) -> bool:
+        """Whether `/readyz` answers 200."""
         return self.why_not_ready is None
 
     @property
     def latest(self) -> PassResult | None:
-        """The newest result; a pass that could not observe has none."""
+        """The newest result; a pass that ended in an error has none."""
         return next((record.result for record in self.passes if record.result), None)
 
     @property

@@ -88,6 +88,7 @@ class KeyStatus:
 
     @property
     def others(self) -> tuple[OtherKey, ...]:
+        """Every live key beside the current one: the orphans, then the superseded ones."""
         return *self.orphans, *self.superseded
 
     @property
@@ -96,6 +97,7 @@ class KeyStatus:
         return sum(other.overdue for other in self.others)
 
     def to_json(self) -> dict[str, Any]:
+        """An item of `keys` in `rotator status --json` and in `/status.json`."""
         return {
             "name": self.name,
             "path": self.path,
@@ -129,6 +131,7 @@ def key_status(seen: KeyResult, now: datetime) -> KeyStatus:
 
 
 def foreign_keys(snapshot: Snapshot) -> tuple[Key, ...]:
+    """Return the live keys with titles of our convention that the config cannot claim, as last seen."""
     return snapshot.latest.foreign if snapshot.latest else ()
 
 

@@ -39,6 +39,7 @@ class AccountStatus:
 
     @classmethod
     def of(cls, seen: Observation, keys: Iterable[KeyResult]) -> "AccountStatus":
+        """Say how the keys stand that `look` saw."""
         keys = tuple(keys)
         held = frozenset(result.key.name for result in keys if result.action is Action.HOLD)
         return cls(seen, tuple(key_status(result, seen.now) for result in keys), held)
@@ -49,6 +50,7 @@ class AccountStatus:
         return all(key.state in _WELL and not key.overdue for key in self.keys)
 
     def to_json(self) -> dict[str, Any]:
+        """The shape of `rotator status --json`. Titles are cut and redacted: people write there, too."""
         seen = self.seen
         return {
             "well": self.well,

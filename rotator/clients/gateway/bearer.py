@@ -19,6 +19,7 @@ class Bearer:
         self._value: Secret | None = None
 
     def current(self) -> Secret:
+        """Return the bearer, read once until `refresh` or `forget`. Raises Rejected where none is found."""
         with self._lock:
             if self._value is None:
                 self._value = self._read()

@@ -29,6 +29,7 @@ class GatewayAnswer(Answer):
 
     @property
     def data(self) -> Any:
+        """The envelope's `data`, not yet validated; None where it is missing."""
         return self.body.get("data")
 
     def raise_for_refusal(self) -> None:
@@ -115,6 +116,8 @@ _Time = Annotated[
 
 
 class KeyRow(BaseModel):
+    """An item of the contract's answer to `GET /keys`. Fields that it does not name are ignored."""
+
     model_config = _STRICT
     id: _Id
     title: str
@@ -123,10 +126,13 @@ class KeyRow(BaseModel):
     key_preview: str
 
     def key(self) -> Key:
+        """Return the same in the program's own vocabulary."""
         return Key(self.id, self.title, self.status, self.created_at, self.key_preview)
 
 
 class CreatedRow(BaseModel):
+    """The `data` of the contract's answer to `POST /keys`. It holds the only copy of a plaintext."""
+
     model_config = _STRICT
     id: _Id
     title: str
@@ -136,6 +142,8 @@ class CreatedRow(BaseModel):
 
 
 class RevokedRow(BaseModel):
+    """The `data` of the answer to `DELETE /keys/{id}`, by the vendor's public documentation."""
+
     model_config = _STRICT
     id: _Id
     status: str
@@ -167,6 +175,7 @@ def page_of(answer: GatewayAnswer) -> tuple[list[KeyRow], int | None, bool]:
 
 
 def validated(model: type[_Row], answer: GatewayAnswer) -> _Row:
+    """Return the answer's `data` as `model`. Raises BrokenContract, without any value, where it is none."""
     try:
         return model.model_validate(answer.data)
     except ValidationError as error:

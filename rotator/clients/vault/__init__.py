@@ -1,1 +1,1 @@
-"""HashiCorp Vault: its client and its wire format."""
+"""HashiCorp Vault: its client, the ways to log in, the session's token, and the wire format."""

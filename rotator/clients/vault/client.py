@@ -76,6 +76,8 @@ class Vault:
         self._kv = self._client.secrets.kv.v2
 
     def read(self, path: str, version: int | None = None, *, once: bool = False) -> Version:
+        """As the port says. What was deleted or destroyed keeps its number; what was trimmed is 0."""
+
         def attempt() -> Version:
             answer = self._kv.read_secret_version(
                 path, version, mount_point=self._mount, raise_on_deleted_version=True
@@ -85,12 +87,14 @@ class Vault:
         return attempt() if once else self._patiently(attempt)
 
     def write(self, path: str, data: Mapping[str, Any], *, cas: int) -> int:
+        """As the port says. With `cas` 0 Vault writes only where nothing was ever written."""
         answer: VaultAnswer = self._kv.create_or_update_secret(
             path, dict(data), cas=cas, mount_point=self._mount
         )
         return answer.integer("data", "version")
 
     def check_mount(self) -> None:
+        """As the port says. Where there is no mount Vault answers 403, as to who has no right on it."""
         path = f"/v1/sys/internal/ui/mounts/{self._mount}"
         answer = self._patiently(lambda: self._client.adapter.get(path))
         options = answer.data.get("options")
@@ -103,11 +107,12 @@ class Vault:
             )
 
     def missing_capabilities(self, needed: Mapping[str, Iterable[str]]) -> Mapping[str, str]:
+        """As the port says, each in words: `create, update on secret/data/app`."""
         lacking = self.lacking(needed).items()
         return {path: f"{', '.join(names)} on {self._mount}/data/{path}" for path, names in lacking}
 
     def lacking(self, needed: Mapping[str, Iterable[str]]) -> Mapping[str, tuple[str, ...]]:
-        """What `missing_capabilities` says, by name."""
+        """Return what `missing_capabilities` does, by the names that Vault has for them, in order."""
         wanted = {f"{self._mount}/data/{path}": (path, names) for path, names in needed.items()}
         asked = sorted(wanted)
         missing: dict[str, tuple[str, ...]] = {}
@@ -121,6 +126,7 @@ class Vault:
         return missing
 
     def token_ttl(self, *, at_least: timedelta = timedelta()) -> timedelta | None:
+        """As the port says. A renewal that fails while the token lives is logged, and the TTL stays short."""
         ttl = self.look_up_token().ttl
         if ttl is None or ttl >= at_least:
             return ttl
@@ -128,6 +134,7 @@ class Vault:
         return self.look_up_token().ttl
 
     def look_up_token(self) -> TokenFacts:
+        """Ask `auth/token/lookup-self` of our own token, as Vault's `default` policy allows."""
         return token_of(self._patiently(lambda: self._client.auth.token.lookup_self()))
 
     def health(self) -> Health:

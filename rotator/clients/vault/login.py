@@ -21,6 +21,7 @@ class Token:
     token: Secret
 
     def __call__(self, _client: Any) -> Lease:
+        """Return the token as it is; Vault is not asked."""
         return Lease(self.token)
 
 
@@ -31,6 +32,7 @@ class TokenFile:
     read: Read
 
     def __call__(self, _client: Any) -> Lease:
+        """Read the file. A TTL of 0 has it read again before the next request."""
         return Lease(self.read(), ttl=0)
 
 
@@ -43,6 +45,7 @@ class Jwt:
     read: Read
 
     def __call__(self, client: Any) -> Lease:
+        """Log in with the JWT as it is now. Raises Rejected, with the cure, where Vault refuses it."""
         jwt = self.read().reveal()
         try:
             return lease_of(client.auth.jwt.jwt_login(self.role, jwt, use_token=False, path=self.mount))
@@ -55,12 +58,15 @@ class Jwt:
 
 @dataclass(frozen=True)
 class AppRole:
+    """The method `approle`. Both halves of the login are read anew each time."""
+
     mount: str
     role_id: Read
     secret_id: Callable[[Any], Secret]
     """Given the client, for a wrapped one is unwrapped by Vault."""
 
     def __call__(self, client: Any) -> Lease:
+        """Log in. Raises Rejected, with the cure, where Vault refuses either half."""
         role_id, secret_id = self.role_id().reveal(), self.secret_id(client).reveal()
         try:
             answer = client.auth.approle.login(role_id, secret_id, use_token=False, mount_point=self.mount)
@@ -89,6 +95,7 @@ class Wrapped:
     """The wrapping token that we may have used up without seeing the answer."""
 
     def __call__(self, client: Any) -> Secret:
+        """Return the secret id. Raises Rejected where its wrapping token is not good, or no longer."""
         token = self.read()
         if token not in _unwrapped:
             _unwrapped[token] = self._unwrap(client, token)

@@ -44,6 +44,7 @@ class Session:
         self._renew_at = self._expires_at = -inf
 
     def current(self) -> Secret:
+        """Return the token, renewed or got anew when it is time. Raises what that does once none lives."""
         with self._lock, _not_sent():
             if self._lease is None or self._clock() >= self._renew_at:
                 return self._prolong().token
@@ -125,6 +126,7 @@ class Session:
 
 @contextmanager
 def speaking_as(client: Any, token: Secret) -> Iterator[None]:
+    """Let `client` send `token` in this block, and none after it."""
     client.token = token.reveal()
     try:
         yield

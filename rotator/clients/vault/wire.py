@@ -1,6 +1,7 @@
 """Vault's wire format: what an answer must look like, and what each status asks of the caller.
 
-Pure: takes a status and bytes, returns values or raises one of `rotator.errors`. A message never holds data.
+Pure: takes a status, headers and bytes, returns values or raises one of `rotator.errors`. A message
+never holds data.
 """
 
 import re
@@ -50,13 +51,14 @@ class TokenFacts(NamedTuple):
 
 
 class VaultAnswer(Answer):
-    """One answer of Vault, with what the contract says must be in it."""
+    """One answer of Vault, with what Vault's API says must be in it."""
 
     def __init__(self, what: str, status: int, headers: Mapping[str, str], content: bytes) -> None:
         super().__init__(what, status, headers, content or b"{}")
 
     @property
     def data(self) -> Mapping[str, Any]:
+        """The object in `data`; empty where none is."""
         data = self.body.get("data")
         return data if isinstance(data, dict) else {}
 
@@ -68,12 +70,14 @@ class VaultAnswer(Answer):
         return words(re.sub(r"^\d+ errors? occurred:\s*\*\s*", "", "; ".join(said)).strip())
 
     def integer(self, *path: str) -> int:
+        """Return the count at `path`, from 0 to below MAX_COUNT. Raises BrokenContract where none is."""
         value = self._at(path)
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < MAX_COUNT:
             raise self.broken(f"{'.'.join(path)} is not a count")
         return value
 
     def secret(self, *path: str) -> Secret:
+        """Return the one word of printable ASCII at `path`. Raises BrokenContract where none is."""
         value = self._at(path)
         if not isinstance(value, str) or not is_word(value):
             raise self.broken(f"{'.'.join(path)} is not there")
@@ -140,6 +144,7 @@ def lease_of(answer: VaultAnswer) -> Lease:
 
 
 def health_of(answer: VaultAnswer) -> Health:
+    """Return what `sys/health` says. Raises BrokenContract unless it tells whether it is sealed."""
     flags = [answer.body.get(name) for name in ("initialized", "sealed", "standby")]
     if not all(isinstance(flag, bool) for flag in flags):
         raise answer.broken("it does not say whether it is sealed")
@@ -147,6 +152,7 @@ def health_of(answer: VaultAnswer) -> Health:
 
 
 def token_of(answer: VaultAnswer) -> TokenFacts:
+    """Return what `auth/token/lookup-self` says. A `ttl` of 0 without an `expire_time` never expires."""
     ttl, policies = answer.integer("data", "ttl"), answer.data.get("policies")
     expires = answer.data.get("expire_time") is not None or ttl > 0
     return TokenFacts(
@@ -157,6 +163,7 @@ def token_of(answer: VaultAnswer) -> TokenFacts:
 
 
 def version_of(answer: VaultAnswer) -> Version:
+    """Return the version that was read. A 404 with metadata is one that was deleted or destroyed."""
     if answer.status == HTTPStatus.NOT_FOUND and not answer.data:
         return Version(0, None)
     number = answer.integer("data", "metadata", "version")

@@ -23,6 +23,8 @@ _NO_CONTENT: Final = "default-src 'none'; frame-ancestors 'none'"
 
 
 class Served(NamedTuple):
+    """An answer, and what a browser may load for it."""
+
     status: HTTPStatus
     content_type: str
     text: str
@@ -45,6 +47,7 @@ class App:
         }
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer a request as WSGI wants it (PEP 3333)."""
         answer = self._answer(environ["REQUEST_METHOD"], environ["PATH_INFO"], environ["QUERY_STRING"])
         content = answer.text.encode()
         headers = [

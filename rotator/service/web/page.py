@@ -73,6 +73,8 @@ class Line:
 
 @dataclass(frozen=True)
 class PageRow:
+    """A managed key as the template shows it: in words, and with the geometry of its bars."""
+
     key: KeyStatus
     age: str
     share: int | None
@@ -86,6 +88,8 @@ class PageRow:
 
 @dataclass(frozen=True)
 class PassRow:
+    """A pass as the template shows it; when it began and how long it took are in words."""
+
     record: PassRecord
     ago: str
     took: str
@@ -114,6 +118,7 @@ class Page:
         )
 
     def render(self, snapshot: Snapshot, query: Query) -> str:
+        """Return the HTML, redacted: the keys that `query` finds, MAX_ROWS at most, and the last passes."""
         keys = key_statuses(snapshot)
         found = _found(keys, query)
         now = snapshot.gateway_now

@@ -54,6 +54,7 @@ class Web:
 
     @property
     def port(self) -> int:
+        """The port that it listens at, also where 0 was asked for. It is known from `start` on."""
         return int(self._server.effective_port)
 
     def start(self) -> Self:
