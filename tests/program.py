@@ -16,7 +16,7 @@ import yaml
 
 from rotator.sandbox.server import GatewayServer
 from rotator.sandbox.vault import VaultServer
-from tests.world import loopback_only_environment
+from tests.world import ANY_CLOCK, loopback_only_environment
 
 ROOT = Path(__file__).parent.parent
 BACKEND, REPORTING = "apimall/production-backend", "apimall/reporting"
@@ -118,6 +118,7 @@ def program(directory: Path, gateway: GatewayServer, vault: VaultServer, mount: 
             "gateway": {"url": gateway.url},
             "vault": {"address": vault.address, "mount": mount},
             "keys": [dict(key) for key in KEYS],
+            "clock_tolerance": ANY_CLOCK,  # the sandbox's is not this machine's
         },
         {
             **loopback_only_environment(),

@@ -47,6 +47,7 @@ def test_the_least_config_has_every_default(tmp_path: Path) -> None:
         orphan_after=timedelta(minutes=15),
         verify_deadline=timedelta(seconds=60),
         store_deadline=timedelta(minutes=5),
+        clock_tolerance=timedelta(minutes=5),
     )
     assert config.titles.parse("One [2026-11-21T09:50:00Z 3f9a2c-7d01be42]") is not None
     assert config.managed == (

@@ -9,6 +9,7 @@ import pytest
 
 from rotator.clients.gateway.bearer import Bearer, usable
 from rotator.clients.gateway.client import MAX_ANSWER_BYTES, Gateway
+from rotator.clients.gateway.clock import GatewayClock
 from rotator.errors import BrokenContract, Denied, Rejected, RotatorError, Transient
 from rotator.redaction import Secret
 from rotator.sandbox.faults import ALWAYS, GARBAGE, Body, Cut, Drip, Fault, Phase, Status, Truncate
@@ -19,6 +20,7 @@ from tests.serving import reply, serving
 from tests.world import QUICK, new_server
 
 BEARER = "sk-" + "b" * 48
+ANY = timedelta(days=3650)
 EMPTY = {"success": True, "data": [], "request_id": "req_1"}
 
 
@@ -30,6 +32,7 @@ def client(url: str, bearer: str = BEARER, *, timeout: float = 5) -> Iterator[Ga
         timeout=timedelta(seconds=timeout),
         policy=QUICK,
         sleep=lambda _: None,
+        clock=GatewayClock(ANY),
     )
     yield gateway
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from rotator.clients.gateway import client as gateway_client
 from rotator.clients.gateway.bearer import Bearer, usable
 from rotator.clients.gateway.client import Gateway
+from rotator.clients.gateway.clock import GatewayClock
 from rotator.clients.vault import client as vault_client
 from rotator.clients.vault.client import Vault
 from rotator.errors import RotatorError, Transient
@@ -102,7 +103,8 @@ def server() -> Iterator[Hostile]:
 def connect_gateway(server: Hostile, seconds: float = 0.5) -> Gateway:
     bearer = Bearer([lambda: usable("sk-" + "b" * 48)])
     timeout = timedelta(seconds=seconds)
-    return Gateway(server.url, bearer, timeout=timeout, policy=QUICK, sleep=lambda _: None)
+    clock = GatewayClock(timedelta(days=3650))
+    return Gateway(server.url, bearer, timeout=timeout, policy=QUICK, sleep=lambda _: None, clock=clock)
 
 
 def connect_vault(server: Hostile, seconds: float = 0.5) -> Vault:

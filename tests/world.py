@@ -11,6 +11,7 @@ from typing import Any, cast
 from rotator.clients.exchange import Watch
 from rotator.clients.gateway.bearer import Bearer, usable
 from rotator.clients.gateway.client import Gateway
+from rotator.clients.gateway.clock import GatewayClock, LocalClock
 from rotator.clients.retry import Policy
 from rotator.passes.account import Account, Store
 from rotator.passes.reconcile import reconcile
@@ -30,6 +31,8 @@ from tests.memory_store import MemoryStore
 
 QUICK = Policy(attempts=4, deadline=5, first_wait=0.001, longest_wait=0.002, longest_retry_after=0.01)
 STATE = "rotator/installation"
+ANY_CLOCK = "3650d"
+"""A clock_tolerance for a gateway whose clock is not this machine's."""
 
 
 def loopback_only_environment() -> Mapping[str, str]:
@@ -113,6 +116,7 @@ class World:
             timeout=self.timeout,
             policy=self.policy,
             sleep=self.stopping.sleep,
+            clock=GatewayClock(self.timing.clock_tolerance, LocalClock(self.local_now, self.monotonic)),
             watch=self.watch,
         )
         gateway.gate = gate

@@ -10,7 +10,8 @@ from rotator.passes.stopping import Stopped
 from rotator.rules.bookkeeping import Rotation
 from rotator.rules.decide import Plan
 from rotator.rules.facts import Facts
-from rotator.rules.fates import Revocation, Victim, fates_beside
+from rotator.rules.fates import Kept, Revocation, Victim, fates_beside
+from rotator.rules.holds import clock_in_doubt
 from rotator.rules.model import Key, ManagedKey
 from rotator.rules.times import time_to_json
 
@@ -40,9 +41,12 @@ class Outcome(StrEnum):
 
 def held_back(plan: Plan) -> tuple[RotatorError, ...]:
     """Return what holds the key back as an error, if time alone does not cure it; else nothing."""
-    if plan.held is None or plan.held.cure is None:
-        return ()
-    return (RotatorError(f"held back: {plan.held.text}", cure=plan.held.cure),)
+    errors = []
+    if plan.held and plan.held.cure:
+        errors.append(RotatorError(f"held back: {plan.held.text}", cure=plan.held.cure))
+    if ids := [str(other.key_id) for other in plan.others if other.kept is Kept.CLOCK]:
+        errors.append(clock_in_doubt(f"{', '.join(ids)} not revoked", plan.doubt))
+    return tuple(errors)
 
 
 def action_of(plan: Plan) -> Action:

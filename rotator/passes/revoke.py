@@ -5,9 +5,10 @@ import structlog
 from rotator.errors import Rejected
 from rotator.passes.account import Account
 from rotator.redaction import Secret
-from rotator.rules.bookkeeping import read_plaintext
+from rotator.rules.bookkeeping import WITHOUT_GRACE, read_plaintext
 from rotator.rules.facts import Facts
 from rotator.rules.fates import Revocation, Victim
+from rotator.rules.holds import clock_in_doubt
 from rotator.rules.model import Key
 from rotator.rules.previews import matches_preview
 
@@ -26,6 +27,9 @@ class Revoker:
     def check(self, revocation: Revocation) -> None:
         """Raise Rejected when the victim must not be revoked, as far as can be told without a write."""
         victim = self._facts.listed[revocation.key_id]
+        doubt = self._account.gateway.clock.doubt
+        if doubt and revocation.since != WITHOUT_GRACE:
+            raise clock_in_doubt(f"{victim.id} not revoked", doubt)
         if victim.id == self._current or (self._plaintext and matches_preview(victim, self._plaintext)):
             raise Rejected(f"key {victim.id} is current; it was not revoked")
         if matches_preview(victim, self._account.bearer.current().reveal()):

@@ -42,6 +42,8 @@ class Plan:
     others: tuple[Revocation, ...]
     """Every live key beside the current one."""
     warnings: tuple[str, ...]
+    doubt: str | None = None
+    """Why the time is not to be relied on."""
 
     @property
     def reason(self) -> Reason | None:
@@ -88,6 +90,7 @@ def decide(facts: Facts) -> Plan:
         bookkeeping=replace(current, superseded=_handed_on(facts, others)) if current else None,
         others=others,
         warnings=(*_warnings(facts, why.name if why else None), *_left_to_a_person(others)),
+        doubt=facts.doubt,
     )
 
 
@@ -95,7 +98,7 @@ def succeed(facts: Facts, created: CreatedKey, now: datetime) -> Rotation:
     """Return the bookkeeping with which `created` takes over at `now`."""
     superseded = _handed_on(facts, fates(facts))
     if facts.current and facts.current.key_id and not facts.is_revoked(facts.current.key_id):
-        superseded[facts.current.key_id] = max(now, created.created_at)
+        superseded[facts.current.key_id] = now
     if facts.without_grace:
         superseded = dict.fromkeys(superseded, WITHOUT_GRACE)
     return Rotation(created.id, created.title, created.created_at, now, superseded)

@@ -89,8 +89,7 @@ class Facts:
         One that the secret does not name counts from now on, when it was noticed.
         """
         known = self.current.superseded if self.current else self._named_without_plaintext()
-        since = self.current.noticed(self.now) if self.current else self.now
-        return {**known, **{id_: since for id_, trace in self.traces.items() if trace is Trace.PUBLISHED}}
+        return {**known, **{id_: self.now for id_, trace in self.traces.items() if trace is Trace.PUBLISHED}}
 
     @cached_property
     def carried(self) -> Mapping[int, datetime]:

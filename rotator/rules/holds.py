@@ -6,6 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
+from rotator.errors import Rejected
 from rotator.rules.facts import Facts
 from rotator.rules.reasons import REASONS, Reason, Row, listed_as
 from rotator.rules.times import age, count, short, when
@@ -60,6 +61,11 @@ class HoldRule:
 def held(facts: Facts) -> Row[Hold] | None:
     """Return the first row of `HOLDS` that holds; one that spares a reason that holds, too, does not."""
     return next((rule.row(facts) for rule in HOLDS if rule.holds(facts)), None)
+
+
+def clock_in_doubt(what: str, doubt: str | None) -> Rejected:
+    """Name what was not done because it is not known what time it is."""
+    return Rejected(f"held: clock: {what}, for {doubt}", cure=SET_THE_CLOCK)
 
 
 def _in_flight(facts: Facts) -> bool:

@@ -12,8 +12,11 @@ from rotator.rules.bookkeeping import Block, Rotation, read_block, read_plaintex
 from rotator.rules.model import Key, Version
 from rotator.rules.previews import Previews, matches_preview
 
-_FUTURE: Final = timedelta(hours=1)
-"""A time of the bookkeeping that lies further ahead than this was not written by this program."""
+_FUTURE: Final = timedelta(days=7)
+"""A time of the bookkeeping that lies further ahead was not written by this program.
+
+A nearer one may be of a clock that was wrong for a while: what it dates lives longer, but not for ever.
+"""
 _LATE: Final = timedelta(minutes=1)
 """A write that landed so long after it was made up stood still in between."""
 
@@ -42,11 +45,7 @@ class Current:
 
     def as_rolled_back(self, now: datetime) -> "Current":
         """The same, with keys that may have been current until `now`."""
-        return replace(self, superseded=dict.fromkeys(self.superseded, self.noticed(now)), rolled_back=True)
-
-    def noticed(self, now: datetime) -> datetime:
-        """Since when a key is superseded that is seen to be so now: not before its successor was made."""
-        return max(now, self.rotation.created_at) if self.rotation else now
+        return replace(self, superseded=dict.fromkeys(self.superseded, now), rolled_back=True)
 
 
 def identify(

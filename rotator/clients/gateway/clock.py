@@ -1,7 +1,7 @@
 """What time it is at the gateway, and what gives cause to doubt it.
 
-Three witnesses: the `Date` of each answer, this machine's clock, and the monotonic time between two answers. Nothing that
-cannot be undone may rest on the time while one of them contradicts another.
+Three witnesses: the `Date` of each answer, this machine's clock, and the monotonic time between two answers.
+Nothing that cannot be undone may rest on the time while one of them contradicts another.
 """
 
 import threading
@@ -33,7 +33,7 @@ class GatewayClock:
 
     @property
     def doubt(self) -> str | None:
-        """How the witnesses contradict each other, in words; None while they agree. It lasts for the client's life."""
+        """How the witnesses contradict each other, in words; None while they agree. A doubt lasts."""
         return self._doubt
 
     def read(self, date: datetime | None) -> None:
