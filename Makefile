@@ -1,7 +1,8 @@
 # `make demo` and `make test` set up all they need in .venv, in either order.
 PYTHON ?= python3
 BIN := .venv/bin
-INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/pip --quiet --disable-pip-version-check
+INSTALL := $(PIP) install --no-compile# what is imported is compiled then
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-strip-extras --upgrade
 
 .PHONY: help demo test coverage test-long soak lint mutate lock schema wheel release clean
@@ -31,13 +32,13 @@ lint: .venv/ready
 	$(BIN)/lint-imports --no-cache
 
 mutate: .venv/ready  ## see which changes of the deciding and acting modules no test would notice; takes long
-	$(BIN)/pip install --quiet uv
+	$(INSTALL) uv
 	$(BIN)/uv pip install --quiet --group mutation
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/mutmut run
 	$(BIN)/mutmut results
 
 lock: .venv/ready  ## renew requirements*.lock from pyproject.toml
-	$(BIN)/pip install --quiet uv
+	$(INSTALL) uv
 	$(COMPILE) pyproject.toml -o requirements.lock
 	$(COMPILE) pyproject.toml --extra sandbox -o requirements-sandbox.lock
 	$(COMPILE) --group build -o requirements-build.lock
@@ -48,7 +49,16 @@ schema: .venv/ready  ## renew config/rotator.schema.json from the config's model
 
 wheel: .venv/ready  ## build dist/apimall_rotator-*.whl
 	rm -rf dist
-	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w dist .
+	$(PIP) wheel --no-deps --no-build-isolation -w dist .
+
+# Into DIST: the tests build their own.
+DIST := dist
+release: .venv/ready  ## build dist/: wheel, sdist, the SBOM of requirements.lock, and checksums; the same bits each time
+	rm -rf $(DIST)
+	$(BIN)/hatchling build -d $(DIST)
+	$(BIN)/python -W ignore -m cyclonedx_py requirements requirements.lock --pyproject pyproject.toml \
+		--output-reproducible --validate -o $(DIST)/apimall_rotator-$$($(BIN)/hatchling version).cdx.json
+	cd $(DIST) && LC_ALL=C sha256sum apimall_rotator-* > SHA256SUMS
 
 clean:  ## remove everything that make made
 	rm -rf .venv dist mutants .mypy_cache .ruff_cache .hypothesis .coverage*
@@ -67,4 +77,5 @@ clean:  ## remove everything that make made
 .venv/ready: .venv/demo
 	rm .venv/demo
 	$(INSTALL) --require-hashes -r requirements-dev.lock
+	$(PIP) download --require-hashes -r requirements-sandbox.lock --dest .venv/wheels  # for the tests, which install offline
 	touch .venv/demo $@
