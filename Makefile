@@ -32,13 +32,11 @@ lint: .venv/ready
 	$(BIN)/lint-imports --no-cache
 
 mutate: .venv/ready  ## see which changes of the deciding and acting modules no test would notice; takes long
-	$(INSTALL) uv
 	$(BIN)/uv pip install --quiet --group mutation
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/mutmut run
 	$(BIN)/mutmut results
 
 lock: .venv/ready  ## renew requirements*.lock from pyproject.toml
-	$(INSTALL) uv
 	$(COMPILE) pyproject.toml -o requirements.lock
 	$(COMPILE) pyproject.toml --extra sandbox -o requirements-sandbox.lock
 	$(COMPILE) --group build -o requirements-build.lock
