@@ -75,5 +75,5 @@ clean:  ## remove everything that make made
 .venv/ready: .venv/demo
 	rm .venv/demo
 	$(INSTALL) --require-hashes -r requirements-dev.lock
-	$(PIP) download --require-hashes -r requirements-sandbox.lock --dest .venv/wheels  # for the tests, which install offline
+	$(PIP) download --no-deps --require-hashes -r requirements-sandbox.lock --dest .venv/wheels  # the tests install offline
 	touch .venv/demo $@
