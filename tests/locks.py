@@ -59,12 +59,21 @@ def faults(lock: str, roots: Iterable[str], requires: Requires = requires) -> li
     """Say where pip would look for what the lock does not name, and what nobody asks for."""
     locked = pins(lock)
     found: dict[str, None] = {}
-    asked = set()
+    asked: set[tuple[str, str]] = set()
     for environment in ENVIRONMENTS:
         walk = _Walk(locked, environment, requires)
         found.update(dict.fromkeys(walk.faults(roots)))
         asked |= walk.asked
-    return [*found, *(f"nobody asks for {name}" for name in locked if name not in asked)]
+    named = [(name, extra) for name, pin in locked.items() for extra in ("", *_extras(pin))]
+    return [*found, *(f"nobody asks for {_label(*one)}" for one in named if one not in asked)]
+
+
+def _extras(requirement: Requirement) -> list[str]:
+    return sorted(map(canonicalize_name, requirement.extras))
+
+
+def _label(name: str, extra: str) -> str:
+    return f"{name}[{extra}]" if extra else name
 
 
 class _Walk:
@@ -72,8 +81,8 @@ class _Walk:
 
     def __init__(self, locked: Pins, environment: Environment, requires: Requires) -> None:
         self._locked, self._environment, self._requires = locked, environment, requires
-        self._seen: set[tuple[str, str]] = set()
-        self.asked: set[str] = set()
+        self.asked: set[tuple[str, str]] = set()
+        """Each package with no extra, and with each."""
 
     def faults(self, roots: Iterable[str]) -> Iterator[str]:
         for root in roots:
@@ -85,15 +94,13 @@ class _Walk:
         if pin is None or not self._holds(pin):
             yield f"{who} asks for {wanted}: there is no line for it"
             return
-        self.asked.add(name)
         if not wanted.specifier.contains(version(pin), prereleases=True):
             yield f"{who} asks for {wanted}: the line is {pin}"
-        # pip takes a[x] for another package than a[x,y]: it finds the pin of the very extras alone.
-        if wanted.extras and wanted.extras != pin.extras:
+        if not set(_extras(wanted)) <= set(_extras(pin)):
             yield f"{who} asks for {wanted}: the line is {pin}"
-        for extra in ("", *wanted.extras):
-            if (name, extra) not in self._seen:
-                self._seen.add((name, extra))
+        for extra in ("", *_extras(wanted)):
+            if (name, extra) not in self.asked:
+                self.asked.add((name, extra))
                 yield from self._inside(name, extra, pin)
 
     def _inside(self, name: str, extra: str, pin: Requirement) -> Iterator[str]:
@@ -105,7 +112,7 @@ class _Walk:
             return
         for requirement in map(_parsed, inner):
             if self._holds(requirement, {**self._environment, "extra": extra}):
-                yield from self._of(requirement, f"{name}[{extra}]" if extra else name)
+                yield from self._of(requirement, _label(name, extra))
 
     def _holds(self, requirement: Requirement, environment: Environment | None = None) -> bool:
         marker = requirement.marker
