@@ -7,14 +7,12 @@ FROM ${BASE} AS build
 ARG SOURCE_DATE_EPOCH=1767225600
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
-COPY requirements.lock requirements-dev.lock ./
-# Of the tools for development only the build backend; pip refuses it if it should need more than these.
-RUN awk '/^[a-z]/ { keep = /^(hatchling|packaging|pathspec|pluggy|tomlkit|trove-classifiers)==/ } keep' \
-      requirements-dev.lock > backend.lock \
- && pip install --require-hashes --only-binary :all: -r backend.lock \
+COPY requirements.lock requirements-build.lock ./
+RUN pip install --require-hashes --only-binary :all: -r requirements-build.lock \
  && python -m venv --without-pip /opt/rotator \
  && pip --python /opt/rotator/bin/python install --require-hashes --only-binary :all: -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
+COPY config/rotator.schema.json config/
 COPY rotator rotator
 # Nothing can be compiled on a read-only file system, so it is done here: by content, not by time.
 RUN pip wheel --no-deps --no-build-isolation -w dist . \
@@ -27,7 +25,7 @@ ARG BASE
 ARG REVISION=""
 LABEL org.opencontainers.image.title="rotator" \
       org.opencontainers.image.description="Rotates API keys of the APIMall gateway and keeps their plaintexts in HashiCorp Vault" \
-      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.version="0.2.0" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.base.name="docker.io/library/${BASE}"

@@ -1,12 +1,15 @@
-# `make demo` and `make test` set up all they need in .venv.
+# `make demo` and `make test` set up all they need in .venv, in either order.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/pip --quiet --disable-pip-version-check
+INSTALL := $(PIP) install --no-compile# what is imported is compiled then
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-strip-extras --upgrade
 
-.PHONY: help demo test coverage test-long soak lint mutate lock schema wheel clean
+.PHONY: help demo test coverage test-long soak lint mutate lock schema wheel release clean
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
-demo: .venv/ready  ## try it all on this machine: a sandbox gateway, a real Vault-API server, two rotations
+demo: .venv/demo  ## try it all on this machine: a sandbox gateway, a real Vault-API server, two rotations
 	$(BIN)/rotator sandbox
 
 test: .venv/ready lint  ## run the linter, the types, the import rules and all tests
@@ -29,31 +32,48 @@ lint: .venv/ready
 	$(BIN)/lint-imports --no-cache
 
 mutate: .venv/ready  ## see which changes of the deciding and acting modules no test would notice; takes long
-	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip install --quiet --group mutation
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/mutmut run
 	$(BIN)/mutmut results
 
 lock: .venv/ready  ## renew requirements*.lock from pyproject.toml
-	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-strip-extras --upgrade \
-		pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-strip-extras --upgrade \
-		pyproject.toml --extra sandbox --group dev -o requirements-dev.lock
+	$(COMPILE) pyproject.toml -o requirements.lock
+	$(COMPILE) pyproject.toml --extra sandbox -o requirements-sandbox.lock
+	$(COMPILE) --group build -o requirements-build.lock
+	$(COMPILE) pyproject.toml --extra sandbox --group dev -o requirements-dev.lock
 
 schema: .venv/ready  ## renew config/rotator.schema.json from the config's model
 	$(BIN)/python -m rotator.config.schema > config/rotator.schema.json
 
 wheel: .venv/ready  ## build dist/apimall_rotator-*.whl
 	rm -rf dist
-	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w dist .
+	$(PIP) wheel --no-deps --no-build-isolation -w dist .
+
+# Into DIST: the tests build their own.
+DIST := dist
+release: .venv/ready  ## build dist/: wheel, sdist, the SBOM of requirements.lock, and checksums; the same bits each time
+	rm -rf $(DIST)
+	$(BIN)/hatchling build -d $(DIST)
+	$(BIN)/python -W ignore -m cyclonedx_py requirements requirements.lock --pyproject pyproject.toml \
+		--output-reproducible --validate -o $(DIST)/apimall_rotator-$$($(BIN)/hatchling version).cdx.json
+	cd $(DIST) && LC_ALL=C sha256sum apimall_rotator-* > SHA256SUMS
 
 clean:  ## remove everything that make made
 	rm -rf .venv dist mutants .mypy_cache .ruff_cache .hypothesis .coverage*
 
-.venv/ready: requirements-dev.lock pyproject.toml
+# The program, its libraries and OpenBao; the build backend stands aside, as the program does not need it.
+# Any other lock makes all anew: what is no longer in it must not be there.
+.venv/demo: $(wildcard requirements*.lock) pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rotator needs Python 3.11 or newer: make PYTHON=python3.12")'
 	$(PYTHON) -m venv --clear .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(INSTALL) --require-hashes -r requirements-sandbox.lock
+	$(INSTALL) --require-hashes -r requirements-build.lock --target .venv/backend
+	PYTHONPATH=.venv/backend $(INSTALL) --no-deps --no-build-isolation -e .
 	touch $@
+
+# Without .venv/demo while it lasts: when it is broken off, the next make begins from nothing.
+.venv/ready: .venv/demo
+	rm .venv/demo
+	$(INSTALL) --require-hashes -r requirements-dev.lock
+	$(PIP) download --no-deps --require-hashes -r requirements-sandbox.lock --dest .venv/wheels  # the tests install offline
+	touch .venv/demo $@

@@ -5,4 +5,4 @@ from typing import Final
 
 SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 """Blocked from the start, and taken by `rotator.service.signals` where a pass is made."""
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -15,6 +15,7 @@ from tests.long import Figure, Tally
 from tests.memory_store import MemoryStore
 from tests.plain_client import Client
 from tests.program import BACKEND, Program, program, secret
+from tests.release import checkout, offline, ran
 from tests.vaults import new_kv
 from tests.world import World, new_server
 
@@ -45,6 +46,14 @@ def call(gateway: GatewayServer) -> Iterator[Client]:
     client = Client(gateway)
     yield client
     client.connection.close()
+
+
+@pytest.fixture(scope="session")
+def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the checkout in which `make release` was called."""
+    directory = checkout(tmp_path_factory.mktemp("released") / "checkout")
+    ran("make release", directory, offline())
+    return directory
 
 
 @pytest.fixture

