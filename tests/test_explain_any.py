@@ -46,7 +46,7 @@ class TestWhateverIsObserved:
         assert said[Reason.REVOKED].holds is ("answered 401" in said[Reason.REVOKED].text)
         due = said[Reason.DUE].text
         assert said[Reason.DUE].holds is bool(re.search(r"(due at once|ago|now)$", due))
-        in_flight, piled_up, omitted, window = explain(observed).holds
+        in_flight, piled_up, omitted, window, _clock = explain(observed).holds
         spared = [" does not hold back " in row.text for row in (in_flight, piled_up, omitted, window)]
         assert (in_flight.holds or spared[0]) is (", younger than" in in_flight.text)
         assert (omitted.holds or spared[2]) is ("omits key" in omitted.text)

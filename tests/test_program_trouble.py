@@ -117,7 +117,8 @@ class TestBadInput:
             run = rotator.run("--once")
             assert run.code == 0
             assert "! Production backend: the secret's bookkeeping makes no sense" in run.out
-            assert "Production backend  adopted" in run.out
+            adopted = nonsense in blocks[:2]
+            assert (f"Production backend  {'adopted' if adopted else 'ok'}") in run.out
             assert secret(vault_server, mount, BACKEND)["rotation"]["key_id"] == stored["rotation"]["key_id"]
 
 

@@ -31,13 +31,14 @@ class Rotation:
 
     def merged_into(self, data: Mapping[str, Any], version: int) -> dict[str, Any]:
         """Return `data` with this block in it and nothing else changed, to be written as `version`."""
+        others = {id_: at for id_, at in self.superseded.items() if id_ != self.key_id}
         block = {
             "version": version,
             "key_id": self.key_id,
             "title": self.title,
             "created_at": format_time(self.created_at, "milliseconds"),
             "rotated_at": format_time(self.rotated_at),
-            "superseded": {str(id_): format_time(at) for id_, at in sorted(self.superseded.items())},
+            "superseded": {str(id_): format_time(at) for id_, at in sorted(others.items())},
         }
         return {**data, FIELD: block}
 

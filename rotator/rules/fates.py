@@ -22,11 +22,11 @@ class Kept(StrEnum):
     """Why a live key beside the current one is not revoked now."""
 
     WITHOUT_SUCCESSOR = "without_successor"
+    CLOCK = "clock"
     IN_GRACE = "in_grace"
     YOUNG = "young"
     PROTECTED = "protected"
     ADOPTED = "adopted"
-    CLOCK = "clock"
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,12 @@ KEPT: Final[Mapping[Victim, tuple[KeptRule, ...]]] = {
             "but nothing has taken its place yet",
         ),
         KeptRule(
+            Kept.CLOCK,
+            # What has no grace goes at any time.
+            lambda facts, _, since: facts.doubt is not None and since != WITHOUT_GRACE,
+            "but it is not known what time it is",
+        ),
+        KeptRule(
             Kept.IN_GRACE,
             lambda facts, _, since: since + facts.key.grace_period > facts.now,
             "so it lives on",
@@ -74,23 +80,17 @@ KEPT: Final[Mapping[Victim, tuple[KeptRule, ...]]] = {
             lambda facts, id_, _: not facts.may_revoke(id_),
             "but a person made it: revoke it, or set revoke_adopted",
         ),
-        KeptRule(
-            Kept.CLOCK,
-            # What has no grace goes at any time.
-            lambda facts, _, since: facts.doubt is not None and since != WITHOUT_GRACE,
-            "but it is not known what time it is",
-        ),
     ),
     Victim.ORPHAN: (
+        KeptRule(
+            Kept.CLOCK, lambda facts, _, __: facts.doubt is not None, "but it is not known what time it is"
+        ),
         KeptRule(
             Kept.YOUNG,
             lambda facts, _, since: abs(facts.now - since) < facts.timing.orphan_after,
             "so it lives on",
         ),
         KeptRule(Kept.PROTECTED, lambda facts, id_, _: id_ in facts.protected, _STANDS_ELSEWHERE),
-        KeptRule(
-            Kept.CLOCK, lambda facts, _, __: facts.doubt is not None, "but it is not known what time it is"
-        ),
     ),
 }
 

@@ -18,7 +18,7 @@ _FUTURE: Final = timedelta(days=7)
 A nearer one may be of a clock that was wrong for a while: what it dates lives longer, but not for ever.
 """
 _LATE: Final = timedelta(minutes=1)
-"""A write that landed so long after it was made up stood still in between."""
+"""A write that landed so long after it was made up stood still; one that lies ahead is of another clock."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,8 @@ def _superseded(version: Version, block: Block | None, now: datetime) -> tuple[d
     for id_, at in block.superseded.items():
         if at is None or at > now + _FUTURE:
             since[id_], redated = now, True
-        elif landed and at == block.rotated_at and landed > at + _LATE:
-            since[id_] = min(landed, now)
+        elif landed and at == block.rotated_at and at + _LATE < landed <= now + _LATE:
+            since[id_] = landed
         else:
             since[id_] = at
     return since, redated

@@ -28,7 +28,9 @@ class GatewayClock:
     def __init__(self, tolerance: timedelta, local: LocalClock | None = None) -> None:
         self._tolerance, self._local = tolerance, local or LocalClock()
         self._lock = threading.Lock()
-        self._read: tuple[datetime, float] | None = None
+        self._first: tuple[datetime, float] | None = None
+        self._last: tuple[datetime, float] | None = None
+        """A `Date`, and the monotonic time at which it was read."""
         self._doubt: str | None = None
 
     @property
@@ -45,23 +47,29 @@ class GatewayClock:
                 return
             if self._apart(date, local):
                 self._note(f"the gateway's Date is {_apart(date, local)} of this machine's clock")
-            if self._read:
-                expected = self._read[0] + timedelta(seconds=at - self._read[1])
-                if self._apart(date, expected):
-                    self._note(f"the gateway's Date is {_apart(date, expected)} of its last one")
-            self._read = (date, at)
+            if self._first and self._apart(date, expected := self._moved(self._first)):
+                self._note(f"the gateway's Date is {_apart(date, expected)} of what its first one tells")
+            self._last = (date, at)
+            self._first = self._first or self._last
 
     def now(self) -> datetime:
-        """The last `Date`, moved on by the time that has passed here since; in doubt the latest of all witnesses.
+        """The last `Date`, moved on by the time that has passed here since.
 
-        A key that is superseded at a moment that lies ahead lives longer.
+        In doubt the middle one of the witnesses or, of two, the later one: what is superseded at a moment that lies
+        ahead lives longer.
         """
         with self._lock:
-            local = self._local.now()
-            if self._read is None:
-                return local
-            moved = self._read[0] + timedelta(seconds=self._local.monotonic() - self._read[1])
-            return max(moved, local) if self._doubt else moved
+            if self._first is None or self._last is None:
+                return self._local.now()
+            last = self._moved(self._last)
+            if self._doubt is None:
+                return last
+            witnesses = sorted({self._moved(self._first), last, self._local.now()})
+            return witnesses[len(witnesses) // 2]
+
+    def _moved(self, reading: tuple[datetime, float]) -> datetime:
+        date, at = reading
+        return date + timedelta(seconds=self._local.monotonic() - at)
 
     def skew(self) -> timedelta:
         """How far this machine's clock is ahead of the gateway's."""
