@@ -1,5 +1,6 @@
 """Builders of observed facts. Times are days after DAY, on the gateway's clock."""
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,13 @@ from rotator.rules.history import Trace, suspects
 from rotator.rules.identify import identify
 from rotator.rules.model import Key, ManagedKey, Timing, Version
 from rotator.rules.previews import Previews
-from rotator.rules.titles import new_nonce
+
+
+def new_nonce(path: str, version: int, attempt: int) -> str:
+    """As version 0.1.0 made them: a digest of the path, the version that the key is to become, the attempt."""
+    digest = hashlib.blake2b(path.encode(), digest_size=2).hexdigest()[1:]
+    return f"{digest}{version % 0x10000:04x}{attempt % 16:x}"
+
 
 DAY = datetime(2026, 11, 1, tzinfo=UTC)
 PATH = "apimall/backend"

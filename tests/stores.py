@@ -88,14 +88,15 @@ class StaleAtFirst(StoreWrapper):
 
 
 class Paused(StoreWrapper):
-    """A store whose first write of the secret is held up while `meanwhile` happens."""
+    """A store whose first write at `path`, of the secret by default, is held up while `meanwhile` happens."""
 
-    def __init__(self, store: Store, meanwhile: Callable[[], object]) -> None:
+    def __init__(self, store: Store, meanwhile: Callable[[], object], path: str = PATH) -> None:
         super().__init__(store)
+        self._path = path
         self._meanwhile: Callable[[], object] | None = meanwhile
 
     def write(self, path: str, data: Mapping[str, Any], *, cas: int) -> int:
-        if path == PATH and self._meanwhile:
+        if path == self._path and self._meanwhile:
             meanwhile, self._meanwhile = self._meanwhile, None
             meanwhile()
         return super().write(path, data, cas=cas)

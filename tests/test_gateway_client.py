@@ -17,6 +17,7 @@ from rotator.sandbox.ledger import Quirks
 from rotator.sandbox.server import GatewayServer
 from tests.facts import DAY
 from tests.serving import reply, serving
+from tests.warrants import warrant
 from tests.world import QUICK, new_server
 
 BEARER = "sk-" + "b" * 48
@@ -57,7 +58,7 @@ class TestTheContract:
             (1, "bootstrap", True),
             (created.id, "a title", True),
         ]
-        gateway.revoke(created.id)
+        gateway.revoke(warrant(created.id))
         assert not gateway.authenticates(created.plaintext).works
         assert [key.live for key in gateway.list_keys().keys] == [True, False]
         assert created.plaintext.reveal() == server.account.ledger[1].plaintext
@@ -109,13 +110,13 @@ class TestTheContract:
 
     def test_a_revoke_is_idempotent(self, gateway: Gateway) -> None:
         created = gateway.create("a title")
-        gateway.revoke(created.id)
-        gateway.revoke(created.id)
-        gateway.revoke(999)
+        gateway.revoke(warrant(created.id))
+        gateway.revoke(warrant(created.id))
+        gateway.revoke(warrant(999))
 
     def test_the_bearer_cannot_revoke_itself(self, gateway: Gateway) -> None:
         with pytest.raises(Rejected, match="you cannot revoke the currently used key") as raised:
-            gateway.revoke(1)
+            gateway.revoke(warrant(1))
         assert raised.value.request_id
 
     def test_an_error_carries_the_gateways_code_message_and_request_id(

@@ -5,28 +5,34 @@ from typing import Any
 
 import pytest
 
+from rotator.rules.claims import Claim, Claims
 from rotator.rules.history import Trace, rolled_back, trace
 from rotator.rules.model import Version
-from rotator.rules.titles import TitleTemplate, new_nonce
-from tests.facts import PATH, at, block, key, plaintext, secret
+from rotator.rules.titles import Title
+from tests.facts import PATH, at, block, key, managed, new_nonce, plaintext, secret
 
 SUSPECT = key(9, created=at(5))
 Data = Mapping[str, Any] | None
 
 
-def _trace(made_for: int, versions: Mapping[int, Data], latest: int) -> Trace:
-    """What became of SUSPECT, made to become version `made_for`. What is not in `versions` was trimmed."""
-    name = TitleTemplate().render(
-        "Backend", now=at(5), installation="3f9a2c", nonce=new_nonce(PATH, made_for, 0)
-    )
-    title = TitleTemplate().parse(name)
-    assert title
+NONCE = "0123abcd"
+
+
+def _trace(
+    made_for: int, versions: Mapping[int, Data], latest: int, *, asked: bool = True, nonce: str = NONCE
+) -> Trace:
+    """What became of SUSPECT, made to become version `made_for`. What is not in `versions` was trimmed.
+
+    `asked`: whether a claim knows of it.
+    """
+    title = Title("Backend", "3f9a2c", nonce)
 
     def read(number: int) -> Version:
         assert 0 < number < latest, "only an earlier version is read, and 0 would be the latest to Vault"
         return Version(number if number in versions else 0, versions.get(number))
 
-    return trace(SUSPECT, title, Version(latest, versions.get(latest)), read, "api_key")
+    claims = Claims(1, (Claim(made_for, at(5), ("00000000", nonce)),) if asked else ())
+    return trace(SUSPECT, title, claims, Version(latest, versions.get(latest)), read, managed())
 
 
 @pytest.mark.parametrize(
@@ -65,6 +71,32 @@ def test_its_version_can_no_longer_be_read(versions: Mapping[int, Data], latest:
 def test_versions_that_went_backwards_prove_nothing(made_for: int, latest: int) -> None:
     """The secret was removed with its metadata, or Vault was restored."""
     assert _trace(made_for, {}, latest) is Trace.PUBLISHED
+
+
+class TestWithoutAClaim:
+    """Nothing but the title says that we made it: it is never revoked as an orphan."""
+
+    @pytest.mark.parametrize("versions", [{}, {2: None}, {2: secret(block(3))}, {2: secret(block(9))}])
+    @pytest.mark.parametrize("latest", [1, 2, 3, 12])
+    def test_a_nonce_of_this_release_proves_nothing(self, versions: Mapping[int, Data], latest: int) -> None:
+        assert _trace(2, versions, latest, asked=False) is Trace.UNASKED
+
+    @pytest.mark.parametrize(
+        ("versions", "expected"),
+        [
+            ({2: secret(block(9))}, Trace.PUBLISHED),
+            ({2: {"api_key": plaintext(9)}}, Trace.PUBLISHED),
+            ({2: secret(block(3))}, Trace.UNASKED),
+            ({2: None}, Trace.UNASKED),
+            ({}, Trace.UNASKED),
+        ],
+    )
+    def test_one_of_release_0_1_0_says_where_to_look(
+        self, versions: Mapping[int, Data], expected: Trace
+    ) -> None:
+        assert _trace(2, versions, 3, asked=False, nonce=new_nonce(PATH, 2, 0)) is expected
+        elsewhere = new_nonce("apimall/other", 2, 0)
+        assert _trace(2, versions, 3, asked=False, nonce=elsewhere) is Trace.UNASKED
 
 
 def _written(key_id: int, version: object) -> dict[str, Any]:

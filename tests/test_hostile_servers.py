@@ -33,6 +33,7 @@ from tests.hostile import (
 from tests.logs import captured
 from tests.long import examples
 from tests.vaults import connect_to
+from tests.warrants import warrant
 from tests.world import QUICK
 
 ROW = {
@@ -60,7 +61,7 @@ GATEWAY_CALLS: dict[str, Callable[[Gateway], object]] = {
     "list_keys": lambda gateway: gateway.list_keys(),
     "create": lambda gateway: gateway.create("a title"),
     "authenticates": lambda gateway: gateway.authenticates(Secret("sk-" + "a" * 48)),
-    "revoke": lambda gateway: gateway.revoke(7),
+    "revoke": lambda gateway: gateway.revoke(warrant(7)),
 }
 
 TOKEN = "hvs." + "t0k3n" * 6

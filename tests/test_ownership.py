@@ -8,8 +8,8 @@ from rotator.rules.identify import identify
 from rotator.rules.model import Key, ManagedKey, Version
 from rotator.rules.ownership import Held, Ownership, by_title
 from rotator.rules.previews import Previews
-from rotator.rules.titles import TitleTemplate, new_nonce
-from tests.facts import PATH, at, block, key, managed, plaintext, secret
+from rotator.rules.titles import TitleTemplate
+from tests.facts import PATH, at, block, key, managed, new_nonce, plaintext, secret
 
 OURS = "3f9a2c"
 BACKEND = managed()

@@ -40,7 +40,7 @@ def refusal(world: World, **options: Any) -> str:
 class TestDone:
     def test_the_previous_key_is_current_and_the_newer_one_superseded(self, rotated: World) -> None:
         done = rotated.roll_back()
-        assert (done.current, done.superseded, done.version) == (2, 3, 4)
+        assert (done.current, done.superseded, done.version) == (2, 3, 3)
         assert rotated.works()
         assert rotated.rotation()["key_id"] == 2
         assert list(rotated.rotation()["superseded"]) == ["3"]
@@ -81,7 +81,10 @@ class TestDone:
         assert rotated.roll_back().current == 2
 
     def test_the_oldest_version_that_is_left_will_do(self, rotated: World) -> None:
-        rotated.memory.delete(PATH, 2)
+        for _ in range(9):  # a person edits it until all but the first of ten versions hold the new key
+            rotated.memory.put(PATH, rotated.secret())
+            rotated.memory.max_versions += 1
+        rotated.memory.max_versions = 11
         assert rotated.roll_back().from_version == 1
 
     def test_a_version_without_bookkeeping_is_known_by_the_preview(self, world: World) -> None:
@@ -104,7 +107,7 @@ class TestDone:
     def test_an_answer_that_was_lost(self, rotated: World) -> None:
         store = Faulty(rotated.memory)
         store.after = [CUT]
-        assert rotated.roll_back(store=store).version == 4
+        assert rotated.roll_back(store=store).version == 3
         assert rotated.rotation()["key_id"] == 2
 
     def test_in_a_dry_run_nothing_is_written(self, rotated: World) -> None:
@@ -161,12 +164,12 @@ class TestRefused:
         assert "fits no listed key" in refusal(rotated)
 
     def test_its_version_is_gone(self, rotated: World) -> None:
-        rotated.memory.delete(PATH, 1, 2)
+        rotated.memory.delete(PATH, 1)
         assert "Vault has no version" in refusal(rotated)
 
     def test_another_key_was_pasted_over_it(self, rotated: World) -> None:
         other = rotated.server.account.create("by hand")
-        for number in (1, 2):
+        for number in (1,):
             pasted = {**(rotated.store.read(PATH, number).data or {}), "api_key": other.plaintext}
             rotated.memory.versions[PATH][number - 1] = json.dumps(pasted)
         assert "Vault has no version" in refusal(rotated)

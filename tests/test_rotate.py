@@ -9,12 +9,16 @@ import pytest
 
 from rotator.errors import Denied, Rejected
 from rotator.passes.result import Outcome
+from rotator.rules.claims import KEPT
+from rotator.rules.holds import Hold
 from rotator.rules.model import Version
+from rotator.rules.times import format_time
+from rotator.rules.titles import TitleTemplate
 from rotator.sandbox.faults import ALWAYS, Cut, Fault, Phase, Status, data_with, data_without
 from rotator.sandbox.ledger import Lag, Quirks
 from tests.facts import PATH, managed
-from tests.stores import CUT, Faulty, Overtaken, Paused
-from tests.world import World
+from tests.stores import CUT, Faulty, Paused
+from tests.world import CLAIMS, World
 
 
 class TestCreate:
@@ -168,52 +172,107 @@ class TestASecondLookBeforeCreate:
 
 
 class TestTheClaim:
-    """Of several rotators that found the same key due, the one that writes on top of the secret makes a key."""
+    """Of several rotators that decided the same, the one that writes the record of its intent makes a key."""
 
-    def test_what_a_replica_has_claimed_makes_no_second_key(self, world: World) -> None:
-        world.one()
-        world.advance(7)
-        claim = {**world.secret(), "rotation": {**world.rotation(), "version": 2}}
-        result = world.one(store=Paused(world.memory, lambda: world.memory.put(PATH, claim)))
-        assert result.outcome is Outcome.YIELDED
-        assert world.posts() == 1
+    def _claim(self, world: World, version: int) -> None:
+        """Another rotator's, as it would write it now."""
+        at = format_time(world.server.account.clock.now())
+        kept = world.store.read(CLAIMS).data or {"claims": []}
+        claim = {"version": version, "at": at, "nonces": ["0123abcd"]}
+        world.memory.put(CLAIMS, {"claims": [*kept["claims"], claim]})
 
-    def test_a_replica_that_died_after_its_claim_holds_nothing_up(self, world: World) -> None:
+    @pytest.mark.parametrize("first", [True, False])
+    def test_what_a_replica_claims_meanwhile_makes_no_second_key(self, world: World, first: bool) -> None:
+        if not first:
+            world.one()
+            world.advance(7)
+        before = world.posts()
+        version = world.store.read(PATH).number + 1
+        store = Paused(world.memory, lambda: self._claim(world, version), CLAIMS)
+        assert world.one(store=store).outcome is Outcome.YIELDED
+        assert world.posts() == before
+
+    def test_what_a_replica_has_claimed_is_waited_for(self, world: World) -> None:
+        self._claim(world, 1)
+        held = world.one()
+        assert held.plan
+        assert held.plan.hold is Hold.IN_FLIGHT
+        assert world.posts() == 0
+        world.advance(minutes=2)
+        assert world.one().outcome is Outcome.DONE
+
+    def test_who_is_asked_to_rotate_waits_and_then_takes_over(self, world: World) -> None:
+        self._claim(world, 1)
+        waited: list[float] = []
+
+        def sleep(seconds: float) -> None:
+            waited.append(seconds)
+            world.advance(minutes=1)
+
+        world.stopping.sleep = sleep  # type: ignore[method-assign]
+        assert world.one(forced=True).outcome is Outcome.DONE
+        assert len(waited) == 2
+
+    def test_one_of_which_no_key_came_holds_nobody_up(self, world: World) -> None:
         world.one()
         world.advance(7)
         world.server.faults.add(Fault("POST /keys", Status(400)))
-        world.one()
-        assert world.secret()["rotation"]["version"] == 2
+        assert world.one().outcome is Outcome.FAILED
         assert world.one().outcome is Outcome.DONE
         assert world.works()
+
+    def test_one_that_was_used_holds_nobody_up(self, world: World) -> None:
+        assert [world.one(forced=True).outcome for _ in range(3)] == [Outcome.DONE] * 3
 
     def test_one_whose_answer_was_lost_is_ours(self, world: World) -> None:
         world.one()
         world.advance(7)
-        store = Faulty(world.memory)
+        store = Faulty(world.memory, CLAIMS)
         store.after = [CUT]
         assert world.one(store=store).outcome is Outcome.DONE
         assert world.posts() == 2
 
-    def test_one_that_a_person_wrote_over_is_lost(self, world: World) -> None:
+    def test_a_secret_that_a_person_wrote_meanwhile_costs_no_key(self, world: World) -> None:
         world.one()
         world.advance(7)
         by_hand = world.server.account.create("by hand")
-        store = Overtaken(world.memory, {"api_key": by_hand.plaintext})
+        theirs = {"api_key": by_hand.plaintext}
+        store = Paused(world.memory, lambda: world.memory.put(PATH, theirs), CLAIMS)
         assert world.one(store=store).outcome is Outcome.YIELDED
         assert world.posts() == 1
 
     def test_one_that_cannot_be_written_costs_no_key(self, world: World) -> None:
         world.one()
         world.advance(7)
-        store = Faulty(world.memory)
+        store = Faulty(world.memory, CLAIMS)
         store.before = [Rejected("read-only")]
         assert world.one(store=store).outcome is Outcome.FAILED
         assert world.posts() == 1
 
-    def test_a_secret_that_does_not_exist_is_not_shown_empty(self, world: World) -> None:
+    def test_a_rotation_is_one_new_version_of_the_secret(self, world: World) -> None:
+        for number in range(1, 5):
+            assert world.one(forced=number == 3).outcome is Outcome.DONE
+            assert len(world.memory.versions[PATH]) == number
+            world.keys = (managed(grace=timedelta(days=300)),)
+            world.advance(7)
+
+    def test_the_record_stays_small_and_forgets_no_live_key(self, world: World) -> None:
+        orphan = self._orphan(world)
+        for _ in range(KEPT // 2 + 5):
+            world.contain()
+            world.server.faults.add(Fault("POST /keys", Status(400)))
+            world.one(forced=True)  # a claim that came to nothing
+        kept = (world.store.read(CLAIMS).data or {})["claims"]
+        assert len(kept) <= KEPT
+        assert any(orphan in claim["nonces"] for claim in kept)
+
+    def _orphan(self, world: World) -> str:
+        world.server.faults.add(Fault("POST /keys", Status(500), at=Phase.AFTER))
+        world.server.faults.add(Fault("POST /keys", Status(400)))
         world.one()
-        assert len(world.memory.versions[PATH]) == 1
+        title = TitleTemplate().parse(world.server.account.ledger[1].title)
+        assert title
+        return title.nonce
 
 
 class TestTheBearer:

@@ -19,6 +19,7 @@ from tests.facts import PATH, managed
 from tests.logs import captured
 from tests.long import LONG, Figure, Tally
 from tests.small_worlds import Call, Dice, Explorer, Lie, Lies, Rotator, Small, Told, cut
+from tests.warrants import warrant
 
 DAYS = timedelta(days=2)
 Work = Callable[[Small], object]
@@ -320,7 +321,7 @@ class TestTheExplorer:
             with small.world.account(small.taped()) as account:
                 rotation = account.store.read(PATH).data or {}
                 for id_ in rotation["rotation"]["superseded"]:
-                    account.gateway.revoke(int(id_))
+                    account.gateway.revoke(warrant(int(id_)))
 
         def restore(small: Small) -> None:
             with small.world.account(small.taped()) as account:

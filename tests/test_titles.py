@@ -9,10 +9,10 @@ from rotator.rules.titles import (
     DEFAULT_TEMPLATE,
     Title,
     TitleTemplate,
-    new_nonce,
     valid_installation,
     valid_name,
 )
+from tests.facts import new_nonce
 
 NOW = datetime(2026, 11, 21, 9, 50, tzinfo=UTC)
 NAMES = st.from_regex(r"[A-Za-z0-9 ._/-]{1,64}", fullmatch=True).filter(valid_name)

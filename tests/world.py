@@ -31,6 +31,7 @@ from tests.memory_store import MemoryStore
 
 QUICK = Policy(attempts=4, deadline=5, first_wait=0.001, longest_wait=0.002, longest_retry_after=0.01)
 STATE = "rotator/installation"
+CLAIMS = f"rotator/claims/{PATH}"
 ANY_CLOCK = "3650d"
 """A clock_tolerance for a gateway whose clock is not this machine's."""
 

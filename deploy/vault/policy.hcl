@@ -7,5 +7,8 @@
 # the managed keys, and the bearer if it is in Vault
 path "secret/data/apimall/*" { capabilities = ["create", "read", "update"] }
 
+# what this installation has asked the gateway for, a record for each managed key
+path "secret/data/rotator/claims/*" { capabilities = ["create", "read", "update"] }
+
 # this installation's identity: made once, and never written again
 path "secret/data/rotator/installation" { capabilities = ["create", "read"] }

@@ -12,6 +12,7 @@ from rotator.clients.vault.client import Vault
 from rotator.clients.vault.wire import TokenFacts
 from rotator.config import Config
 from rotator.errors import Rejected
+from rotator.passes.account import claims_path
 from rotator.passes.installation import identity_of
 from rotator.passes.preflight import NEEDED, NEEDED_FOR_IDENTITY
 from rotator.passes.stopping import Stopping
@@ -146,6 +147,8 @@ class VaultChecks:
         if bearer := config.gateway.api_key.vault:
             needed.setdefault(bearer, ("read",))
         needed.setdefault(config.vault.state_path, NEEDED_FOR_IDENTITY)
+        for key in config.managed:
+            needed.setdefault(claims_path(config.vault.state_path, key.path), NEEDED)
         yield from grants.judged(config.vault.mount, needed, self.vault.lacking(needed))
 
     def _installation(self) -> Iterator[Finding]:

@@ -66,6 +66,16 @@ class Account:
     policy: Policy
     stopping: Stopping
 
+    def claims_path(self, key: ManagedKey) -> str:
+        """Return where the claims of `key` are kept, below the mount."""
+        return claims_path(self.state_path, key.path)
+
     def is_bearer(self, key: ManagedKey) -> bool:
         """Whether the bearer is read from this managed key's secret. Such a key is rotated last."""
         return key.path == self.bearer_path
+
+
+def claims_path(state_path: str, path: str) -> str:
+    """Return where the claims of the secret at `path` are kept: beside the identity."""
+    directory = state_path.rpartition("/")[0]
+    return f"{directory}/claims/{path}" if directory else f"claims/{path}"

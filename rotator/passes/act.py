@@ -11,17 +11,18 @@ import structlog
 
 from rotator.errors import RotatorError
 from rotator.passes.account import Account
+from rotator.passes.claim import Claiming
 from rotator.passes.fence import Moved, write_on_top
 from rotator.passes.result import KeyResult, Outcome
 from rotator.passes.revoke import Revoker
-from rotator.passes.rotate import Lost, look_again, rotate
+from rotator.passes.rotate import Lost, Making
 from rotator.passes.state import PassState
 from rotator.passes.stopping import Stopped
 from rotator.rules.bookkeeping import Rotation
 from rotator.rules.decide import Plan
+from rotator.rules.evidence import Fence
 from rotator.rules.facts import Facts
 from rotator.rules.fates import Revocation
-from rotator.rules.model import Version
 
 log = structlog.get_logger()
 
@@ -51,45 +52,45 @@ class Actor:
     def _write(self, facts: Facts, plan: Plan) -> Rotation | None:
         """Rotate, or write the bookkeeping alone, or nothing; return what now stands in the secret."""
         if plan.rotates:
-            self._state.check_token()
-            log.info("rotation.started", reason=plan.reason)
-            claimed = self._claim(facts, plan)
-            rotation = rotate(self._account, claimed, self._installation, changing=self._state.changing)
-            if self._account.is_bearer(facts.key):
-                self._account.bearer.forget()
-            return rotation
+            return self._rotate(facts, plan)
         if plan.note is None:
             return None
         self._overwrite(facts, plan)
         log.info("secret.noted", note=plan.note, key_id=plan.bookkeeping and plan.bookkeeping.key_id)
         return plan.bookkeeping
 
-    def _claim(self, facts: Facts, plan: Plan) -> Facts:
-        """Return the facts on which to rotate. Raises when another rotator, or a person, was here first.
-
-        Of several rotators that decided the same, only one can write on top of the version that they decided on.
-        The others make no key. Whoever forces a rotation wants one whatever the others do, and an empty secret in
-        place of none is nothing to show to programs: there a look must be enough.
-        """
-        look_again(self._account, facts)
-        if facts.forced or facts.version.data is None:
-            return facts
-        return replace(facts, version=self._overwrite(facts, plan, alone=True))
+    def _rotate(self, facts: Facts, plan: Plan) -> Rotation:
+        self._state.check_token()
+        log.info("rotation.started", reason=plan.reason)
+        claiming = Claiming(self._account, facts)
+        claim = claiming.claim()
+        making = Making(self._account, facts, self._installation, claim, changing=self._state.changing)
+        try:
+            rotation = making.rotate()
+        except RotatorError:
+            if making.left_nothing:
+                claiming.end()
+            raise
+        if self._account.is_bearer(facts.key):
+            self._account.bearer.forget()
+        return rotation
 
     def _revoke(self, facts: Facts, plan: Plan, result: KeyResult) -> KeyResult:
-        revoker = Revoker(self._account, facts, proven=plan.rotates and result.rotation is not None)
+        revoker = Revoker(self._account, facts)
         revoked: list[Revocation] = []
         errors = list(result.errors)
-        fenced = result.rotation is not None
+        fence: Fence | None = None
+        if result.rotation is not None:
+            fence = Fence(facts.version.number + 1)
+        if plan.rotates and result.rotation is not None:
+            revoker.is_proven()
         for revocation in plan.revocations:
             try:
                 self._state.go_on(facts.key.path, plan)
                 revoker.check(revocation)
-                if not fenced:
-                    self._overwrite(facts, plan)
-                    fenced = True
+                fence = fence or self._overwrite(facts, plan)
                 self._state.changing()
-                revoker.revoke(revocation)
+                revoker.revoke(revocation, fence)
             except (Moved, Stopped) as error:
                 log.info("key.kept", key_id=revocation.key_id, error=error.message)
                 break
@@ -103,8 +104,8 @@ class Actor:
                 revoked.append(revocation)
         return replace(result, revoked=tuple(revoked), errors=tuple(errors))
 
-    def _overwrite(self, facts: Facts, plan: Plan, *, alone: bool = False) -> Version:
-        """Write the secret, with its key as it is, on top of the version that was decided on; return what is there.
+    def _overwrite(self, facts: Facts, plan: Plan) -> Fence:
+        """Write the secret, with its key as it is, on top of the version that was decided on.
 
         Where there is none an empty one: only a version that exists keeps a late write out.
         """
@@ -113,4 +114,4 @@ class Actor:
         data = facts.version.data or {}
         if plan.bookkeeping:
             data = plan.bookkeeping.merged_into(data, number + 1)
-        return write_on_top(self._account, path, data, of=number, alone=alone)
+        return write_on_top(self._account, path, data, of=number, alone=False)

@@ -10,6 +10,7 @@ from typing import Any
 from rotator.clients import retry
 from rotator.errors import BrokenContract, Conflict, Rejected, RotatorError, Transient
 from rotator.passes.account import Account
+from rotator.rules.evidence import Fence
 from rotator.rules.model import Version
 
 
@@ -20,8 +21,8 @@ class Moved(RotatorError):  # noqa: N818
         super().__init__("the secret was written since the decision; the next pass decides anew")
 
 
-def write_on_top(account: Account, path: str, data: Mapping[str, Any], *, of: int, alone: bool) -> Version:
-    """Write `data` as version `of` + 1, and return that version.
+def write_on_top(account: Account, path: str, data: Mapping[str, Any], *, of: int, alone: bool) -> Fence:
+    """Write `data` as version `of` + 1; the fence that it is keeps late writes out.
 
     Raises Moved if there is another by now; with `alone`, even if it is the same, but a replica's. What is raised
     is a Transient that is `ambiguous` where the write may have landed all the same.
@@ -52,4 +53,4 @@ def write_on_top(account: Account, path: str, data: Mapping[str, Any], *, of: in
         raise Transient(
             error.message, ambiguous=True, status=error.status, request_id=error.request_id, cure=error.cure
         ) from None
-    return written
+    return Fence(written.number)

@@ -1,7 +1,7 @@
 """Observing: what both authorities say, read once, and what follows. Writes nothing but a first identity."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -13,14 +13,16 @@ from rotator.passes.installation import read_installation
 from rotator.passes.pool import each
 from rotator.passes.result import KeyResult, planned, unacted
 from rotator.redaction import Secret, remember
-from rotator.rules.bookkeeping import read_plaintext
+from rotator.rules.bookkeeping import read_block, read_plaintext
+from rotator.rules.claims import read_claims
 from rotator.rules.decide import decide
 from rotator.rules.facts import Facts, is_doubted
-from rotator.rules.history import Read, Trace, rolled_back, suspects, trace
+from rotator.rules.history import Read, Trace, held_by, rolled_back, suspects, trace
 from rotator.rules.identify import identify
 from rotator.rules.model import Key, ManagedKey, Version
 from rotator.rules.ownership import Held, Ownership, Titled, by_title
-from rotator.rules.previews import Previews
+from rotator.rules.previews import Previews, matches_preview
+from rotator.rules.reasons import because
 
 SKEW: Final = timedelta(seconds=60)
 """A local clock that is further off the gateway's is worth a line in the log. Nothing is measured by it."""
@@ -43,7 +45,7 @@ class Observation:
     foreign: tuple[Key, ...]
     """Live keys with titles of our convention, of another installation."""
     leftovers: tuple[Key, ...]
-    """Live keys of this installation, made for a name or a path that the config no longer has."""
+    """Live keys of this installation that the config no longer has a name for, or that this Vault did not ask for."""
     unmanaged: tuple[Key, ...]
     """Live keys with other titles that no managed key's secret is known to hold, or to have held."""
     bearers: frozenset[int]
@@ -64,7 +66,7 @@ def observe(
     installation = read_installation(account, create=not dry_run)
     listed = {key.id: key for key in listing.keys}
     titled = by_title(account.keys, listed.values(), account.titles, installation)
-    reader = _Reader(account, listed, listing.now)
+    reader = _Reader(account, installation, listed, listing.now)
     held = each(account.keys, reader.held, workers=account.concurrency)
     ownership = Ownership(
         account.keys, titled, held.done, reader.previews, account.bearer.current().reveal(), listing.now
@@ -72,7 +74,7 @@ def observe(
 
     def facts_of(key: ManagedKey) -> Facts:
         seen = held.done[key.name]
-        return Facts(
+        facts = Facts(
             key=key,
             timing=account.timing,
             now=listing.now,
@@ -81,22 +83,29 @@ def observe(
             family=titled.families[key.name],
             current=seen.current,
             refused=reader.is_refused(key, seen, forced=forced),
-            traces=reader.traces(key, seen, titled),
+            traces={},
             protected=ownership.protected(key),
-            doubt=doubt,
             forced=forced,
+            doubt=doubt,
             without_grace=without_grace,
         )
+        return reader.with_evidence(facts, titled)
 
     read = [key for key in account.keys if key.name in held.done]
     facts = each(read, facts_of, workers=account.concurrency)
+    unasked = tuple(
+        listed[id_]
+        for seen in facts.done.values()
+        for id_, became in seen.traces.items()
+        if became is Trace.UNASKED
+    )
     return Observation(
         installation=installation,
         now=listing.now,
         facts=facts.done,
         failed={**held.failed, **facts.failed},
         foreign=titled.foreign,
-        leftovers=titled.leftovers,
+        leftovers=(*titled.leftovers, *unasked),
         unmanaged=ownership.unmanaged(listed.values()),
         bearers=ownership.bearers,
     )
@@ -120,8 +129,10 @@ def look(account: Account, only: Collection[str] = ()) -> tuple[Observation, tup
 class _Reader:
     """Asks both sides about one managed key at a time."""
 
-    def __init__(self, account: Account, listed: Mapping[int, Key], now: datetime) -> None:
-        self._account, self._listed, self._now = account, listed, now
+    def __init__(
+        self, account: Account, installation: str | None, listed: Mapping[int, Key], now: datetime
+    ) -> None:
+        self._account, self._installation, self._listed, self._now = account, installation, listed, now
         self.previews = Previews(listed.values())
 
     def held(self, key: ManagedKey) -> Held:
@@ -147,14 +158,74 @@ class _Reader:
                 raise
             return False  # it is due or forced anyway; this would only have given a better reason
 
-    def traces(self, key: ManagedKey, held: Held, titled: Titled) -> dict[int, Trace]:
-        """Judge the keys of the family that the secret does not name by its history."""
-        return {
+    def with_evidence(self, facts: Facts, titled: Titled) -> Facts:
+        """Add what is looked up only where it matters: who asked for each key, and what became of it."""
+        unnamed = suspects(facts.current, facts.family)
+        if not (unnamed or facts.superseded or because(facts)):
+            return facts
+        claims = read_claims(self._account.store.read(self._account.claims_path(facts.key)))
+        traces = {
             suspect.id: trace(
-                suspect, titled.titles[suspect.id], held.version, self._versions(key), key.field
+                suspect,
+                titled.titles[suspect.id],
+                claims,
+                facts.version,
+                self._versions(facts.key),
+                facts.key,
             )
-            for suspect in suspects(held.current, titled.families[key.name])
+            for suspect in unnamed
         }
+        asked = {mine.id: claims.of(titled.titles[mine.id].nonce) for mine in facts.family}
+        current = facts.current.key_id if facts.current else None
+        family = tuple(
+            mine
+            for mine in facts.family
+            if mine.id == current
+            or traces.get(mine.id) in (Trace.ORPHAN, Trace.PUBLISHED)
+            or (mine.id not in traces and (asked[mine.id] or titled.titles[mine.id].is_for(facts.key.path)))
+        )
+        return self._with_history(
+            replace(
+                facts,
+                family=family,
+                traces=traces,
+                claims=claims,
+                asked_at={id_: claim.at for id_, claim in asked.items() if claim},
+            )
+        )
+
+    def _with_history(self, facts: Facts) -> Facts:
+        """Look the superseded keys that are to go up in older versions, where title or preview say too little."""
+        ours = {mine.id for mine in facts.family}
+        bearer = self._account.bearer.current().reveal()
+        unproven: set[int] = set()
+        recorded: set[int] = set()
+        bearers: set[int] = set()
+        texts: dict[int, Secret] = {}
+        for id_, since in facts.superseded.items():
+            key, gone = facts.listed.get(id_), since + facts.key.grace_period <= facts.now
+            weak = key is not None and matches_preview(key, bearer) is None
+            if key is None or not key.live or not gone or (id_ in ours and not weak):
+                continue
+            version = held_by(id_, key, facts.version, self._versions(facts.key), facts.key.field)
+            plaintext = read_plaintext(version.data, facts.key.field) if version else None
+            if version is None or plaintext is None:
+                unproven |= {id_} - ours
+                bearers |= {id_} if weak else set()  # it may be
+                continue
+            texts[id_] = Secret(plaintext)
+            bearers |= {id_} if plaintext == bearer else set()
+            block = read_block(version.data)
+            title = self._account.titles.parse(block.title) if block and block.key_id == id_ else None
+            if title and title.installation == self._installation and title.name == facts.key.name:
+                recorded.add(id_)
+        return replace(
+            facts,
+            unproven=frozenset(unproven),
+            recorded=frozenset(recorded),
+            texts=texts,
+            protected=facts.protected | bearers,
+        )
 
     def _versions(self, key: ManagedKey) -> Read:
         return lambda number: _remembered(self._account.store.read(key.path, number), key)

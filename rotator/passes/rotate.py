@@ -4,8 +4,6 @@ The plaintext exists once. It is published only after it was seen to work; a new
 published is revoked at once, and one of which that cannot be known is left for a later pass.
 """
 
-import itertools
-import random
 from collections.abc import Callable
 
 import structlog
@@ -14,11 +12,12 @@ from rotator.clients import retry
 from rotator.errors import BrokenContract, Conflict, Rejected, RotatorError, Transient
 from rotator.passes.account import Account
 from rotator.rules.bookkeeping import Rotation, key_named, read_plaintext
+from rotator.rules.claims import Claim
 from rotator.rules.decide import succeed
+from rotator.rules.evidence import to_discard
 from rotator.rules.facts import Facts
 from rotator.rules.holds import MAX_ORPHANS
 from rotator.rules.model import CreatedKey, Version
-from rotator.rules.titles import new_nonce
 
 log = structlog.get_logger()
 
@@ -52,79 +51,99 @@ def look_again(account: Account, facts: Facts) -> None:
         raise _overtaken(facts, latest)
 
 
-def rotate(account: Account, facts: Facts, installation: str, *, changing: Callable[[], None]) -> Rotation:
-    """Give the managed key a new current key; return the bookkeeping that was stored with it.
+class Making:
+    """One rotation, once it is claimed: create, prove, store."""
 
-    Raises Lost when somebody else was first. After any error the new key is revoked, or left to the sweep.
-    `changing` is called once a key may have been made.
-    """
-    account.stopping.check()
-    created = _create(account, facts, installation, changing)
-    log.info("rotation.created", key_id=created.id, title=created.title)
-    with account.stopping.committed():
-        try:
-            _prove(account, created)
-            log.info("rotation.proved", key_id=created.id)
-            rotation = _Storing(account, facts, created).run()
-        except _UnsettledError:
-            raise  # a write of ours may still land, and must not publish a dead key
-        except RotatorError:
-            _discard(account, created)
-            raise
-    log.info("rotation.stored", key_id=created.id, version=facts.version.number + 1)
-    return rotation
+    def __init__(
+        self,
+        account: Account,
+        facts: Facts,
+        installation: str,
+        claim: Claim,
+        *,
+        changing: Callable[[], None],
+    ) -> None:
+        self._account, self._facts, self._installation = account, facts, installation
+        self._nonces = list(claim.nonces)
+        self._changing = changing
+        self.left_nothing = True
+        """Whether no key of this rotation can be alive, unless it was stored."""
 
+    def rotate(self) -> Rotation:
+        """Give the managed key a new current key; return the bookkeeping that was stored with it.
 
-def _create(account: Account, facts: Facts, installation: str, changing: Callable[[], None]) -> CreatedKey:
-    """Create a key, each attempt with a nonce of its own; what an ambiguous one left behind is an orphan."""
-    budget = MAX_ORPHANS - len(facts.orphans)
-    ambiguous = 0
-    attempts = itertools.count(random.randrange(16))  # noqa: S311 - another start in each pass, no secret
+        Raises Lost when somebody else was first. After any error the new key is revoked, or left to the sweep.
+        """
+        account, facts = self._account, self._facts
+        account.stopping.check()
+        created = self._create()
+        log.info("rotation.created", key_id=created.id, title=created.title)
+        with account.stopping.committed():
+            try:
+                _prove(account, created)
+                log.info("rotation.proved", key_id=created.id)
+                rotation = _Storing(account, facts, created).run()
+            except _UnsettledError:
+                self.left_nothing = False  # a write of ours may still land, and must not publish a dead key
+                raise
+            except RotatorError:
+                self.left_nothing = _discard(account, created) and self.left_nothing
+                raise
+        log.info("rotation.stored", key_id=created.id, version=facts.version.number + 1)
+        return rotation
 
-    def attempt() -> CreatedKey:
-        nonlocal ambiguous
-        title = account.titles.render(
-            facts.key.name,
-            now=account.gateway.now(),
-            installation=installation,
-            nonce=new_nonce(facts.key.path, facts.version.number + 1, next(attempts)),
+    def _create(self) -> CreatedKey:
+        """Create a key. Each attempt of which one may have come is left behind as an orphan, with its nonce."""
+        account, facts = self._account, self._facts
+        budget = min(MAX_ORPHANS - len(facts.orphans), len(self._nonces))
+        ambiguous = 0
+
+        def attempt() -> CreatedKey:
+            nonlocal ambiguous
+            title = account.titles.render(
+                facts.key.name,
+                now=account.gateway.now(),
+                installation=self._installation,
+                nonce=self._nonces[ambiguous],
+            )
+            try:
+                created = account.gateway.create(title)
+            except Transient as error:
+                if error.ambiguous:
+                    ambiguous += 1
+                    self.left_nothing = False
+                    self._changing()
+                raise
+            except BrokenContract:
+                self.left_nothing = False
+                self._changing()
+                raise
+            self._changing()
+            self._check(created, title)
+            return created
+
+        return retry.call(
+            attempt,
+            account.policy,
+            event="gateway.retry",
+            sleep=account.stopping.sleep,
+            again=lambda error: isinstance(error, Transient) and ambiguous < budget,
         )
-        try:
-            created = account.gateway.create(title)
-        except Transient as error:
-            if error.ambiguous:
-                ambiguous += 1
-                changing()
-            raise
-        except BrokenContract:
-            changing()
-            raise
-        changing()
-        _check(account, facts, created, title)
-        return created
 
-    return retry.call(
-        attempt,
-        account.policy,
-        event="gateway.retry",
-        sleep=account.stopping.sleep,
-        again=lambda error: isinstance(error, Transient) and ambiguous < budget,
-    )
-
-
-def _check(account: Account, facts: Facts, created: CreatedKey, title: str) -> None:
-    """Refuse a key that would not be known as ours, or is not new."""
-    if created.id in facts.listed:
-        raise BrokenContract(
-            f"POST /keys answered with key {created.id}, which existed before", request_id=created.request_id
-        )
-    if created.title != title:
-        _discard(account, created)
-        raise BrokenContract(
-            f"the gateway changed the title of key {created.id}, so it would not be known as ours",
-            request_id=created.request_id,
-            cure="choose a title_template that the gateway keeps as it is",
-        )
+    def _check(self, created: CreatedKey, title: str) -> None:
+        """Refuse a key that would not be known as ours, or is not new."""
+        if created.id in self._facts.listed:
+            raise BrokenContract(
+                f"POST /keys answered with key {created.id}, which existed before",
+                request_id=created.request_id,
+            )
+        if created.title != title:
+            _discard(self._account, created)
+            raise BrokenContract(
+                f"the gateway changed the title of key {created.id}, so it would not be known as ours",
+                request_id=created.request_id,
+                cure="choose a title_template that the gateway keeps as it is",
+            )
 
 
 def _prove(account: Account, created: CreatedKey) -> None:
@@ -206,11 +225,13 @@ def _overtaken(facts: Facts, version: Version) -> Lost | Overtaken:
     return Overtaken() if same and facts.forced else Lost()
 
 
-def _discard(account: Account, created: CreatedKey) -> None:
-    """Revoke a new key that was never published. If that fails, a later pass sweeps it."""
+def _discard(account: Account, created: CreatedKey) -> bool:
+    """Revoke a new key that was never published; whether that went well. If not, a later pass sweeps it."""
     try:
-        account.gateway.revoke(created.id)
+        account.gateway.revoke(to_discard(created))
     except RotatorError as error:
         log.warning("key.revoke_failed", key_id=created.id, reason="unpublished", error=str(error))
     else:
         log.info("key.revoked", key_id=created.id, reason="unpublished")
+        return True
+    return False

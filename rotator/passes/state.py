@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from rotator.errors import Denied, Rejected, RotatorError
 from rotator.log import log_failure
-from rotator.passes.account import Account
+from rotator.passes.account import Account, claims_path
 from rotator.passes.preflight import Preflight
 from rotator.rules.decide import Plan
 
@@ -30,8 +30,13 @@ class PassState:
         """
         if any(plan.rotates for plan in plans.values()):
             self._preflight.check_token()
-        if writing := [path for path, plan in plans.items() if plan.writes]:
-            self._unfit = self._preflight.refused_paths(writing)
+        writing = {path: path for path, plan in plans.items() if plan.writes}
+        claimed = {
+            claims_path(self._account.state_path, path): path for path, plan in plans.items() if plan.rotates
+        }
+        if writing:
+            refused = self._preflight.refused_paths([*writing, *claimed])
+            self._unfit = {(writing | claimed)[path]: error for path, error in refused.items()}
         if identity:
             self._preflight.check_identity(self._account.state_path)
 

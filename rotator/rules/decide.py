@@ -145,5 +145,10 @@ def _left_to_a_person(others: tuple[Revocation, ...]) -> Iterator[str]:
     for other in others:
         if other.kept is Kept.PROTECTED and other.victim is Victim.SUPERSEDED:
             yield f"key {other.key_id} is superseded, but is the bearer, or may be in use elsewhere"
+        elif other.kept is Kept.UNPROVEN:
+            yield (
+                f"key {other.key_id} is named as superseded, but nothing else shows that it ever stood in this "
+                "secret: it is left to you"
+            )
         elif other.kept is Kept.ADOPTED:
             yield f"key {other.key_id} was adopted and is superseded: revoke it, or set revoke_adopted"

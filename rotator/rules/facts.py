@@ -1,11 +1,13 @@
 """What one managed key is decided on: what was observed, and what follows from it. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 
+from rotator.redaction import Secret
 from rotator.rules.bookkeeping import WITHOUT_GRACE, read_block
+from rotator.rules.claims import Claims
 from rotator.rules.history import Trace
 from rotator.rules.identify import Current
 from rotator.rules.model import Key, ManagedKey, Timing, Version
@@ -22,7 +24,7 @@ class Facts:
     listed: Mapping[int, Key]
     """Every key of the account."""
     family: tuple[Key, ...]
-    """The live keys whose titles are ours and say that they were made for this managed key and its path."""
+    """The live keys whose titles are ours and of this managed key, and which this Vault asked for."""
     current: Current | None
     """None when the path holds no plaintext."""
     refused: bool
@@ -33,14 +35,28 @@ class Facts:
     """Keys that this managed key must not revoke: the bearer, and what is another's or may be."""
     forced: bool
     """The operator said `--rotate-now`."""
+    claims: Claims | None = None
+    """What this Vault asked for; None where there was no cause to look."""
+    asked_at: Mapping[int, datetime] = field(default_factory=dict)
+    """By key of the family: when it was asked for, where a claim says so."""
+    unproven: frozenset[int] = frozenset()
+    """Superseded keys, due to go, of which nothing but the block says that they ever stood in this secret."""
+    recorded: frozenset[int] = frozenset()
+    """Superseded keys that an older version of the secret says we made, whatever the list calls them now."""
+    texts: Mapping[int, Secret] = field(default_factory=dict)
+    """Plaintexts of superseded keys whose previews say too little, out of older versions."""
     doubt: str | None = None
     """Why the time is not to be relied on; None while its witnesses agree."""
     without_grace: bool = False
     """The operator said `--revoke-old-now`: a rotation ends the grace of all that it supersedes."""
 
     def age(self, key: Key) -> timedelta:
-        """How far from now `key` is dated: one that is dated far ahead is not young, but strange."""
-        return abs(self.now - key.created_at)
+        """How far from now `key` was asked for: what is dated far ahead is not young, but strange."""
+        return abs(self.now - self.since(key))
+
+    def since(self, key: Key) -> datetime:
+        """When `key` was asked for, by our own record; when it was made, by the gateway's, where there is none."""
+        return self.asked_at.get(key.id, key.created_at)
 
     def lives(self, id_: int) -> bool:
         """Whether the list shows this key live. One that it omits is not known to be."""
@@ -54,7 +70,7 @@ class Facts:
 
     def may_revoke(self, id_: int) -> bool:
         """Whether a superseded key is ours to revoke, once its grace is over."""
-        ours = any(key.id == id_ for key in self.family)
+        ours = id_ in self.recorded or any(key.id == id_ for key in self.family)
         return id_ not in self.protected and (ours or self.key.revoke_adopted)
 
     @property

@@ -27,6 +27,7 @@ class Kept(StrEnum):
     YOUNG = "young"
     PROTECTED = "protected"
     ADOPTED = "adopted"
+    UNPROVEN = "unproven"
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Revocation:
     key_id: int
     victim: Victim
     since: datetime
-    """When it was superseded, or created for an orphan; WITHOUT_GRACE where its grace was ended."""
+    """When it was superseded, or asked for, of an orphan; WITHOUT_GRACE where its grace was ended."""
     goes_at: datetime | None = field(default=None, compare=False)
     """When its time is over, on the gateway's clock; None for one that is not ours to revoke."""
     kept: Kept | None = field(default=None, compare=False)
@@ -80,6 +81,11 @@ KEPT: Final[Mapping[Victim, tuple[KeptRule, ...]]] = {
             lambda facts, id_, _: not facts.may_revoke(id_),
             "but a person made it: revoke it, or set revoke_adopted",
         ),
+        KeptRule(
+            Kept.UNPROVEN,
+            lambda facts, id_, _: id_ in facts.unproven,
+            "but nothing else shows that it ever stood in this secret: if it is yours to revoke, do it by hand",
+        ),
     ),
     Victim.ORPHAN: (
         KeptRule(
@@ -108,7 +114,7 @@ def fates_beside(
     """Return what `fates` does, of these `superseded` keys, beside one that is current since `rotated_at`."""
     return (
         *(_superseded(facts, id_, since, rotated_at) for id_, since in sorted(superseded.items())),
-        *(_orphan(facts, key.id, key.created_at) for key in facts.orphans),
+        *(_orphan(facts, key.id, facts.since(key)) for key in facts.orphans),
     )
 
 

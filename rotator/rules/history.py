@@ -1,6 +1,6 @@
 """What a secret's version history tells that its latest version does not.
 
-Pure. Orphan, or published once? A key's title says which version of the secret it was to become. A
+Pure. Orphan, or published once? A key's claim says which version of the secret it was to become. A
 check-and-set write on top of version N can only ever become version N + 1, so that one version decides. In doubt
 a key lives longer.
 """
@@ -10,8 +10,9 @@ from enum import StrEnum
 from typing import Final
 
 from rotator.rules.bookkeeping import key_named, read_plaintext, written_as
+from rotator.rules.claims import Claims
 from rotator.rules.identify import Current
-from rotator.rules.model import Key, Version
+from rotator.rules.model import Key, ManagedKey, Version
 from rotator.rules.previews import matches_preview
 from rotator.rules.titles import Title
 
@@ -25,25 +26,47 @@ class Trace(StrEnum):
     """What became of a live key of the family that is neither current nor named in `superseded`."""
 
     PUBLISHED = "published"
-    """It was current once, or nothing proves that it was not."""
+    """It was current once or, though this Vault asked for it, nothing proves that it was not."""
     ORPHAN = "orphan"
-    """It was never published: nobody holds its plaintext."""
+    """This Vault asked for it, and it was never published: nobody holds its plaintext."""
+    UNASKED = "unasked"
+    """Nothing shows that this Vault asked for it: it is reported, and left alone."""
 
 
-def trace(suspect: Key, title: Title, latest: Version, read: Read, field: str) -> Trace:
+def trace(suspect: Key, title: Title, claims: Claims, latest: Version, read: Read, key: ManagedKey) -> Trace:
     """Judge by the version that `suspect` was to become; `read` returns an earlier one than `latest`."""
-    became = title.version(latest.number)
-    if became is None:
-        return Trace.PUBLISHED
-    if became > latest.number:
-        return Trace.ORPHAN
+    claim = claims.of(title.nonce)
+    if claim:
+        became: int | None = claim.version
+    else:  # what version 0.1.0 wrote into a title is no proof, but says where to look for one
+        became = title.version(latest.number) if title.is_for(key.path) else None
+    if became is None or became > latest.number:
+        if claim is None:
+            return Trace.UNASKED
+        # Further ahead than the next version, the history was lost, and nothing can be told.
+        return Trace.ORPHAN if claim.version == latest.number + 1 else Trace.PUBLISHED
     version = latest if became == latest.number else read(became)
-    if version.data is None:  # deleted, destroyed or trimmed
-        return Trace.PUBLISHED
-    plaintext = read_plaintext(version.data, field)
+    plaintext = read_plaintext(version.data, key.field)
     named = key_named(version.data) == suspect.id
-    held = plaintext is not None and matches_preview(suspect, plaintext) is True
-    return Trace.PUBLISHED if named or held else Trace.ORPHAN
+    if named or (plaintext is not None and matches_preview(suspect, plaintext) is True):
+        return Trace.PUBLISHED
+    if claim is None:
+        return Trace.UNASKED
+    # Of a version that was deleted, destroyed or trimmed nothing can be told.
+    return Trace.PUBLISHED if version.data is None else Trace.ORPHAN
+
+
+def held_by(id_: int, listed: Key, latest: Version, read: Read, field: str) -> Version | None:
+    """Return the newest earlier version of the secret that held the key, if one is left and its preview agrees."""
+    for number in range(latest.number, max(0, latest.number - 1 - _LOOKS), -1):
+        version = latest if number == latest.number else read(number)
+        plaintext = read_plaintext(version.data, field)
+        if plaintext is None:
+            continue
+        fits = matches_preview(listed, plaintext)
+        if fits is True or (key_named(version.data) == id_ and fits is None):
+            return version
+    return None
 
 
 def rolled_back(latest: Version, read: Read, field: str) -> bool:

@@ -29,9 +29,9 @@ class Titled:
     titles: Mapping[int, Title]
     """By key id: of those that an entry of this config can claim."""
     families: Mapping[str, tuple[Key, ...]]
-    """By managed key: the keys that were made for it and its path, by this installation."""
+    """By managed key: the keys that bear its name and this installation. Who asked for them is told by claims."""
     leftovers: tuple[Key, ...]
-    """Of this installation, made for a name or a path that the config no longer has."""
+    """Of this installation, made for a name that the config no longer has."""
     foreign: tuple[Key, ...]
     """Of another installation."""
 
@@ -40,9 +40,8 @@ def by_title(
     keys: Iterable[ManagedKey], listed: Iterable[Key], template: TitleTemplate, installation: str | None
 ) -> Titled:
     """Sort the listed keys by what their titles say. `installation`: ours; None before the first pass."""
-    paths = {key.name: key.path for key in keys}
     titles: dict[int, Title] = {}
-    families: dict[str, list[Key]] = {name: [] for name in paths}
+    families: dict[str, list[Key]] = {key.name: [] for key in keys}
     leftovers: list[Key] = []
     foreign: list[Key] = []
     for key in listed:
@@ -51,7 +50,7 @@ def by_title(
             continue
         if title.installation != installation:
             foreign.append(key)
-        elif title.name in paths and title.is_for(paths[title.name]):
+        elif title.name in families:
             titles[key.id] = title
             families[title.name].append(key)
         else:

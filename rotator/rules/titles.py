@@ -1,8 +1,8 @@
 """The convention for titles: one class renders and parses them.
 
-A title is the only mark by which a key at the gateway is known to be ours, so only what parses back may
-ever be revoked. Its nonce also says what the key was made for: three digits are a digest of the secret's
-path, four are the version that it was to become there, modulo 65,536, and the last tells attempts apart.
+A title is a mark by which a key at the gateway is known to be ours, so only what parses back may ever be revoked. Its
+nonce is drawn at random and stands in a claim. Version 0.1.0 wrote another one: three digits are a digest of the secret's
+path, four are the version that the key was to become there, modulo 65,536, and the last tells attempts apart.
 """
 
 import hashlib
@@ -33,11 +33,11 @@ class Title:
     nonce: str
 
     def is_for(self, path: str) -> bool:
-        """Whether the key was made for the secret at `path`."""
+        """Whether version 0.1.0 may have made the key for the secret at `path`."""
         return self.nonce.startswith(_digest(path))
 
     def version(self, latest: int) -> int | None:
-        """Return the version that the key was to become, given the secret's `latest` one.
+        """Return the version that a key of version 0.1.0 was to become, given the secret's `latest` one.
 
         It cannot lie further ahead than the next version. None when no such version exists: then the
         secret's history was lost or reset, and nothing can be said.
@@ -108,11 +108,6 @@ class TitleTemplate:
 def valid_name(name: str) -> bool:
     """Whether `name` can be a managed key's name: of its characters, and with no space at an edge."""
     return bool(re.fullmatch(_PLACEHOLDERS["name"], name)) and name == name.strip()
-
-
-def new_nonce(path: str, version: int, attempt: int) -> str:
-    """Return a nonce for an attempt to make a key that is to become `version` of the secret at `path`."""
-    return f"{_digest(path)}{version % _VERSIONS:04x}{attempt % 16:x}"
 
 
 def valid_installation(value: object) -> bool:

@@ -15,6 +15,7 @@ from rotator.clients.gateway.wire import CreatedRow, GatewayAnswer, RevokedRow, 
 from rotator.clients.trail import logged
 from rotator.errors import BrokenContract, Denied, Rejected
 from rotator.redaction import Secret, is_word
+from rotator.rules.evidence import Warrant
 from rotator.rules.model import CreatedKey, Key
 
 MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
@@ -110,8 +111,9 @@ class Gateway:
         """Ask whether `plaintext` works as a bearer: 200 is yes, 401 is no, all else raises."""
         return self._patiently(lambda: self._probe(plaintext))
 
-    def revoke(self, key_id: int) -> None:
+    def revoke(self, warrant: Warrant) -> None:
         """Revoke a key. Idempotent: a 404 is taken for success only when a fresh list agrees."""
+        key_id = warrant.key_id
         try:
             answer = self._patiently(lambda: self._call(Request("DELETE", f"/keys/{key_id}")))
         except Rejected as error:

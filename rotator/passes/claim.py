@@ -1,0 +1,91 @@
+"""Claiming: before a key is asked for, this Vault has a record of the intent. Of several rotators one can write it."""
+
+import secrets
+from contextlib import suppress
+from typing import Final
+
+import structlog
+
+from rotator.clients import retry
+from rotator.errors import BrokenContract, Conflict, RotatorError, Transient
+from rotator.passes.account import Account
+from rotator.passes.rotate import Lost, look_again
+from rotator.rules.claims import Claim, Claims, read_claims
+from rotator.rules.facts import Facts
+from rotator.rules.holds import MAX_ORPHANS
+
+_LOOK_AGAIN: Final = 0.5
+"""Seconds between two looks at a secret that another rotator has claimed."""
+
+log = structlog.get_logger()
+
+
+class Claiming:
+    """The claim of one rotation."""
+
+    def __init__(self, account: Account, facts: Facts) -> None:
+        self._account, self._facts = account, facts
+        self._path = account.claims_path(facts.key)
+        self._claims = facts.claims or read_claims(account.store.read(self._path))
+        self._written: Claim | None = None
+
+    def claim(self) -> Claim:
+        """Write the claim, and see that the secret is as it was decided on.
+
+        Raises Lost when another rotator, or a person, was first. Who was asked to rotate waits for another's claim
+        until it is as old as `in_flight`, and then takes over. It changes no key and no secret that anybody reads.
+        """
+        facts, account = self._facts, self._account
+        while True:
+            now = account.gateway.now()
+            if self._claims.pending(facts.version.number, now, facts.timing.in_flight):
+                if not facts.forced:
+                    raise Lost
+                look_again(account, facts)
+                account.stopping.sleep(_LOOK_AGAIN)
+                self._claims = read_claims(account.store.read(self._path))
+                continue
+            nonces = tuple(secrets.token_hex(4) for _ in range(MAX_ORPHANS))
+            claim = Claim(facts.version.number + 1, now, nonces)
+            if self._write(self._claims.adding(claim, self._live()), claim):
+                self._written = claim
+                break
+        try:
+            look_again(account, facts)
+        except RotatorError:
+            self.end()
+            raise
+        return claim
+
+    def end(self) -> None:
+        """Say that no key will come of it, so that nobody waits; where that fails, they wait for `in_flight`."""
+        if self._written:
+            with suppress(RotatorError):
+                self._claims = read_claims(self._account.store.read(self._path))
+                ending = self._claims.ending(self._written)
+                self._account.store.write(self._path, ending.to_json(), cas=ending.number)
+
+    def _live(self) -> set[str]:
+        """The nonces of the live keys of the family, whose claims must not be forgotten."""
+        titles = (self._account.titles.parse(key.title) for key in self._facts.listed.values() if key.live)
+        return {title.nonce for title in titles if title}
+
+    def _write(self, claims: Claims, claim: Claim) -> bool:
+        """Write the record on top of the one that was read; whether it is there. Else read it anew."""
+
+        def attempt() -> None:
+            self._account.store.write(self._path, claims.to_json(), cas=claims.number)
+
+        try:
+            retry.call(attempt, self._account.policy, event="vault.retry", sleep=self._account.stopping.sleep)
+        except (Conflict, BrokenContract, Transient) as error:
+            # It may be ours all the same: its answer was lost, or somebody in between sent it twice.
+            self._claims = read_claims(self._account.store.read(self._path))
+            if self._claims.of(claim.nonces[0]):
+                return True
+            if not isinstance(error, Conflict):
+                raise
+            log.info("claim.lost", version=claim.version)
+            return False
+        self._claims = Claims(claims.number + 1, claims.kept)
+        return True
