@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from rotator.errors import Conflict
+from rotator.rules.installation import Whereabouts
 from rotator.rules.model import Version
 
 
@@ -20,6 +21,7 @@ class MemoryStore:
     versions: dict[str, list[str | None]] = field(default_factory=dict)
     origin: str = field(default_factory=lambda: uuid4().hex)
     """What tells this Vault and mount from another: a copy has another one."""
+    address: str = "memory"
     max_versions: int = 10
     clock: Callable[[], datetime] | None = None
     """When versions are written; they do not say without it."""
@@ -52,6 +54,10 @@ class MemoryStore:
 
     def check_mount(self) -> None:
         self.calls.append("check_mount")
+
+    def whereabouts(self) -> Whereabouts:
+        self.calls.append("whereabouts")
+        return Whereabouts(self.origin, "uuid", "", self.address)
 
     def missing_capabilities(self, needed: Mapping[str, Iterable[str]]) -> Mapping[str, str]:
         self.calls.append("capabilities")

@@ -6,6 +6,7 @@ from typing import Any
 
 from rotator.errors import RotatorError, Transient
 from rotator.passes.account import Store
+from rotator.rules.installation import Whereabouts
 from rotator.rules.model import Version
 from tests.facts import PATH
 from tests.memory_store import MemoryStore
@@ -28,6 +29,9 @@ class StoreWrapper:
 
     def check_mount(self) -> None:
         self._store.check_mount()
+
+    def whereabouts(self) -> Whereabouts:
+        return self._store.whereabouts()
 
     def missing_capabilities(self, needed: Mapping[str, Iterable[str]]) -> Mapping[str, str]:
         return self._store.missing_capabilities(needed)

@@ -26,6 +26,7 @@ def policy(
     return f"""
         path "{mount}/data/apimall/*" {{ capabilities = [{managed}] }}
         path "{mount}/data/rotator/installation" {{ capabilities = [{state}] }}
+        path "{mount}/data/rotator/claims/*" {{ capabilities = ["create", "read", "update"] }}
     """
 
 
@@ -111,7 +112,7 @@ class TestAllIsWell:
         rotator.config["keys"] = [{"name": f"K{n}", "path": f"apimall/k{n}"} for n in range(1000)]
         found = check(rotator, 0)
         assert len(found) == 18
-        assert "1,001 paths" in found["Vault policy"]["seen"]
+        assert "2,001 paths" in found["Vault policy"]["seen"]
 
     def test_the_bearer_in_vault(
         self, rotator: Program, gateway: GatewayServer, vault_server: VaultServer, mount: str
@@ -240,6 +241,7 @@ class TestVault:
             ("Vault policy", f"the token lacks read on {mount}/data/rotator/installation"),
         ]
         cured = "\n".join(finding["cure"].partition("\n")[2] for finding in found)
+        cured += f'\npath "{mount}/data/rotator/claims/*" {{ capabilities = ["create", "read", "update"] }}'
         rotator.environ["VAULT_TOKEN"] = new_token(vault_server, cured).reveal()
         assert states(check(rotator, 0), "note", "bad", "skipped") == set()
 

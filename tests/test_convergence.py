@@ -85,7 +85,7 @@ class TestHistory:
         world.one()
         world.memory.calls.clear()
         world.one()
-        assert world.memory.calls == [f"read {STATE}", f"read {PATH}"]
+        assert world.memory.calls == [f"read {STATE}", "whereabouts", f"read {PATH}"]
 
     def test_a_changed_path_leaves_the_old_key_alone(self, world: World) -> None:
         old = world.one().key_id

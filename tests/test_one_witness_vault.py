@@ -23,7 +23,6 @@ SAME_DIGEST = ("team-a/backend", "team-2611/backend")
 class TestACopy:
     """All that is in a Vault can be copied: a snapshot restored, a migration with both sides running."""
 
-    @fails("A1: an identity is bound to nothing, so a copy revokes the original's current key")
     def test_it_revokes_nothing_that_the_original_made_since(self, world: World) -> None:
         world.make_pass()
         copy = a_copy_of(world)
@@ -47,7 +46,6 @@ class TestACopy:
             pytest.param(World.roll_back, id="rollback"),
         ],
     )
-    @fails("A1: nothing in a copy says that it is one")
     def test_it_does_nothing_whatever_it_is_asked(self, world: World, does: partial[object]) -> None:
         rotated(world)
         copy = a_copy_of(world)
@@ -58,7 +56,6 @@ class TestACopy:
         assert told.code == 3
         assert told.names(*CURES)
 
-    @fails("A1: the copy makes keys beside the original's")
     def test_both_sides_running_for_a_month(self, world: World) -> None:
         world.make_pass()
         copy = a_copy_of(world)
@@ -95,7 +92,6 @@ class TestACopy:
 class TestALostIdentity:
     """Its path has versions, and none of them has data: that is not the same as never written."""
 
-    @fails("A2: an identity that was deleted is replaced without a word")
     def test_nothing_is_done_without_it(self, world: World) -> None:
         rotated(world)
         world.memory.delete(STATE)  # to a reader, destroyed is the same
@@ -106,7 +102,6 @@ class TestALostIdentity:
         assert told.code == 3
         assert told.names(*LOST)
 
-    @fails("A2: a dry run takes it for a first pass")
     def test_a_dry_run_says_so_too(self, world: World) -> None:
         world.make_pass()
         world.memory.delete(STATE)
@@ -114,7 +109,6 @@ class TestALostIdentity:
         assert told.code == 3
         assert told.names(*LOST)
 
-    @fails("A2: the old keys stay for ever, one more at each expiry")
     def test_once_undeleted_all_goes_on(self, world: World) -> None:
         rotated(world)
         kept = list(world.memory.versions[STATE])
@@ -137,7 +131,6 @@ class TestALostIdentity:
 class TestClaims:
     """The intent is in Vault before the key is at the gateway."""
 
-    @fails("A1, A7: nothing in Vault says which keys it asked for")
     @pytest.mark.parametrize("reason", ["missing", "due", "forced"])
     def test_one_stands_before_the_create(self, world: World, reason: str) -> None:
         seen: list[object] = []
@@ -154,7 +147,6 @@ class TestClaims:
         (claim,) = seen
         assert claim is not None
 
-    @fails("A1, A7: a title is proof enough that a key is ours")
     def test_a_key_with_our_title_that_nobody_claimed_is_reported_and_kept(self, world: World) -> None:
         made = world.one().key_id
         title = next(key.title for key in world.live if key.id == made)
@@ -173,7 +165,6 @@ class TestClaims:
         world.make_pass(forced=True)
         return world.live[-1]
 
-    @fails("A1: an orphan is revoked on its title alone")
     def test_an_orphan_whose_claim_is_lost_is_kept(self, world: World) -> None:
         orphan = self._orphan(world)
         world.memory.versions.pop(CLAIMS + PATH, None)
@@ -188,7 +179,6 @@ class TestClaims:
         assert tell(world).code == 0
         assert not is_live(world, orphan.id)
 
-    @fails("a rotation writes the secret to claim it, and again to store")
     def test_a_rotation_is_one_version_of_the_secret(self, world: World) -> None:
         for number in (1, 2, 3):
             world.make_pass()
@@ -198,8 +188,8 @@ class TestClaims:
     @pytest.mark.parametrize(
         ("first", "forced"),
         [
-            pytest.param(True, False, marks=fails("no claim where nothing is stored"), id="first"),
-            pytest.param(False, True, marks=fails("no claim where it is forced"), id="forced"),
+            pytest.param(True, False, id="first"),
+            pytest.param(False, True, id="forced"),
             pytest.param(False, False, id="due"),
         ],
     )
@@ -225,7 +215,6 @@ class TestPathsOfOneDigest:
         """Two configs over one Vault and one account, each with an entry of the same name."""
         return [replace(world, keys=(replace(managed(), path=path),), log=[]) for path in SAME_DIGEST]
 
-    @fails("A7: twelve bits of a digest are the only proof of whose key it is")
     def test_neither_revokes_what_the_other_uses(self, teams: list[World]) -> None:
         for _ in range(3):
             for team in teams:
@@ -234,7 +223,6 @@ class TestPathsOfOneDigest:
                 assert all(other.works(other.keys[0].path) for other in teams if other.log)
             teams[0].advance(7)
 
-    @fails("A7: so it cannot tell which of them to keep")
     def test_each_revokes_its_own(self, teams: list[World]) -> None:
         for days in (0, 7, 1, 7, 1):
             teams[0].advance(days, minutes=20)
@@ -247,7 +235,6 @@ class TestPathsOfOneDigest:
 class TestIdsInABlock:
     """Who may write a secret may write any id into its block."""
 
-    @fails("A8: an id in a block that others may write is authority enough")
     @pytest.mark.parametrize("since", ["1970-01-01T00:00:00Z", "2026-10-01T00:00:00Z"])
     def test_a_key_that_never_stood_there_is_reported_and_kept(self, world: World, since: str) -> None:
         world.keys = (managed(revoke_adopted=True),)
@@ -260,8 +247,10 @@ class TestIdsInABlock:
             assert told.names(str(victim.id))
             world.advance(7, minutes=1)
 
-    @fails("A8: the id that the block says is current becomes superseded with the next rotation")
-    @pytest.mark.parametrize("of_one_preview", [False, True])
+    @pytest.mark.parametrize(
+        "of_one_preview",
+        [False, pytest.param(True, marks=fails("A8: a forged id whose preview is the current key's"))],
+    )
     def test_a_key_that_is_only_said_to_be_current_is_kept(self, world: World, of_one_preview: bool) -> None:
         world.keys = (managed(revoke_adopted=True),)
         world.make_pass()

@@ -50,9 +50,10 @@ class TestOnce:
         rotator.run("--once")
         idle = calls(rotator.run("--once"))
         rotating = calls(rotator.run("--rotate-now", "--key", "Reporting"))
-        assert idle == (1, 1 + 2)
-        # On top of the idle pass: create, prove; the token's lifetime and capabilities, a second look, the write.
-        assert rotating == (1 + 2, 1 + 2 + 2 + 2)
+        assert idle == (1, 3 + 2)
+        # On top of the idle pass: create, prove; the token's lifetime and capabilities, the claims and the claim,
+        # a second look, the write.
+        assert rotating == (1 + 2, 3 + 2 + 3 + 2 + 2)
 
     def test_a_table_for_a_person(self, rotator: Program) -> None:
         table = rotator.run("--once").out
@@ -76,6 +77,7 @@ class TestOnce:
         policy = f"""
             path "{mount}/data/apimall/*" {{ capabilities = ["create", "read", "update"] }}
             path "{mount}/data/rotator/installation" {{ capabilities = ["create", "read"] }}
+            path "{mount}/data/rotator/claims/*" {{ capabilities = ["create", "read", "update"] }}
         """
         rotator.environ["VAULT_TOKEN"] = new_token(vault_server, policy).reveal()
         assert rotator.run("--once").code == 0

@@ -15,6 +15,7 @@ from tests.world import QUICK
 LEAST = """
 path "secret/data/app/*" { capabilities = ["create", "read", "update"] }
 path "secret/data/rotator/installation" { capabilities = ["create", "read"] }
+path "secret/data/rotator/claims/*" { capabilities = ["create", "read", "update"] }
 """
 
 

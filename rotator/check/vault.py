@@ -13,9 +13,9 @@ from rotator.clients.vault.wire import TokenFacts
 from rotator.config import Config
 from rotator.errors import Rejected
 from rotator.passes.account import claims_path
-from rotator.passes.installation import identity_of
 from rotator.passes.preflight import NEEDED, NEEDED_FOR_IDENTITY
 from rotator.passes.stopping import Stopping
+from rotator.rules.installation import check_place, lost, read_identity
 from rotator.rules.times import format_duration, short
 from rotator.wiring import trust_of, vault_of, wrapped_of
 
@@ -154,10 +154,27 @@ class VaultChecks:
     def _installation(self) -> Iterator[Finding]:
         path = self._config.vault.state_path
         version = self.vault.read(path)
+        if version.data is None and version.number:
+            raise lost(path)
         if version.data is None:
             yield ok("none yet: the first pass makes it")
-        else:
-            yield ok(f"{identity_of(version, path)}, at {path}")
+            return
+        identity = read_identity(version.data, path)
+        check_place(identity, self.vault.whereabouts(), path)
+        yield ok(f"{identity.installation}, at {path}")
+        yield from self._deleted_after()
+
+    def _deleted_after(self) -> Iterator[Finding]:
+        """Name what Vault deletes by itself: the identity, or the only copy of a plaintext."""
+        state, mount = self._config.vault.state_path, self._config.vault.mount
+        for path in (state, *(key.path for key in self._config.managed)):
+            if at := self.vault.read(path).deletes_at:
+                what = "the identity" if path == state else "the key that programs use"
+                off = f"`vault kv metadata put -mount={mount} -delete-version-after=0s {path}`"
+                yield bad(
+                    f"Vault deletes each version at {path}: {what} is gone at {at:%Y-%m-%d %H:%M} UTC",
+                    f"delete_version_after is set on the mount or the path: {off}, and write it once more",
+                )
 
 
 def token(facts: TokenFacts, rotation: timedelta, *, static: bool) -> Finding:

@@ -22,6 +22,7 @@ _COMMANDS: Final = {
     },
     "Mend": {
         "rollback": "Make the previous key current again, within its grace.",
+        "installation": "Say what a copied, moved or lost identity is.",
     },
     "Begin": {
         "sandbox": "Try it all on this machine.",

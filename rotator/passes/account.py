@@ -9,6 +9,7 @@ from rotator.clients.gateway.bearer import Bearer
 from rotator.clients.gateway.client import Gateway
 from rotator.clients.retry import Policy
 from rotator.passes.stopping import Stopping
+from rotator.rules.installation import Whereabouts
 from rotator.rules.model import ManagedKey, Timing, Version
 from rotator.rules.shard import Shard
 from rotator.rules.titles import TitleTemplate
@@ -32,6 +33,10 @@ class Store(Protocol):
 
     def check_mount(self) -> None:
         """Raise Rejected, with the cure, when the mount is missing or is not KV version 2."""
+        ...
+
+    def whereabouts(self) -> Whereabouts:
+        """Return what tells this Vault and mount from others."""
         ...
 
     def missing_capabilities(self, needed: Mapping[str, Iterable[str]]) -> Mapping[str, str]:

@@ -20,7 +20,7 @@ from rotator.passes.state import PassState
 from rotator.passes.stopping import Stopped
 from rotator.rules.bookkeeping import Rotation
 from rotator.rules.decide import Plan
-from rotator.rules.evidence import Fence
+from rotator.rules.evidence import Fence, fenced
 from rotator.rules.facts import Facts
 from rotator.rules.fates import Revocation
 
@@ -88,7 +88,7 @@ class Actor:
             try:
                 self._state.go_on(facts.key.path, plan)
                 revoker.check(revocation)
-                fence = fence or self._overwrite(facts, plan)
+                fence = fence or fenced(facts, revocation) or self._overwrite(facts, plan)
                 self._state.changing()
                 revoker.revoke(revocation, fence)
             except (Moved, Stopped) as error:

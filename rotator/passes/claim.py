@@ -1,4 +1,4 @@
-"""Claiming: before a key is asked for, this Vault has a record of the intent. Of several rotators one can write it."""
+"""Claiming: before a key is asked for, Vault has a record of the intent. Of several rotators, one can write it."""
 
 import secrets
 from contextlib import suppress

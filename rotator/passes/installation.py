@@ -1,52 +1,105 @@
-"""This rotator's identity: made once, with check-and-set 0, and read at the start of every pass.
-
-It is the mark by which a rotator knows its own keys. A config that is copied to another Vault gets another
-identity there, so two rotators cannot revoke each other's keys.
-"""
+"""Reading this rotator's identity at the start of every pass, making it once, and binding it to its Vault."""
 
 import secrets
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TypeVar
 
 from rotator.clients import retry
 from rotator.errors import Conflict, Rejected, Transient
 from rotator.passes.account import Account
+from rotator.rules.installation import MOVE, Identity, check_place, lost, read_identity
 from rotator.rules.model import Version
-from rotator.rules.titles import valid_installation
 
-FIELD = "installation"
+T = TypeVar("T")
+
+
+class Change(StrEnum):
+    """What only a person can say of an identity."""
+
+    MOVE = "move"
+    """This is the original: it is bound to the Vault that is here."""
+    ADD_ADDRESS = "add-address"
+    """This is another address of the Vault that it is bound to."""
+    RENEW = "renew"
+    """This is a copy, or the identity is lost: a new one is made, and the old one's keys are left alone."""
 
 
 def read_installation(account: Account, *, create: bool) -> str | None:
-    """Return the identity. Where there is none, make one, or return None if not to `create`."""
-    version = account.store.read(account.state_path)
-    if version.data is not None:
-        return identity_of(version, account.state_path)
-    account.store.check_mount()
-    if not create:
-        return None
-    return retry.call(
-        lambda: _create(account), account.policy, event="vault.retry", sleep=account.stopping.sleep
-    )
+    """Return the identity. Where there never was one, make it, or return None if not to `create`.
+
+    Raises Rejected, with the cure, for one that was deleted, or that is of another Vault.
+    """
+    path = account.state_path
+    version = account.store.read(path)
+    if version.data is None:
+        account.store.check_mount()
+        if version.number:
+            raise lost(path)
+        if not create:
+            return None
+        return _patiently(account, lambda: _create(account))
+    identity = read_identity(version.data, path)
+    here = account.store.whereabouts()
+    check_place(identity, here, path)
+    if identity.bound is None and create:
+        _bind(account, Identity.new(identity.installation, here), version)
+    return identity.installation
+
+
+def change_installation(account: Account, change: Change) -> Identity:
+    """Make the change that a person asked for, and return the identity. Raises Rejected where it makes no sense."""
+
+    def attempt() -> Identity:
+        version = account.store.read(account.state_path, once=True)
+        here = account.store.whereabouts()
+        if change is Change.RENEW:
+            identity = Identity.new(secrets.token_hex(3), here)
+        else:
+            if version.data is None:
+                raise lost(account.state_path)
+            known = read_identity(version.data, account.state_path)
+            identity = Identity.new(known.installation, here)
+            if change is Change.ADD_ADDRESS and known.bound:
+                identity = known.reached_at(here.address)
+                check_place(identity, here, account.state_path)
+        _write(account, identity, version)
+        return identity
+
+    return _patiently(account, attempt)
 
 
 def _create(account: Account) -> str:
     """One attempt: read again, for another replica may have been first, and write where there is nothing."""
     version = account.store.read(account.state_path, once=True)
     if version.data is not None:
-        return identity_of(version, account.state_path)
-    identity = secrets.token_hex(3)
+        return read_identity(version.data, account.state_path).installation
+    identity = Identity.new(secrets.token_hex(3), account.store.whereabouts())
+    _write(account, identity, version)
+    return identity.installation
+
+
+def _bind(account: Account, identity: Identity, version: Version) -> None:
+    """Say of an identity of version 0.1.0 which Vault it is of."""
     try:
-        account.store.write(account.state_path, {FIELD: identity}, cas=version.number)
+        account.store.write(account.state_path, identity.to_json(), cas=version.number)
+    except Conflict:
+        pass  # another replica did, or will be asked the same by the next pass
+    except Rejected as error:
+        raise Rejected(
+            f"the identity at {account.state_path} is not bound to its Vault yet, and that could not be written: "
+            f"{error.message}",
+            status=error.status,
+            cure=f"run {MOVE} with a token that may update it; or grant `update` on it for one pass",
+        ) from None
+
+
+def _write(account: Account, identity: Identity, version: Version) -> None:
+    try:
+        account.store.write(account.state_path, identity.to_json(), cas=version.number)
     except Conflict as error:
         raise Transient(error.message, ambiguous=False, cure="a read may be stale for seconds") from None
-    return identity
 
 
-def identity_of(version: Version, path: str) -> str:
-    """Return the identity that stands in a secret, or raise Rejected."""
-    identity = (version.data or {}).get(FIELD)
-    if isinstance(identity, str) and valid_installation(identity):
-        return identity
-    raise Rejected(
-        f"the secret at {path} holds no installation: six hex digits in `{FIELD}`",
-        cure="roll it back; if it is lost, delete it: the keys made so far are then foreign, and left alone",
-    )
+def _patiently(account: Account, attempt: Callable[[], T]) -> T:
+    return retry.call(attempt, account.policy, event="vault.retry", sleep=account.stopping.sleep)

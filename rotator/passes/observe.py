@@ -45,7 +45,7 @@ class Observation:
     foreign: tuple[Key, ...]
     """Live keys with titles of our convention, of another installation."""
     leftovers: tuple[Key, ...]
-    """Live keys of this installation that the config no longer has a name for, or that this Vault did not ask for."""
+    """Live keys of this installation, of no name in the config, or that this Vault did not ask for."""
     unmanaged: tuple[Key, ...]
     """Live keys with other titles that no managed key's secret is known to hold, or to have held."""
     bearers: frozenset[int]
@@ -68,6 +68,11 @@ def observe(
     titled = by_title(account.keys, listed.values(), account.titles, installation)
     reader = _Reader(account, installation, listed, listing.now)
     held = each(account.keys, reader.held, workers=account.concurrency)
+    named = {id_ for one in held.done.values() if one.current for id_ in one.current.superseded}
+    if named - listed.keys():  # what one list omits may only have been between two pages of it
+        again = {key.id: key for key in account.gateway.list_keys().keys}
+        listed |= {id_: key for id_, key in again.items() if id_ not in listed}
+        titled = by_title(account.keys, listed.values(), account.titles, installation)
     ownership = Ownership(
         account.keys, titled, held.done, reader.previews, account.bearer.current().reveal(), listing.now
     )

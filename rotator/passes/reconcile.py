@@ -119,7 +119,19 @@ class _Work:
             )
             results |= acted.done
             failed |= acted.failed
-        return tuple(results.get(key.name) or unacted(key, failed[key.name]) for key in keys)
+        done = tuple(results.get(key.name) or unacted(key, failed[key.name]) for key in keys)
+        return done if self._dry_run else self._verified(done)
+
+    def _verified(self, results: tuple[KeyResult, ...]) -> tuple[KeyResult, ...]:
+        """Hold what was revoked against a later list: a DELETE is believed when both agree."""
+        try:
+            left = self._account.gateway.unrevoked()
+        except RotatorError as error:
+            log_failure("key.unverified", error)
+            return results
+        for id_ in left:
+            log.error("key.revoke_failed", key_id=id_, error="the list still shows it live")
+        return tuple(result.without(left) for result in results)
 
     def _decide(self, key: ManagedKey) -> Plan:
         if error := self._observation.failed.get(key.name):

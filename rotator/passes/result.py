@@ -102,6 +102,19 @@ class KeyResult:
         """What was decided; None where nothing was: its secret could not be read, or a stop came first."""
         return action_of(self.plan) if self.plan else None
 
+    def without(self, unrevoked: frozenset[int]) -> "KeyResult":
+        """The same, when the list still shows these keys live though their DELETE was answered well."""
+        mine = [done.key_id for done in self.revoked if done.key_id in unrevoked]
+        if not mine and not (unrevoked and self.plan and self.plan.rotates and self.rotation is None):
+            return self
+        ids = ", ".join(map(str, mine or sorted(unrevoked)))
+        error = RotatorError(
+            f"DELETE of key {ids} was answered well, but the list still shows it live",
+            cure="the next pass asks again; if it stays, ask the gateway's support",
+        )
+        gone = tuple(done for done in self.revoked if done.key_id not in unrevoked)
+        return replace(self, revoked=gone, errors=(*self.errors, error))
+
     @property
     def _current(self) -> Rotation | None:
         return self.rotation or (self.plan.current if self.plan else None)

@@ -18,6 +18,7 @@ from rotator.rules.evidence import to_discard
 from rotator.rules.facts import Facts
 from rotator.rules.holds import MAX_ORPHANS
 from rotator.rules.model import CreatedKey, Version
+from rotator.rules.previews import matches_preview
 
 log = structlog.get_logger()
 
@@ -228,6 +229,11 @@ def _overtaken(facts: Facts, version: Version) -> Lost | Overtaken:
 def _discard(account: Account, created: CreatedKey) -> bool:
     """Revoke a new key that was never published; whether that went well. If not, a later pass sweeps it."""
     try:
+        if not _is_listed_as(account, created):
+            log.warning(
+                "key.revoke_failed", key_id=created.id, reason="unpublished", error="its id is another's"
+            )
+            return False
         account.gateway.revoke(to_discard(created))
     except RotatorError as error:
         log.warning("key.revoke_failed", key_id=created.id, reason="unpublished", error=str(error))
@@ -235,3 +241,12 @@ def _discard(account: Account, created: CreatedKey) -> bool:
         log.info("key.revoked", key_id=created.id, reason="unpublished")
         return True
     return False
+
+
+def _is_listed_as(account: Account, created: CreatedKey) -> bool:
+    """Whether the list shows the id that create answered as our key's, or does not show it yet."""
+    key = next((key for key in account.gateway.list_keys().keys if key.id == created.id), None)
+    if key is None:
+        return True
+    fits = matches_preview(key, created.plaintext.reveal())
+    return fits is True or (fits is None and key.title == created.title)

@@ -89,7 +89,11 @@ def decide(facts: Facts) -> Plan:
         note=_note(facts) if why is None or hold else None,
         bookkeeping=replace(current, superseded=_handed_on(facts, others)) if current else None,
         others=others,
-        warnings=(*_warnings(facts, why.name if why else None), *_left_to_a_person(others)),
+        warnings=(
+            *_warnings(facts, why.name if why else None),
+            *_titles(facts),
+            *_left_to_a_person(others),
+        ),
         doubt=facts.doubt,
     )
 
@@ -139,6 +143,17 @@ def _warnings(facts: Facts, reason: Reason | None) -> Iterator[str]:
         yield f"key {current.key_id} is missing in the gateway's list, yet its plaintext still authenticates"
     elif facts.is_revoked(current.key_id):
         yield f"key {current.key_id} is revoked in the gateway's list, yet its plaintext still authenticates"
+
+
+def _titles(facts: Facts) -> Iterator[str]:
+    """What is said where the list does not show a title as it was sent."""
+    current = facts.current.rotation if facts.current else None
+    key = facts.listed.get(current.key_id) if current else None
+    if current and key and current.title and key.title != current.title:
+        yield (
+            f"the gateway lists key {key.id} with another title than it was made with: a key whose creation is cut "
+            "off could not be known as ours; write a title_template that it leaves as it is, or ask its support"
+        )
 
 
 def _left_to_a_person(others: tuple[Revocation, ...]) -> Iterator[str]:

@@ -1,14 +1,14 @@
 """Which witnesses each act needs that cannot be undone. Pure.
 
-A key is revoked only when independent witnesses say so, and none says otherwise. Where one is silent, the key lives
-longer and a person is told. A `Warrant` is what the gateway's client wants to see before it revokes, and it cannot be
-made without its witnesses:
+A key is revoked only when independent witnesses say so, and none says otherwise. Where one is silent, the key
+lives longer and a person is told. A `Warrant` is what the gateway's client wants to see before it revokes, and it
+cannot be made without its witnesses:
 
-- *superseded*: it stood in this secret, by its title and a claim or by a version that held it; the secret holds another
-  key, and that one works; it is not the bearer; the clocks agree that its grace is over, or it has none; a write landed
-  on top of the version that was decided on.
-- *orphan*: a claim of this Vault, on a version that it can never become any more; it is not the bearer; the clocks agree
-  that it is old; a write landed on top of the version that was decided on.
+- *superseded*: it stood in this secret, by its title and a claim or by a version that held it; the secret holds
+  another key, and that one works; it is not the bearer; the clocks agree that its grace is over, or it has none; a
+  write landed on top of the version that was decided on.
+- *orphan*: a claim of this Vault, on a version that it can never become any more; it is not the bearer; the clocks
+  agree that it is old; a write landed on top of the version that was decided on.
 - *unpublished*: this process made it a moment ago, and knows that no write of it landed, nor will.
 """
 
@@ -17,7 +17,7 @@ from typing import Final
 
 from rotator.errors import Rejected
 from rotator.redaction import Secret
-from rotator.rules.bookkeeping import WITHOUT_GRACE, read_plaintext
+from rotator.rules.bookkeeping import WITHOUT_GRACE, read_plaintext, written_as
 from rotator.rules.facts import Facts
 from rotator.rules.fates import Revocation, Victim
 from rotator.rules.holds import clock_in_doubt
@@ -77,6 +77,26 @@ def examine(facts: Facts, revocation: Revocation, bearer: Secret, doubt: str | N
         raise Rejected(f"key {victim.id} was not revoked: nothing has taken its place")
     if matches_preview(victim, plaintext) is None and facts.texts.get(victim.id) in (None, Secret(plaintext)):
         raise Rejected(f"key {victim.id} was not revoked: its preview may be the current key's")
+
+
+def fenced(facts: Facts, revocation: Revocation) -> Fence | None:
+    """Return the fence that stands already: what an earlier pass wrote for this victim, with nothing on top.
+
+    So a DELETE that has no effect does not write a version in each pass.
+    """
+    number = facts.version.number
+    if revocation.victim is Victim.ORPHAN:
+        title = facts.claims and next(
+            (
+                claim
+                for claim in facts.claims.kept
+                if claim.at == revocation.since and claim.version <= number
+            ),
+            None,
+        )
+        return Fence(number + 1) if title else None
+    marked = revocation.since == WITHOUT_GRACE and written_as(facts.version.data) == number
+    return Fence(number + 1) if marked else None
 
 
 def to_revoke(facts: Facts, revocation: Revocation, fence: Fence, proven: Proven | None) -> Warrant:

@@ -136,5 +136,5 @@ def is_doubted(current: Current, listed: Mapping[int, Key], timing: Timing, now:
     if current.rotation is None:
         return True
     if key := listed.get(current.rotation.key_id):
-        return not key.live
+        return not key.well
     return current.rotation.created_at <= now - timing.in_flight

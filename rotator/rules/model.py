@@ -25,7 +25,12 @@ class Key:
     @property
     def live(self) -> bool:
         """Only `revoked` means dead: the contract's statuses are examples, not a closed set."""
-        return self.status != "revoked"
+        return self.status.lower() != "revoked"
+
+    @property
+    def well(self) -> bool:
+        """Whether its status is known to be that of a key that works. Of another, only the gateway can tell."""
+        return self.status.lower() in ("created", "active")
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,8 @@ class Version:
     data: Mapping[str, Any] | None
     written_at: datetime | None = field(default=None, compare=False)
     """By Vault's clock; None where it does not say."""
+    deletes_at: datetime | None = field(default=None, compare=False)
+    """When Vault deletes it by itself; None where it does not."""
 
     def __repr__(self) -> str:  # `data` holds a plaintext
         return f"Version({self.number}, {'data' if self.data is not None else 'no data'})"

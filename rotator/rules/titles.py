@@ -1,8 +1,9 @@
 """The convention for titles: one class renders and parses them.
 
-A title is a mark by which a key at the gateway is known to be ours, so only what parses back may ever be revoked. Its
-nonce is drawn at random and stands in a claim. Version 0.1.0 wrote another one: three digits are a digest of the secret's
-path, four are the version that the key was to become there, modulo 65,536, and the last tells attempts apart.
+A title is a mark by which a key at the gateway is known to be ours, so only what parses back may ever be revoked.
+Its nonce is drawn at random and stands in a claim. Version 0.1.0 wrote another one: three digits are a digest of
+the secret's path, four are the version that the key was to become there, modulo 65,536, and the last tells attempts
+apart.
 """
 
 import hashlib

@@ -13,7 +13,7 @@ from rotator.clients.gateway.bearer import Bearer
 from rotator.clients.gateway.clock import GatewayClock
 from rotator.clients.gateway.wire import CreatedRow, GatewayAnswer, RevokedRow, page_of, validated
 from rotator.clients.trail import logged
-from rotator.errors import BrokenContract, Denied, Rejected
+from rotator.errors import BrokenContract, Denied, Rejected, Transient
 from rotator.redaction import Secret, is_word
 from rotator.rules.evidence import Warrant
 from rotator.rules.model import CreatedKey, Key
@@ -50,6 +50,14 @@ class Probe:
     request_id: str | None
 
 
+class _StillThere(Transient):
+    """A list that shows what was revoked as live."""
+
+    def __init__(self, ids: frozenset[int]) -> None:
+        super().__init__("the list shows a revoked key as live", ambiguous=False)
+        self.ids = ids
+
+
 class Gateway:
     """One account at the gateway. Thread-safe.
 
@@ -72,6 +80,8 @@ class Gateway:
         self._policy, self._sleep = policy, sleep
         self.clock = clock
         self._balances = True
+        self.asked_to_revoke: set[int] = set()
+        """What a DELETE was answered well for: only a later list says that it is gone."""
         cure = f"check gateway.url ({url}), and the network between here and there"
         self._server = Server(url, timeout=timeout, limit=MAX_ANSWER_BYTES, cure=cure, watch=watch)
 
@@ -83,23 +93,31 @@ class Gateway:
         """Return every key of the account. Raises rather than return a part of them."""
         first = self._patiently(lambda: self._call(Request("GET", "/keys")))
         now = self.now()
-        rows, limit, paged = page_of(first)
-        keys = {row.id: row.key() for row in rows}
-        page, size, largest = 1, first.size, first.size
-        while paged and rows:
-            page += 1
-            if page > MAX_PAGES:
+        page = page_of(first)
+        keys = {row.id: row.key() for row in page.rows}
+        number, size, largest, new = 1, first.size, first.size, len(keys)
+        while page.paged:
+            if fault := page.fault(number, new, None, len(keys)):
+                raise _contradiction(fault, first)
+            if not new:
+                break
+            number += 1
+            if number > MAX_PAGES:
                 raise BrokenContract(f"GET /keys: over {MAX_PAGES} pages", request_id=first.request_id)
-            params = {"page": page} | ({"limit": limit} if limit else {})
+            params = {"page": number} | ({"limit": page.limit} if page.limit else {})
             answer = self._patiently(partial(self._call, Request("GET", "/keys", params)))
             size, largest = size + answer.size, max(largest, answer.size)
             if size > MAX_LIST_BYTES:
                 raise BrokenContract(
                     f"GET /keys: a list of over {MAX_LIST_BYTES} bytes", request_id=first.request_id
                 )
-            rows = [row for row in page_of(answer)[0] if row.id not in keys]
-            keys |= {row.id: row.key() for row in rows}
-        return Listing(now, tuple(keys.values()), first.request_id, page, size, largest)
+            before, page = page, page_of(answer)
+            rows = {row.id: row.key() for row in page.rows if row.id not in keys}
+            keys |= rows
+            new = len(rows)
+            if fault := page.fault(number, new, before, len(keys)):
+                raise _contradiction(fault, answer)
+        return Listing(now, tuple(keys.values()), first.request_id, number, size, largest)
 
     def create(self, title: str) -> CreatedKey:
         """Create one key, in one attempt. The answer holds the only copy of its plaintext."""
@@ -127,12 +145,29 @@ class Gateway:
                     cure="the next pass tries again; else revoke it by hand",
                 ) from None
             return
+        self.asked_to_revoke.add(key_id)
         row = validated(RevokedRow, answer)
         if row.id != key_id or row.status != "revoked":
             raise BrokenContract(
                 f"DELETE /keys/{key_id}: 200, but the key is not said to be revoked",
                 request_id=answer.request_id,
             )
+
+    def unrevoked(self) -> frozenset[int]:
+        """Return what is listed as live though its DELETE was answered well. A list may lag: it is asked again."""
+        if not self.asked_to_revoke:
+            return frozenset()
+
+        def look() -> frozenset[int]:
+            live = frozenset(key.id for key in self.list_keys().keys if key.live) & self.asked_to_revoke
+            if live:
+                raise _StillThere(live)
+            return live
+
+        try:
+            return self._patiently(look)
+        except _StillThere as error:
+            return error.ids
 
     def _probe(self, plaintext: Secret) -> Probe:
         if not is_word(plaintext.reveal()):
@@ -177,3 +212,11 @@ class Gateway:
         if answer.date or answer.status == HTTPStatus.OK:
             self.clock.read(answer.date)
         return answer
+
+
+def _contradiction(fault: str, answer: GatewayAnswer) -> BrokenContract:
+    return BrokenContract(
+        f"GET /keys: the list contradicts itself: {fault}; nothing is decided on a part of it",
+        request_id=answer.request_id,
+        cure="the next pass asks again; if it lasts, ask the gateway's support, with the request_id",
+    )

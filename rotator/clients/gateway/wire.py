@@ -5,6 +5,7 @@ field that is wrong and the `request_id`, never a value of the body.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -157,19 +158,47 @@ class _Paged(BaseModel):
     model_config = _STRICT
     items: _Rows
     limit: Annotated[int, Field(gt=0, lt=2**31)] | None = None
+    page: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    total: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    has_more: bool | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of the list, with every counter that it offers; None for one that it does not."""
+
+    rows: list[KeyRow]
+    limit: int | None = None
+    page: int | None = None
+    total: int | None = None
+    has_more: bool | None = None
+    paged: bool = False
+    """Whether there may be more pages."""
+
+    def fault(self, asked: int, new: int, before: "Page | None", seen: int) -> str | None:
+        """How the counters contradict the rows, in words. `new` rows of it were not `seen` before."""
+        if self.page is not None and self.page != asked:
+            return f"page {asked} was asked for, and page {self.page} answered"
+        if new and before and before.limit is not None and len(before.rows) < before.limit:
+            return f"page {asked - 1} had fewer rows than its limit, and yet page {asked} has more"
+        if self.has_more and not new:
+            return f"page {asked} says that there are more, and has none"
+        if not new and self.total is not None and self.total > seen:
+            return f"it has {seen} keys, and says that there are {self.total}"
+        return None
 
 
 _KEY_ROWS: Final = TypeAdapter(_Rows)
 _Row = TypeVar("_Row", bound=BaseModel)
 
 
-def page_of(answer: GatewayAnswer) -> tuple[list[KeyRow], int | None, bool]:
-    """Return the rows of one page, the page's limit, and whether there may be more pages."""
+def page_of(answer: GatewayAnswer) -> Page:
+    """Read a page, or a list that has none. Raises BrokenContract for rows that are not the contract's."""
     if isinstance(answer.data, dict):
         paged = validated(_Paged, answer)
-        return paged.items, paged.limit, True
+        return Page(paged.items, paged.limit, paged.page, paged.total, paged.has_more, paged=True)
     try:
-        return _KEY_ROWS.validate_python(answer.data), None, False
+        return Page(_KEY_ROWS.validate_python(answer.data))
     except ValidationError as error:
         raise answer.broken_data(error) from None
 

@@ -29,6 +29,8 @@ from rotator.clients.vault.wire import (
     version_of,
 )
 from rotator.errors import Rejected
+from rotator.redaction import words
+from rotator.rules.installation import Whereabouts
 from rotator.rules.model import Version
 
 MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
@@ -67,6 +69,7 @@ class Vault:
         clock: Clock = time.monotonic,
     ) -> None:
         self._mount = mount
+        self._namespace, self._address = connection.namespace, connection.address
         self._policy, self._sleep = policy, sleep
         self._server = server = _server(connection)
         self._anonymous = _client(connection, server, _Adapter)
@@ -105,6 +108,18 @@ class Vault:
                 "could be lost",
                 cure=f"run `vault kv enable-versioning {self._mount}/`, or name another mount in vault.mount",
             )
+
+    def whereabouts(self) -> Whereabouts:
+        """As the port says: the cluster's id, the mount's UUID, the namespace, and the address that we call."""
+        path = f"/v1/sys/internal/ui/mounts/{self._mount}"
+        answer = self._patiently(lambda: self._client.adapter.get(path))
+        mount = answer.data.get("uuid") or answer.data.get("accessor")
+        return Whereabouts(
+            cluster_id=self.health().cluster_id,
+            mount=words(str(mount or "")),
+            namespace=self._namespace or "",
+            address=self._address,
+        )
 
     def missing_capabilities(self, needed: Mapping[str, Iterable[str]]) -> Mapping[str, str]:
         """As the port says, each in words: `create, update on secret/data/app`."""

@@ -39,6 +39,8 @@ class Health(NamedTuple):
     initialized: bool
     sealed: bool
     standby: bool
+    cluster_id: str = ""
+    """Empty where it does not say."""
 
 
 class TokenFacts(NamedTuple):
@@ -148,7 +150,10 @@ def health_of(answer: VaultAnswer) -> Health:
     flags = [answer.body.get(name) for name in ("initialized", "sealed", "standby")]
     if not all(isinstance(flag, bool) for flag in flags):
         raise answer.broken("it does not say whether it is sealed")
-    return Health(words(str(answer.body.get("version", "unknown"))), *map(bool, flags))
+    version, cluster_id = (answer.body.get(name) for name in ("version", "cluster_id"))
+    initialized, sealed, standby = map(bool, flags)
+    named = words(str(version or "unknown")), words(str(cluster_id or ""))
+    return Health(named[0], initialized, sealed, standby, named[1])
 
 
 def token_of(answer: VaultAnswer) -> TokenFacts:
@@ -172,12 +177,12 @@ def version_of(answer: VaultAnswer) -> Version:
         return Version(number, None)
     if not isinstance(data, dict):
         raise answer.broken("data.data is not an object")
-    return Version(number, data, _written_at(answer))
+    return Version(number, data, _time_of(answer, "created_time"), _time_of(answer, "deletion_time"))
 
 
-def _written_at(answer: VaultAnswer) -> datetime | None:
+def _time_of(answer: VaultAnswer, name: str) -> datetime | None:
     metadata = answer.data.get("metadata")
-    text = metadata.get("created_time") if isinstance(metadata, dict) else None
+    text = metadata.get(name) if isinstance(metadata, dict) else None
     try:
         # Vault gives nanoseconds, and Python's times have none.
         return parse_time(re.sub(r"(\.[0-9]{6})[0-9]+", r"\1", text)) if isinstance(text, str) else None

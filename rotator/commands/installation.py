@@ -1,0 +1,75 @@
+"""`rotator installation`: which Vault this rotator's identity is of, and what only a person can say of it."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from rotator.commands.names import load_with
+from rotator.commands.options import Common, common_options, heed_signals, json_option
+from rotator.commands.output import CONVERGED, MISCONFIGURED, Output
+from rotator.passes.installation import Change, change_installation
+from rotator.passes.stopping import Stopping
+from rotator.rules.installation import Identity
+from rotator.wiring import open_account
+
+_SAYS = {
+    Change.MOVE: "This Vault is the original: no other rotator works with the identity that is in it.",
+    Change.ADD_ADDRESS: "vault.address is another address of the Vault that the identity is bound to.",
+    Change.RENEW: "The identity here is a copy, or lost: a new one is made. The keys made so far are left alone.",
+}
+
+
+@click.command("installation")
+@click.argument("change", type=click.Choice([change.value for change in Change]))
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+@common_options
+@click.pass_obj
+def command(common: Common, *, change: str, yes: bool, as_json: bool) -> None:
+    """Say what a copied, moved or lost identity is. A pass refuses to guess.
+
+    \b
+    Example: Vault has a new address; it was moved; this is a copy of it
+      rotator installation add-address
+      rotator installation move
+      rotator installation renew
+
+    Asks first. It writes the secret at vault.state_path, for which the rotator's own policy is not enough.
+    """
+    output = common.begin(as_json=as_json)
+    heed_signals()
+    sys.exit(run_installation(common.config_path, dict(os.environ), Change(change), yes=yes, output=output))
+
+
+def run_installation(
+    config_path: Path | None, environ: Mapping[str, str], change: Change, *, yes: bool, output: Output
+) -> int:
+    """Make the change once a person has confirmed it, and say what stands there now; return the exit code."""
+
+    def go() -> int:
+        config = load_with(frozenset(), config_path, environ)
+        if not yes and not _confirmed(change):
+            sys.stderr.write("rotator: nothing was changed\n")
+            return MISCONFIGURED
+        with open_account(config, environ, Stopping()) as account:
+            identity = change_installation(account, change)
+        output.show(identity.to_json, lambda: _words(identity))
+        return CONVERGED
+
+    return output.guard(go)
+
+
+def _confirmed(change: Change) -> bool:
+    click.echo(_SAYS[change], err=True)
+    try:
+        return click.confirm("Is that so?", err=True)
+    except click.Abort:  # Ctrl-C, or nobody is there
+        click.echo(err=True)
+        return False
+
+
+def _words(identity: Identity) -> str:
+    return f"installation {identity.installation}, bound to the Vault at {', '.join(identity.addresses)}\n"
