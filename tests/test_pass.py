@@ -102,7 +102,8 @@ class TestIdentity:
     def test_it_is_made_once(self, world: World) -> None:
         first, second = world.make_pass(), world.make_pass()
         assert first.installation == second.installation
-        assert world.memory.versions[STATE] == [f'{{"installation": "{first.installation}"}}']
+        (written,) = world.memory.versions[STATE]
+        assert f'"installation": "{first.installation}"' in str(written)
 
     def test_a_lost_one_makes_the_old_family_foreign_and_leaves_it_alone(self, world: World) -> None:
         world.one()

@@ -15,7 +15,7 @@ from rotator.passes.claim import Claiming
 from rotator.passes.fence import Moved, write_on_top
 from rotator.passes.result import KeyResult, Outcome
 from rotator.passes.revoke import Revoker
-from rotator.passes.rotate import Lost, Making
+from rotator.passes.rotate import Lost, Making, Unsettled
 from rotator.passes.state import PassState
 from rotator.passes.stopping import Stopped
 from rotator.rules.bookkeeping import Rotation
@@ -67,9 +67,10 @@ class Actor:
         making = Making(self._account, facts, self._installation, claim, changing=self._state.changing)
         try:
             rotation = making.rotate()
+        except Unsettled:
+            raise
         except RotatorError:
-            if making.left_nothing:
-                claiming.end()
+            claiming.end()
             raise
         if self._account.is_bearer(facts.key):
             self._account.bearer.forget()

@@ -42,6 +42,7 @@ class Claiming:
                 if not facts.forced:
                     raise Lost
                 look_again(account, facts)
+                log.info("claim.waiting", version=facts.version.number + 1)
                 account.stopping.sleep(_LOOK_AGAIN)
                 self._claims = read_claims(account.store.read(self._path))
                 continue
@@ -58,7 +59,7 @@ class Claiming:
         return claim
 
     def end(self) -> None:
-        """Say that no key will come of it, so that nobody waits; where that fails, they wait for `in_flight`."""
+        """Say that no key of it will be published: nobody waits. If that fails, they wait for `in_flight`."""
         if self._written:
             with suppress(RotatorError):
                 self._claims = read_claims(self._account.store.read(self._path))

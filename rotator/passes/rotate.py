@@ -40,7 +40,7 @@ class Overtaken(RotatorError):  # noqa: N818
         )
 
 
-class _UnsettledError(RotatorError):
+class Unsettled(RotatorError):  # noqa: N818
     """Not known whether our write landed, or may still land."""
 
 
@@ -67,8 +67,6 @@ class Making:
         self._account, self._facts, self._installation = account, facts, installation
         self._nonces = list(claim.nonces)
         self._changing = changing
-        self.left_nothing = True
-        """Whether no key of this rotation can be alive, unless it was stored."""
 
     def rotate(self) -> Rotation:
         """Give the managed key a new current key; return the bookkeeping that was stored with it.
@@ -84,11 +82,10 @@ class Making:
                 _prove(account, created)
                 log.info("rotation.proved", key_id=created.id)
                 rotation = _Storing(account, facts, created).run()
-            except _UnsettledError:
-                self.left_nothing = False  # a write of ours may still land, and must not publish a dead key
-                raise
+            except Unsettled:
+                raise  # a write of ours may still land, and must not publish a dead key
             except RotatorError:
-                self.left_nothing = _discard(account, created) and self.left_nothing
+                _discard(account, created)
                 raise
         log.info("rotation.stored", key_id=created.id, version=facts.version.number + 1)
         return rotation
@@ -112,11 +109,9 @@ class Making:
             except Transient as error:
                 if error.ambiguous:
                     ambiguous += 1
-                    self.left_nothing = False
                     self._changing()
                 raise
             except BrokenContract:
-                self.left_nothing = False
                 self._changing()
                 raise
             self._changing()
@@ -183,7 +178,7 @@ class _Storing:
         except RotatorError as error:
             if isinstance(error, (Lost, Overtaken)) or (isinstance(error, Rejected) and not self._sent):
                 raise
-            raise _UnsettledError(
+            raise Unsettled(
                 f"not known whether new key {self._created.id} was stored: {error.message}",
                 request_id=error.request_id,
                 cure="nothing is lost: a later pass finds it in Vault or revokes it",
@@ -226,21 +221,19 @@ def _overtaken(facts: Facts, version: Version) -> Lost | Overtaken:
     return Overtaken() if same and facts.forced else Lost()
 
 
-def _discard(account: Account, created: CreatedKey) -> bool:
-    """Revoke a new key that was never published; whether that went well. If not, a later pass sweeps it."""
+def _discard(account: Account, created: CreatedKey) -> None:
+    """Revoke a new key that was never published. If that fails, a later pass sweeps it."""
     try:
         if not _is_listed_as(account, created):
             log.warning(
                 "key.revoke_failed", key_id=created.id, reason="unpublished", error="its id is another's"
             )
-            return False
+            return
         account.gateway.revoke(to_discard(created))
     except RotatorError as error:
         log.warning("key.revoke_failed", key_id=created.id, reason="unpublished", error=str(error))
     else:
         log.info("key.revoked", key_id=created.id, reason="unpublished")
-        return True
-    return False
 
 
 def _is_listed_as(account: Account, created: CreatedKey) -> bool:

@@ -29,7 +29,7 @@ class Claim:
     nonces: tuple[str, ...]
     """For the titles of its attempts."""
     ended: bool = False
-    """Whether it is known that no key will come of it any more."""
+    """Whether it is known that no key of it will be published any more; one may live all the same."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Claims:
         return next((claim for claim in self.open(latest) if abs(now - claim.at) < in_flight), None)
 
     def open(self, latest: int) -> tuple[Claim, ...]:
-        """Return the claims on what follows version `latest` of which a key may have come."""
+        """Return the claims on what follows version `latest` of which a key may still be published."""
         return tuple(claim for claim in self.kept if claim.version > latest and not claim.ended)
 
     def to_json(self) -> dict[str, Any]:
