@@ -23,7 +23,7 @@ VERSION = "0.1.0"
 WHEEL = Path(__file__).parent / "releases" / f"apimall_rotator-{VERSION}-py3-none-any.whl"
 _SERVER = """
 import json, os, sys
-import rotator.__main__, rotator.commands.root, rotator.show.pass_table, rotator.commands.leak, rotator.commands.run
+import rotator.__main__, rotator.cli, rotator.report, rotator.commands.leak, rotator.commands.passes
 import rotator.commands.rollback
 
 def told(run, pid):

@@ -201,17 +201,14 @@ class TestTheClaim:
         world.advance(minutes=2)
         assert world.one().outcome is Outcome.DONE
 
-    def test_who_is_asked_to_rotate_waits_and_then_takes_over(self, world: World) -> None:
+    def test_who_asked_for_a_key_is_told_that_another_makes_it(self, world: World) -> None:
         self._claim(world, 1)
-        waited: list[float] = []
-
-        def sleep(seconds: float) -> None:
-            waited.append(seconds)
-            world.advance(minutes=1)
-
-        world.stopping.sleep = sleep  # type: ignore[method-assign]
+        result = world.one(forced=True)
+        assert "another rotator has just claimed this key" in str(result.errors[0])
+        assert "if no new key is there in 2m, run it again" in str(result.errors[0].cure)
+        assert world.posts() == 0
+        world.advance(minutes=2)
         assert world.one(forced=True).outcome is Outcome.DONE
-        assert len(waited) == 2
 
     def test_one_of_which_no_key_came_holds_nobody_up(self, world: World) -> None:
         world.one()

@@ -311,7 +311,7 @@ def all_is_over(stage: Crossing) -> None:
 def test_it_is_the_old_release() -> None:
     assert old_release.call("-m", "rotator", "--version") == "rotator, version 0.1.0\n"
     where = old_release.call(
-        "-c", "import rotator, rotator.passes.act; print(rotator.__file__, rotator.passes.act.__file__)"
+        "-c", "import rotator, rotator.act; print(rotator.__file__, rotator.act.__file__)"
     )
     here = Path(__file__).parent.parent
     assert all(not Path(file).is_relative_to(here) for file in where.split())

@@ -2,7 +2,7 @@
 
 import secrets
 from contextlib import suppress
-from typing import Final
+from datetime import timedelta
 
 import structlog
 
@@ -13,11 +13,19 @@ from rotator.passes.rotate import Lost, look_again
 from rotator.rules.claims import Claim, Claims, read_claims
 from rotator.rules.facts import Facts
 from rotator.rules.holds import MAX_ORPHANS
-
-_LOOK_AGAIN: Final = 0.5
-"""Seconds between two looks at a secret that another rotator has claimed."""
+from rotator.rules.times import short
 
 log = structlog.get_logger()
+
+
+class Claimed(RotatorError):  # noqa: N818
+    """A new key was asked for, and another rotator is making it."""
+
+    def __init__(self, in_flight: timedelta) -> None:
+        super().__init__(
+            "another rotator has just claimed this key, and may be making it",
+            cure=f"look at it with rotator status; if no new key is there in {short(in_flight)}, run it again",
+        )
 
 
 class Claiming:
@@ -32,20 +40,15 @@ class Claiming:
     def claim(self) -> Claim:
         """Write the claim, and see that the secret is as it was decided on.
 
-        Raises Lost when another rotator, or a person, was first. Who was asked to rotate waits for another's claim
-        until it is as old as `in_flight`, and then takes over. It changes no key and no secret that anybody reads.
+        Raises Lost when another rotator, or a person, was first; Claimed where a rotation was asked for: that must be
+        said. A claim as old as `in_flight` is taken over. It changes no key, and no secret that anybody reads.
         """
         facts, account = self._facts, self._account
         while True:
             now = account.gateway.now()
             if self._claims.pending(facts.version.number, now, facts.timing.in_flight):
-                if not facts.forced:
-                    raise Lost
                 look_again(account, facts)
-                log.info("claim.waiting", version=facts.version.number + 1)
-                account.stopping.sleep(_LOOK_AGAIN)
-                self._claims = read_claims(account.store.read(self._path))
-                continue
+                raise Claimed(facts.timing.in_flight) if facts.forced else Lost
             nonces = tuple(secrets.token_hex(4) for _ in range(MAX_ORPHANS))
             claim = Claim(facts.version.number + 1, now, nonces)
             if self._write(self._claims.adding(claim, self._live()), claim):
