@@ -40,7 +40,7 @@ class Claiming:
     def claim(self) -> Claim:
         """Write the claim, and see that the secret is as it was decided on.
 
-        Raises Lost when another rotator, or a person, was first; Claimed where a rotation was asked for: that must be
+        Raises Lost when another rotator, or a person, was first; Claimed where a rotation was asked for: that is
         said. A claim as old as `in_flight` is taken over. It changes no key, and no secret that anybody reads.
         """
         facts, account = self._facts, self._account
