@@ -3,6 +3,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,8 +88,8 @@ def searched(monkeypatch: pytest.MonkeyPatch, tally: Tally) -> Iterator[None]:
     made: list[str] = []
     create = Account.create
 
-    def noted(account: Account, title: str, *, by: int | None = None) -> AccountKey:
-        key = create(account, title, by=by)
+    def noted(account: Account, title: str, **others: Any) -> AccountKey:
+        key = create(account, title, **others)
         made.append(key.plaintext)
         return key
 

@@ -41,7 +41,8 @@ def debian_tool(name: str, package: str) -> str:
 
 def forget(vault: VaultServer) -> None:
     """Let the mount and the paths of the example config be as if the program had never run."""
-    for path in (BACKEND, REPORTING, "rotator/installation"):
+    claims = [f"rotator/claims/{path}" for path in (BACKEND, REPORTING)]
+    for path in (BACKEND, REPORTING, "rotator/installation", *claims):
         vault.api("DELETE", f"secret/metadata/{path}")
 
 

@@ -56,7 +56,7 @@ def managed(
 
 
 def block(id_: int, *, rotated: datetime = DAY, superseded: Mapping[int, datetime] | None = None) -> Rotation:
-    return Rotation(id_, f"key {id_}", rotated, rotated, superseded or {})
+    return Rotation(id_, key(id_).title, rotated, rotated, superseded or {})
 
 
 def secret(rotation: Rotation, **others: Any) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def any_facts(draw: st.DrawFn) -> Facts:
         data,
         now=now,
         managed_key=managed(draw(st.sampled_from(_CADENCES)), revoke_adopted=draw(st.booleans())),
-        traces=lambda _suspect: draw(st.sampled_from(Trace)),
+        traces=lambda _suspect: draw(st.sampled_from([Trace.PUBLISHED, Trace.ORPHAN])),
         refused=draw(st.booleans()) and bool((data or {}).get("api_key")),
         protected=[id_ for id_ in ids if draw(st.integers(0, 4)) == 0],
         forced=draw(st.booleans()),

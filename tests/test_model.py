@@ -167,6 +167,7 @@ class Histories(RuleBasedStateMachine):
         policy = f"""
             path "{self.mount}/data/apimall/*" {{ capabilities = {POLICIES[what]} }}
             path "{self.mount}/data/rotator/installation" {{ capabilities = ["create", "read"] }}
+            path "{self.mount}/data/rotator/claims/*" {{ capabilities = ["create", "read", "update"] }}
         """
         self.vault.api("PUT", f"sys/policies/acl/{self.mount}", {"policy": policy})
 

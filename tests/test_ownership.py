@@ -54,12 +54,12 @@ class TestByTitle:
         ]
         found = by_title(BOTH, listed, TitleTemplate(), OURS)
         assert {name: [one.id for one in family] for name, family in found.families.items()} == {
-            "Backend": [1],
+            "Backend": [1, 4],  # for which path a key was asked for is told by claims
             "Reporting": [2],
         }
         assert [one.id for one in found.foreign] == [3]
-        assert [one.id for one in found.leftovers] == [4, 5]
-        assert found.titles.keys() == {1, 2}
+        assert [one.id for one in found.leftovers] == [5]
+        assert found.titles.keys() == {1, 2, 4}
 
     def test_before_the_first_pass_none_is_ours(self) -> None:
         found = by_title(BOTH, [made(1)], TitleTemplate(), None)
@@ -94,7 +94,12 @@ class TestProtected:
 
     def test_what_bears_the_title_of_another_is(self) -> None:
         data = secret(block(8, superseded={5: at(1), 6: at(1), 7: at(1)}))
-        listed = [made(5, REPORTING), made(6, installation="abcdef"), made(7, path="elsewhere"), made(8)]
+        listed = [
+            made(5, REPORTING),
+            made(6, installation="abcdef"),
+            made(7, replace(BACKEND, name="Stranger")),
+            made(8),
+        ]
         seen = ownership(listed, {"Backend": data, "Reporting": None})
         assert seen.protected(BACKEND) == {5, 6, 7}
 

@@ -79,7 +79,7 @@ def test_each_capability_is_needed_and_named(
 ) -> None:
     rotator.environ["VAULT_TOKEN"] = new_token(vault_server, without(path, name)).reveal()
     dry, done = (run(rotator, mode, "--log-format", "console") for mode in ("--dry-run", "--once"))
-    full = path.replace("apimall/*", BACKEND)
+    full = path.replace("apimall/*", BACKEND).replace("claims/*", f"claims/{BACKEND}")
     said = f"GET /v1/{full}: 403" if name == "read" else f"the Vault token lacks {name} on {full}"
     for shown in (dry,) if path == STATE and name == "create" else (dry, done):
         told = shown.out + _failure(shown)
@@ -91,7 +91,7 @@ def test_each_capability_is_needed_and_named(
 
 
 def test_each_capability_was_found() -> None:
-    assert len(capabilities()) == 5
+    assert len(capabilities()) == 8
     assert len(re.findall(r"^path", POLICY, re.MULTILINE)) == len({path for path, _ in capabilities()})
 
 
