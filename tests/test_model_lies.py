@@ -383,7 +383,7 @@ KINDS: dict[type[Lying], str] = {
     CreatedAt: "B9",
     Deletes: "a DELETE in vain",
 }
-UNMENDED = set(KINDS) - {Lying}
+UNMENDED: set[type[Lying]] = {Bearers, Dates, Ids, Statuses}
 """What today's code gets wrong."""
 
 

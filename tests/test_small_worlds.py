@@ -238,7 +238,6 @@ TIME_OF_THE_ASKING = (
 LYING: dict[str, Sequence[str]] = {
     "due": ("Date ahead", "Date behind"),
     "forced": ("Date ahead", "Date behind"),
-    "in grace": ("Date ahead",),
     "rollback and a forced pass": ("Date ahead", "Date behind"),
     "rollback and a pass with a shorter grace": ("Date ahead", "Date behind"),
 }
