@@ -20,7 +20,8 @@ coverage: .venv/ready  ## run all tests once more, much slower, to see what they
 
 test-long: .venv/ready  ## the same against faults, for hours: random histories, replicas, outages, hostile answers
 	ROTATOR_LONG=1 $(BIN)/pytest -n 2 --dist worksteal tests/test_model.py tests/test_boundaries.py tests/test_outages.py \
-		tests/test_replicas.py tests/test_stale_reads.py tests/test_hostile_*.py
+		tests/test_replicas.py tests/test_stale_reads.py tests/test_hostile_*.py tests/test_model_lies.py \
+		tests/test_small_worlds.py tests/test_upgrade.py
 
 soak: .venv/ready  ## months in minutes: the long-running mode under light faults, and what it needs
 	$(BIN)/python -m tests.soak
