@@ -63,10 +63,10 @@ def run_installation(
 
 
 def _confirmed(change: Change) -> bool:
-    click.echo(_SAYS[change], err=True)
     try:
+        click.echo(_SAYS[change], err=True)
         return click.confirm("Is that so?", err=True)
-    except click.Abort:  # Ctrl-C, or nobody is there
+    except (click.Abort, KeyboardInterrupt):  # Ctrl-C, or nobody is there
         click.echo(err=True)
         return False
 

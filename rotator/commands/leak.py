@@ -63,11 +63,11 @@ def run_leak(
 
 
 def _confirmed(exposed: tuple[Exposed, ...]) -> bool:
-    # Where the question is, for stdout may be a file.
-    click.echo(foretell(exposed, console_for_stdout()), nl=False, err=True)
     try:
+        # Where the question is, for stdout may be a file.
+        click.echo(foretell(exposed, console_for_stdout()), nl=False, err=True)
         return click.confirm("Replace and revoke now?", err=True)
-    except click.Abort:  # Ctrl-C, or nobody is there any more
+    except (click.Abort, KeyboardInterrupt):  # Ctrl-C, or nobody is there any more
         click.echo(err=True)
         return False
 
