@@ -86,15 +86,10 @@ def fenced(facts: Facts, revocation: Revocation) -> Fence | None:
     """
     number = facts.version.number
     if revocation.victim is Victim.ORPHAN:
-        title = facts.claims and next(
-            (
-                claim
-                for claim in facts.claims.kept
-                if claim.at == revocation.since and claim.version <= number
-            ),
-            None,
-        )
-        return Fence(number + 1) if title else None
+        # Claims are written to the second: of two of one moment, both must be over.
+        kept = facts.claims.kept if facts.claims else ()
+        versions = [claim.version for claim in kept if claim.at == revocation.since]
+        return Fence(number + 1) if versions and max(versions) <= number else None
     marked = revocation.since == WITHOUT_GRACE and written_as(facts.version.data) == number
     return Fence(number + 1) if marked else None
 
