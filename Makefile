@@ -44,7 +44,7 @@ lock: .venv/ready  ## renew requirements*.lock from pyproject.toml
 	$(COMPILE) pyproject.toml --extra sandbox --group dev -o requirements-dev.lock
 
 schema: .venv/ready  ## renew config/rotator.schema.json from the config's model
-	$(BIN)/python -m rotator.config.schema > config/rotator.schema.json
+	$(BIN)/python -m rotator.config.json_schema > config/rotator.schema.json
 
 wheel: .venv/ready  ## build dist/apimall_rotator-*.whl
 	rm -rf dist

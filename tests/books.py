@@ -74,13 +74,11 @@ class Books:
                 yield f"key {id_} lives, and is forgotten"
 
     def _live(self, id_: str) -> AccountKey | None:
-        return next(
-            (key for key in self._world.server.account.ledger if key.live and str(key.id) == id_), None
-        )
+        return next((key for key in self._world.server.account.keys if key.live and str(key.id) == id_), None)
 
     def _is_made_at(self, block: Mapping[str, Any]) -> bool:
         """Whether the block says that the key was rotated when it was made: so it is where it was adopted."""
-        ledger = self._world.server.account.ledger
+        ledger = self._world.server.account.keys
         made = [key.created_at for key in ledger if key.id == block["key_id"]]
         return any(abs(parse_time(block["rotated_at"]) - at) <= TOLERANCE for at in made)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rotator.sandbox.ledger import Account, AccountKey
+from rotator.sandbox.ledger import AccountKey, Ledger
 from rotator.sandbox.server import GatewayServer
 from rotator.sandbox.vault import VaultServer
 from tests.leaks import leaks
@@ -70,7 +70,7 @@ def rotator(
     subject = program(tmp_path, gateway, vault_server, mount)
     yield subject
     for run in subject.runs:
-        for key in gateway.account.ledger:
+        for key in gateway.account.keys:
             assert key.plaintext[10:30] not in run.out + run.err
         assert vault_server.token.reveal() not in run.out + run.err
 
@@ -86,14 +86,14 @@ def leaked(rotator: Program, vault_server: VaultServer, mount: str) -> int:
 def searched(monkeypatch: pytest.MonkeyPatch, tally: Tally) -> Iterator[None]:
     """Search all that this process logs in a test, at every level, for each plaintext that a gateway made in it."""
     made: list[str] = []
-    create = Account.create
+    create = Ledger.create
 
-    def noted(account: Account, title: str, **others: Any) -> AccountKey:
+    def noted(account: Ledger, title: str, **others: Any) -> AccountKey:
         key = create(account, title, **others)
         made.append(key.plaintext)
         return key
 
-    monkeypatch.setattr(Account, "create", noted)
+    monkeypatch.setattr(Ledger, "create", noted)
     with captured(level="debug") as log:
         yield
     assert made

@@ -61,9 +61,9 @@ class Promises:
     @contextmanager
     def at(self, side: str) -> Iterator[None]:
         """What is made meanwhile is made at this side; what is revoked meanwhile must not be of another one."""
-        before = {key.plaintext: key for key in self._world.server.account.ledger}
+        before = {key.plaintext: key for key in self._world.server.account.keys}
         yield
-        for key in self._world.server.account.ledger:
+        for key in self._world.server.account.keys:
             known = before.get(key.plaintext)
             if known is None:
                 self._made_at[key.plaintext] = side
@@ -116,7 +116,7 @@ class Promises:
             for publication in log:
                 dead = publication.plaintext is not None and not publication.live
                 assert publication.by_hand or not dead, f"a dead key at {path}"
-        for key in self._world.server.account.ledger:
+        for key in self._world.server.account.keys:
             if key.revoked_by is not None:
                 self._hold_for(key)
         ours = {key.id for key in self._world.live} - {other.id for other in self._others}
@@ -157,7 +157,7 @@ class Promises:
             found = self._world.server.account.find(self._world.secret(key.path)["api_key"])
             assert found
             current.add(found.id)
-        live = {key.id for key in self._world.server.account.ledger if key.live}
+        live = {key.id for key in self._world.server.account.keys if key.live}
         others = live & {other.id for other in self._others}
         assert live == current | others, f"live {live}, current {current}, others {others}"
 

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from rotator.errors import Rejected, RotatorError
 from rotator.passes.result import KeyResult, Outcome, PassResult
 from rotator.rules.decide import decide
-from rotator.rules.fates import Revocation, Victim
 from rotator.rules.history import Trace
+from rotator.rules.revocations import Revocation, Victim
 from rotator.show.snapshot import PassRecord, Snapshot
 from tests.facts import at, block, facts, key, managed, secret
 

@@ -27,7 +27,7 @@ from rotator.errors import RotatorError, Transient
 from rotator.redaction import Secret
 from rotator.rules.model import Version
 from rotator.sandbox import contract
-from rotator.sandbox.ledger import Account, AccountKey, Clock
+from rotator.sandbox.ledger import AccountKey, Clock, Ledger
 from rotator.sandbox.server import GatewayServer
 from tests.facts import DAY, PATH
 from tests.memory_store import MemoryStore
@@ -65,7 +65,7 @@ class Dice:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(random, "_urandom", self._random.randbytes)
             patch.setattr(os, "urandom", self._random.randbytes)
-            patch.setattr("rotator.passes.pool.ThreadPoolExecutor", InTurn)
+            patch.setattr("rotator.passes.each.ThreadPoolExecutor", InTurn)
             try:
                 yield
             finally:
@@ -222,7 +222,7 @@ class Small:
 
     def __init__(self, dice: Dice) -> None:
         self.dice = dice
-        self.account = Account(Clock(DAY, frozen=True))
+        self.account = Ledger(Clock(DAY, frozen=True))
         self.memory = MemoryStore()
         server = GatewayServer(self.account)  # never started
         self.world = World(
@@ -238,7 +238,7 @@ class Small:
 
     def snapshot(self) -> Snapshot:
         return Snapshot(
-            self.account.ledger,
+            self.account.keys,
             tuple((path, tuple(kept)) for path, kept in sorted(self.memory.versions.items())),
             tuple((path, tuple(log)) for path, log in sorted(self.promises._published.items())),
             self.now,
@@ -266,7 +266,7 @@ class Small:
     def perform(self, call: Call) -> Told:
         """Carry out a request."""
         # What is answered twice must be the same answer; what is made must not be made twice.
-        self.dice.seed(f"world {len(self.account.ledger) if call.name.startswith('POST') else ''}")
+        self.dice.seed(f"world {len(self.account.keys) if call.name.startswith('POST') else ''}")
         try:
             return Told(call.do(), self.now)
         except RotatorError as error:
@@ -445,7 +445,7 @@ class Explorer:
         self._numbers: dict[Snapshot, int] = {}
         self._broken: dict[int, str | None] = {}
         self._settled: dict[tuple[int, int], str | None] = {}
-        self._before = len(small.account.ledger)
+        self._before = len(small.account.keys)
         self._worked = self._works()
         roots = tuple(rotator.root for rotator in rotators)
         self._roots = roots

@@ -94,7 +94,7 @@ def main() -> None:
                 world.make_pass()
                 stage.promises.hold()
             stage.promises.converged()
-            ledger = world.server.account.ledger
+            ledger = world.server.account.keys
             print(f"simulated days     {(world.server.account.clock.now() - ledger[0].created_at).days}")
             print(f"passes             {stage.logged('reconcile.finished')}")
             print(f"rotations          {stage.logged('rotation.stored')}")

@@ -115,7 +115,7 @@ class Stage:
     def leaks(self) -> list[str]:
         """Secrets in what the program printed, at every log level."""
         printed = b"".join(file.read_bytes() for file in self.directory.rglob("std*"))
-        plaintexts = [key.plaintext for key in self.world.server.account.ledger]
+        plaintexts = [key.plaintext for key in self.world.server.account.keys]
         return leaks(printed, [*plaintexts, self.environ["VAULT_TOKEN"]])
 
 

@@ -21,10 +21,10 @@ NEVER = 1_000_000
 def stop_at(stage: Stage, at: int, scene: Scene, mode: str) -> int | None:
     """Ask to stop at a boundary of the scene. What was created is stored or, where another was first, revoked."""
     scene(stage.world, stage.promises)
-    made = len(stage.world.server.account.ledger)
+    made = len(stage.world.server.account.keys)
     code = stage.cross(at, STOPPED_AT, terminate, mode)
     stage.promises.hold()
-    created = stage.world.server.account.ledger[made:]
+    created = stage.world.server.account.keys[made:]
     published = {stage.world.secret(key.path).get("api_key") for key in stage.world.keys}
     lost = [key for key in created if key.plaintext not in published]
     assert not lost or scene is lost_race

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from rotator.config import load, schema
+from rotator.config import json_schema, load
 
 FOLDER = Path(__file__).parent.parent / "config"
 EXAMPLES = ["rotator.yaml", "minimal.yaml"]
@@ -58,15 +58,15 @@ def blocks(rule: Any) -> Iterator[dict[str, Any]]:
 def test_the_committed_schema_is_the_models(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.delitem(sys.modules, schema.__name__)
-    run_module(schema.__name__, run_name="__main__")
+    monkeypatch.delitem(sys.modules, json_schema.__name__)
+    run_module(json_schema.__name__, run_name="__main__")
     printed = capsys.readouterr().out
-    assert printed == schema.render()
+    assert printed == json_schema.render()
     assert (FOLDER / "rotator.schema.json").read_text() == printed, "renew it with `make schema`"
 
 
 def test_the_schema_describes_every_field_and_allows_no_other() -> None:
-    found = list(blocks(json.loads(schema.render())))
+    found = list(blocks(json.loads(json_schema.render())))
     assert len(found) > 5
     for block in found:
         assert block["additionalProperties"] is False
@@ -77,14 +77,14 @@ def test_the_schema_describes_every_field_and_allows_no_other() -> None:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_examples_fit_the_schema_and_load(name: str) -> None:
     text = (FOLDER / name).read_text()
-    root = json.loads(schema.render())
+    root = json.loads(json_schema.render())
     assert text.startswith("# yaml-language-server: $schema=rotator.schema.json\n")
     assert list(mismatches(yaml.safe_load(text), root, root)) == []
     assert load(FOLDER / name, TOKEN).managed
 
 
 def test_the_schema_refuses_what_the_loader_refuses() -> None:
-    root = json.loads(schema.render())
+    root = json.loads(json_schema.render())
     for text, wrong in [
         ("keys: []\ngatway: {}", "gatway unknown"),
         ("vault: {}", "keys missing"),
@@ -99,7 +99,7 @@ def test_the_schema_refuses_what_the_loader_refuses() -> None:
 def test_the_example_shows_every_field() -> None:
     """Commented out or not: what is not in the example is not found by who reads only the example."""
     text = (FOLDER / "rotator.yaml").read_text()
-    names = {name for block in blocks(json.loads(schema.render())) for name in block["properties"]}
+    names = {name for block in blocks(json.loads(json_schema.render())) for name in block["properties"]}
     assert {name for name in names if not re.search(rf"\b{name}:", text)} == set()
 
 

@@ -242,6 +242,6 @@ def test_two_replicas_whose_bearer_rotates_itself(stage: Stage) -> None:
 
 def _all_younger_than_a_day(stage: Stage) -> bool:
     current = [_current(stage, key.path) for key in stage.world.keys]
-    made = {key.id: key.created_at for key in stage.world.server.account.ledger}
+    made = {key.id: key.created_at for key in stage.world.server.account.keys}
     a_day_ago = stage.world.server.account.clock.now() - timedelta(days=1)
     return all(id_ and made[id_] > a_day_ago for id_ in current)

@@ -8,11 +8,11 @@ import pytest
 from rotator.redaction import Secret
 from rotator.rules.bookkeeping import WITHOUT_GRACE
 from rotator.rules.decide import Note, decide, succeed
-from rotator.rules.fates import Revocation, Victim
 from rotator.rules.history import Trace, suspects
 from rotator.rules.holds import MAX_ORPHANS, MAX_SUPERSEDED, Hold
 from rotator.rules.model import CreatedKey, Key
 from rotator.rules.reasons import Reason
+from rotator.rules.revocations import Revocation, Victim
 from tests.facts import TIMING, at, block, facts, key, managed, plaintext, secret
 
 FRESH = secret(block(2, rotated=at(0)))

@@ -24,9 +24,9 @@ class TestDryRun:
 
         for prepare in (nothing, a_week, a_day, a_key_by_hand):
             prepare()
-            before = ({**world.memory.versions}, world.server.account.ledger)
+            before = ({**world.memory.versions}, world.server.account.keys)
             foretold = world.one(dry_run=True)
-            assert ({**world.memory.versions}, world.server.account.ledger) == before
+            assert ({**world.memory.versions}, world.server.account.keys) == before
             done = world.one()
             assert foretold.plan
             assert done.plan

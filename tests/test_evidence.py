@@ -9,8 +9,8 @@ from rotator.redaction import Secret
 from rotator.rules.bookkeeping import WITHOUT_GRACE
 from rotator.rules.claims import Claim, Claims
 from rotator.rules.evidence import Fence, Proven, Warrant, fenced, to_revoke
-from rotator.rules.fates import Revocation, Victim
 from rotator.rules.history import Trace
+from rotator.rules.revocations import Revocation, Victim
 from tests.facts import at, block, facts, key, secret
 
 SEEN = facts(

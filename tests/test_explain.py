@@ -11,10 +11,10 @@ from rotator.rules.bookkeeping import WITHOUT_GRACE
 from rotator.rules.cadence import CronSchedule, Period
 from rotator.rules.explain import Explanation, explain
 from rotator.rules.facts import Facts
-from rotator.rules.fates import Kept
 from rotator.rules.history import Trace
 from rotator.rules.holds import Hold
 from rotator.rules.reasons import Reason
+from rotator.rules.revocations import Kept
 from rotator.show.explanation import render
 from tests.facts import at, block, facts, key, managed, plaintext, secret
 

@@ -61,7 +61,7 @@ class TestTheContract:
         gateway.revoke(warrant(created.id))
         assert not gateway.authenticates(created.plaintext).works
         assert [key.live for key in gateway.list_keys().keys] == [True, False]
-        assert created.plaintext.reveal() == server.account.ledger[1].plaintext
+        assert created.plaintext.reveal() == server.account.keys[1].plaintext
 
     @pytest.mark.parametrize("page_size", [1, 2, 5, 6, 100])
     def test_every_page_is_fetched(self, server: GatewayServer, gateway: Gateway, page_size: int) -> None:
@@ -203,7 +203,7 @@ class TestWhatBreaksTheContract:
         server.faults.add(Fault("POST /keys", GARBAGE[name], at=Phase.AFTER))
         with pytest.raises(BrokenContract, match="POST /keys: not the contract's answer: ") as raised:
             gateway.create("a title")
-        assert server.account.ledger[1].plaintext[8:40] not in repr(raised.value) + str(raised.value)
+        assert server.account.keys[1].plaintext[8:40] not in repr(raised.value) + str(raised.value)
         assert "Welcome" not in str(raised.value)
 
     def test_the_field_and_the_request_id_are_named(self, server: GatewayServer, gateway: Gateway) -> None:

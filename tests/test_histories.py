@@ -20,7 +20,7 @@ OTHER = "apimall/reporting"
 
 
 def _lives(world: World, id_: int) -> bool:
-    return world.server.account.ledger[id_ - 1].live
+    return world.server.account.keys[id_ - 1].live
 
 
 def _restore(world: World, number: int) -> None:
@@ -110,7 +110,7 @@ class TestLiveForEver:
         """It was in use again, so its grace begins anew; that is written down, or it would begin anew for ever."""
         for _ in range(3):
             world.make_pass(forced=True)
-        used_again = world.server.account.ledger[2]
+        used_again = world.server.account.keys[2]
         _restore(world, 2)
         world.advance(0.9)
         _restore(world, 3)

@@ -119,7 +119,7 @@ def play(vault_server: VaultServer, gateway: list[Twist], vault: list[Twist]) ->
         results = list(attempts(world, hostile))
         promises.hold()
         emitted = log.getvalue() + "".join(map(str, results))
-        ledger = [key.plaintext for key in server.account.ledger]
+        ledger = [key.plaintext for key in server.account.keys]
         assert leaks(emitted, ledger) == []
         assert "unexpected" not in emitted
         assert world.secret().get("api_key") in {None, *ledger}

@@ -114,7 +114,7 @@ class TestTheCommand:
             event for event in done.events if event.get("method") == "DELETE" and event.get("request_id")
         )
         assert deleted["request_id"] in done.out
-        assert not next(key for key in gateway.account.ledger if key.id == leaked).live
+        assert not next(key for key in gateway.account.keys if key.id == leaked).live
 
     def test_for_programs(self, rotator: Program, leaked: int) -> None:
         record = rotator.run(*LEAK, "--yes", "--json").json
@@ -144,7 +144,7 @@ class TestTheCommand:
         done = rotator.run(*LEAK, "--yes")
         assert done.code == 1
         assert "the exposed keys still work" in done.out
-        assert all(key.live for key in gateway.account.ledger)
+        assert all(key.live for key in gateway.account.keys)
 
     def test_a_dry_run_says_which_keys_would_go(
         self, rotator: Program, gateway: GatewayServer, leaked: int
@@ -156,7 +156,7 @@ class TestTheCommand:
         )
         assert done.out.endswith("\nnothing was changed\n")
         assert rotator.run(*LEAK, "--dry-run", "--json").json["keys"][0]["going"] == [leaked]
-        assert len(gateway.account.ledger) == 3
+        assert len(gateway.account.keys) == 3
 
     @pytest.mark.parametrize(
         ("options", "says"),
@@ -175,7 +175,7 @@ class TestTheCommand:
         other = 1 if Shard(0, 2).holds("Production backend") else 0
         done = rotator.run(*(option.format(other=other) for option in options))
         assert (done.code, says in done.err) == (2, True)
-        assert len(gateway.account.ledger) == 1
+        assert len(gateway.account.keys) == 1
 
     @pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 2)])
     def test_on_a_terminal_it_asks(
@@ -184,5 +184,5 @@ class TestTheCommand:
         asked = rotator.on_a_terminal(*LEAK, answer=answer)
         assert asked.code == code
         assert "Replace and revoke now?" in asked.out
-        live = {key.id for key in gateway.account.ledger if key.live}
+        live = {key.id for key in gateway.account.keys if key.live}
         assert (leaked in live) == (code == 2)

@@ -72,7 +72,7 @@ class TestNotOver:
         assert "cure: run it again" in done.out
         assert "no grace keeps" not in done.out
         assert rotator.run(*CONTAIN).code == 1  # theirs is not ours to revoke
-        assert not gateway.account.ledger[leaked - 1].live
+        assert not gateway.account.keys[leaked - 1].live
 
     def test_a_key_that_was_only_adopted_replaces_none(
         self, rotator: Program, gateway: GatewayServer, vault_server: VaultServer, mount: str
@@ -109,7 +109,7 @@ class TestOver:
         vault_server.api("POST", f"{mount}/data/{REPORTING}", shared)
         rotator.run("--once")
         done = rotator.run(*CONTAIN, "--key", "Reporting")
-        assert not gateway.account.ledger[leaked - 1].live
+        assert not gateway.account.keys[leaked - 1].live
         assert f"alive: {leaked}" not in done.out
 
     def test_a_failure_that_the_second_pass_made_good(
@@ -129,7 +129,7 @@ class TestThePrompt:
     ) -> None:
         asked = rotator.on_a_terminal(*LEAK, answer=answer)
         assert (asked.code, "nothing was changed" in asked.out) == (2, True)
-        assert len(gateway.account.ledger) == 3
+        assert len(gateway.account.keys) == 3
 
     def test_it_says_what_goes_wherever_the_record_goes(self, rotator: Program, leaked: int) -> None:
         asked = rotator.on_a_terminal(*LEAK, "--json", answer="n\n")

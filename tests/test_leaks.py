@@ -71,7 +71,7 @@ def test_what_others_can_see_of_the_process(vault_server: VaultServer, tmp_path:
     """Its arguments, its children, and what it would leave behind if it crashed."""
     with staged(vault_server, tmp_path / "stage") as stage:
         seen = _look_at_the_process(stage)
-        secrets = [key.plaintext for key in stage.world.server.account.ledger]
+        secrets = [key.plaintext for key in stage.world.server.account.keys]
         secrets.append(stage.environ["VAULT_TOKEN"])
         assert leaks(seen["cmdline"], secrets) == []
         assert seen["children"] == b""

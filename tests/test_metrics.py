@@ -163,7 +163,7 @@ def test_names_and_units_are_as_prometheus_wants_them_and_no_run_sees_another(sc
         )
         labels = {label for sample in family.samples for label in sample.labels}
         assert labels <= {"key", "outcome", "reason", "server", "method", "status", "le"}
-    secrets = [key.plaintext for key in scraped.world.server.account.ledger]
+    secrets = [key.plaintext for key in scraped.world.server.account.keys]
     assert leaks(text, secrets) == []
     assert not [word for word in ("sk-", "[20", "...") if word in text]
     assert samples(Metrics().exposition().decode())["rotations_total", "done", "missing"] == 0
@@ -281,7 +281,7 @@ class TestOnePass:
         assert seen["rotations_total", "done", "missing"] == 2
         assert seen["key_age_seconds", "Reporting"] < 60
         assert seen["last_converged_timestamp_seconds",] > 0
-        secrets = [*(key.plaintext for key in gateway.account.ledger), rotator.environ["VAULT_TOKEN"]]
+        secrets = [*(key.plaintext for key in gateway.account.keys), rotator.environ["VAULT_TOKEN"]]
         assert leaks(text, secrets) == []
         gateway.faults.add(Fault("GET /keys", Status(403), times=ALWAYS))
         assert rotator.run("--once").code == 3

@@ -414,7 +414,7 @@ class Histories(RuleBasedStateMachine):
     def teardown(self) -> None:
         try:
             self.heal()
-            secrets = [key.plaintext for key in self.gateway.account.ledger]
+            secrets = [key.plaintext for key in self.gateway.account.keys]
             assert leaks(self.emitted.getvalue(), [*secrets, *self.tokens]) == []
             COVERED["bytes of log searched"] += len(self.emitted.getvalue())
         finally:
@@ -476,7 +476,7 @@ class Histories(RuleBasedStateMachine):
 
     def writes(self) -> tuple[object, ...]:
         versions = () if self.sealed else (self.number(PATH), self.number(OTHER))
-        return self.gateway.account.ledger, versions
+        return self.gateway.account.keys, versions
 
 
 @pytest.fixture(scope="module")

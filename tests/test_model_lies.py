@@ -232,7 +232,7 @@ class Ids(Lying):
 
     @lie(ahead=st.integers(-2, 2))
     def a_create_answers_another_id(self, ahead: int) -> None:
-        newest = max(key.id for key in self.gateway.account.ledger)
+        newest = max(key.id for key in self.gateway.account.keys)
         self.gateway.faults.add(Fault("POST /keys", data_with(id=max(1, newest + ahead)), at=Phase.AFTER))
 
     def none_is_left(self) -> None:

@@ -12,8 +12,8 @@ from rotator.sandbox import faults
 from rotator.service.notices import Told, after_pass
 from rotator.service.web.page import Page, Query
 from rotator.show.incident import contained, exposed_by
+from rotator.show.key_status import to_json
 from rotator.show.snapshot import Snapshot
-from rotator.show.standing import to_json
 from rotator.show.status import AccountStatus
 from tests.shown import passed, snapshot
 from tests.world import World

@@ -154,7 +154,7 @@ class TestIds:
         for days in (1, 1, 7, 1):
             world.advance(days, minutes=5)
             tell(world)
-            assert any(key.live for key in world.server.account.ledger if key.plaintext == theirs.plaintext)
+            assert any(key.live for key in world.server.account.keys if key.plaintext == theirs.plaintext)
         assert world.works()
 
     def test_our_own_keys_with_ids_of_before(self, world: World) -> None:

@@ -99,11 +99,11 @@ class TestACopy:
         site.begin()
         copy = site.copied()
         assert site.run("--rotate-now")[0] == 0
-        current, ledger = site.current, site.stage.world.server.account.ledger
+        current, ledger = site.current, site.stage.world.server.account.keys
         before = copy.secret()
         for mode in ("--once", "--dry-run", "--rotate-now"):
             code, text = copy.run(mode)
-            assert site.stage.world.server.account.ledger == ledger
+            assert site.stage.world.server.account.keys == ledger
             assert copy.secret() == before
             assert code == 3
             assert names(text, *COPIED)
@@ -142,9 +142,9 @@ class TestACopy:
     def test_a_second_address_is_one_command(self, site: Site) -> None:
         site.begin()
         second = Site(site.stage, site.vault, site.mount, site.vault.address)
-        ledger = site.stage.world.server.account.ledger
+        ledger = site.stage.world.server.account.keys
         code, text = second.run("--rotate-now")
-        assert site.stage.world.server.account.ledger == ledger
+        assert site.stage.world.server.account.keys == ledger
         assert code == 3
         assert names(text, "rotator installation add-address")
         assert second.run("installation", "add-address", "--yes")[0] == 0
@@ -154,11 +154,11 @@ class TestACopy:
 class TestALostIdentity:
     def test_nothing_is_done_until_a_person_says_what(self, site: Site) -> None:
         site.begin()
-        identity, ledger = site.secret(STATE), site.stage.world.server.account.ledger
+        identity, ledger = site.secret(STATE), site.stage.world.server.account.keys
         site.vault.api("DELETE", f"{site.mount}/data/{STATE}")
         for mode in ("--once", "--rotate-now", "check"):
             code, text = site.run(mode)
-            assert site.stage.world.server.account.ledger == ledger
+            assert site.stage.world.server.account.keys == ledger
             assert not site.secret(STATE)
             assert code == 3 or (mode, code) == ("check", 1)
             assert names(text, *LOST)
@@ -170,9 +170,9 @@ class TestALostIdentity:
         site.vault.api("POST", f"{site.mount}/metadata/{STATE}", {"delete_version_after": "1s"})
         site.begin()
         site.stage.until(lambda: not site.secret(STATE))
-        made = len(site.stage.world.server.account.ledger)
+        made = len(site.stage.world.server.account.keys)
         code, text = site.run("--rotate-now")
-        assert len(site.stage.world.server.account.ledger) == made
+        assert len(site.stage.world.server.account.keys) == made
         assert code == 3
         assert names(text, *LOST)
 

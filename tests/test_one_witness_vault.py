@@ -199,13 +199,13 @@ class TestClaims:
             if not first:
                 world.make_pass()
                 world.advance(7)
-            made = len(gateway.account.ledger)
+            made = len(gateway.account.keys)
 
             def go(gate: Gate) -> None:
                 world.make_pass(forced=forced, gate=gate)
 
             interleave([go] * 8, [turn for _ in range(30) for turn in range(8)])
-            assert len(gateway.account.ledger) == made + 1
+            assert len(gateway.account.keys) == made + 1
             assert world.works()
 
 
@@ -254,7 +254,7 @@ class TestIdsInABlock:
     def test_a_key_that_is_only_said_to_be_current_is_kept(self, world: World, of_one_preview: bool) -> None:
         world.keys = (managed(revoke_adopted=True),)
         world.make_pass()
-        mine = next(key for key in world.server.account.ledger if key.id == world.rotation()["key_id"])
+        mine = next(key for key in world.server.account.keys if key.id == world.rotation()["key_id"])
         victim = world.server.account.create("of another team", like=mine if of_one_preview else None)
         edit(world, key_id=victim.id)
         for _ in range(4):

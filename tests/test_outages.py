@@ -42,7 +42,7 @@ class Out:
 
     def published(self) -> bool:
         """Whether the newest key ever stood in the secret."""
-        newest = self.world.server.account.ledger[-1].plaintext
+        newest = self.world.server.account.keys[-1].plaintext
         latest = self.world.store.read(PATH).number
         versions = (self.world.store.read(PATH, number) for number in range(1, latest + 1))
         return newest in [(version.data or {}).get("api_key") for version in versions]
@@ -116,7 +116,7 @@ def _outage(vault: VaultServer, how: str, seconds: float) -> str:
             assert world.works()
             assert world.rotation()["key_id"] == 3
         settle(world, subject.promises)
-        assert world.server.account.ledger[2].live == published
+        assert world.server.account.keys[2].live == published
         return "published" if published else "swept"
 
 

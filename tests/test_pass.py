@@ -144,7 +144,7 @@ class TestThePass:
         world.one()
         world.advance(days=8)
         for result in (world.make_pass(), world.make_pass(dry_run=True)):
-            assert leaks(repr(asdict(result)), [key.plaintext for key in world.server.account.ledger]) == []
+            assert leaks(repr(asdict(result)), [key.plaintext for key in world.server.account.keys]) == []
 
     def test_only_the_named_ones_are_acted_on(self, world: World) -> None:
         world.keys = (managed(), replace(managed(), name="Other", path="apimall/other"))

@@ -5,7 +5,7 @@ import pytest
 import structlog
 
 from rotator.errors import Rejected
-from rotator.passes.pool import each
+from rotator.passes.each import each
 from rotator.rules.model import ManagedKey
 from tests.facts import managed
 from tests.logs import captured

@@ -92,7 +92,7 @@ class TestOtherModes:
         run = rotator.run("--dry-run", "--rotate-now", "--json")
         assert (run.code, run.json["dry_run"]) == (0, True)
         assert [key["outcome"] for key in run.json["keys"]] == ["planned", "planned"]
-        assert len(gateway.account.ledger) == 1
+        assert len(gateway.account.keys) == 1
         assert "POST" not in {line.method for line in gateway.requests}
         assert vault_server.api("GET", f"{mount}/config")["data"]["max_versions"] == 0
 
@@ -201,7 +201,7 @@ class TestNothingLeaks:
         for format_ in ("json", "console"):
             gateway.faults.add(Fault("POST /keys", Status(500), at=Phase.AFTER))
             rotator.run("--rotate-now", "--log-level", "debug", "--log-format", format_)
-        assert len(gateway.account.ledger) >= 5  # the fixture searches what was printed
+        assert len(gateway.account.keys) >= 5  # the fixture searches what was printed
 
     def test_core_dumps_are_off(self, rotator: Program, gateway: GatewayServer) -> None:
         limits: list[str] = []

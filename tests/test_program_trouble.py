@@ -50,7 +50,7 @@ class TestBadInput:
         run = rotator.run("--once", "--log-format", "console", environ={"VAULT_TOKEN": "s.nonsense"})
         assert run.code == 3
         assert "has the token expired, and does its policy grant " in run.err
-        assert len(gateway.account.ledger) == 1
+        assert len(gateway.account.keys) == 1
 
     @pytest.mark.parametrize(
         ("options", "says"), [({}, "no handler for route"), ({"version": "1"}, "not a KV version 2")]
@@ -69,7 +69,7 @@ class TestBadInput:
         run = rotator.run("--once", "--log-format", "console")
         assert run.code == 3
         assert says in run.err
-        assert len(gateway.account.ledger) == 1
+        assert len(gateway.account.keys) == 1
 
     def test_a_token_that_lacks_a_capability(
         self, rotator: Program, gateway: GatewayServer, vault_server: VaultServer, mount: str
@@ -83,7 +83,7 @@ class TestBadInput:
         assert run.code == 1
         assert f"lacks update on {mount}/data/{BACKEND}; nothing was written" in run.out
         assert "cure: grant it in the token's policy" in run.out
-        assert [key.title[:9] for key in gateway.account.ledger] == ["bootstrap", "Reporting"]
+        assert [key.title[:9] for key in gateway.account.keys] == ["bootstrap", "Reporting"]
 
     def test_a_token_about_to_expire(
         self, rotator: Program, gateway: GatewayServer, vault_server: VaultServer
@@ -93,7 +93,7 @@ class TestBadInput:
         run = rotator.run("--once", "--log-format", "console")
         assert run.code == 3
         assert "before a rotation can be sure to end (360 s); nothing was created" in run.err
-        assert len(gateway.account.ledger) == 1
+        assert len(gateway.account.keys) == 1
 
     @pytest.mark.parametrize("name", ["html", "cut json", "success is false", "id is text", "data is null"])
     def test_a_gateway_that_answers_garbage(
@@ -104,7 +104,7 @@ class TestBadInput:
         assert run.code == 3
         assert "rotator: GET /keys: not the contract's answer: " in run.err
         assert "Traceback" not in run.err
-        assert len(gateway.account.ledger) == 1
+        assert len(gateway.account.keys) == 1
 
     def test_a_bookkeeping_edited_into_nonsense(
         self, rotator: Program, vault_server: VaultServer, mount: str
@@ -144,7 +144,7 @@ class TestSignals:
         assert process.returncode == 0, err
         assert '"outcome": "done"' in out
         assert '"outcome": "stopped"' in out
-        made = [key for key in gateway.account.ledger if key.title != "bootstrap"]
+        made = [key for key in gateway.account.keys if key.title != "bootstrap"]
         assert [secret(vault_server, mount, BACKEND)["api_key"]] == [key.plaintext for key in made]
 
     def test_a_wait_ends_at_once(self, rotator: Program, gateway: GatewayServer) -> None:

@@ -6,9 +6,9 @@ from enum import StrEnum
 import pytest
 
 from rotator.rules.decide import Note
-from rotator.rules.fates import KEPT
 from rotator.rules.holds import HOLDS, MAX_ORPHANS, MAX_SUPERSEDED, Hold
 from rotator.rules.reasons import Reason
+from rotator.rules.revocations import KEPT
 from tests.program import ROOT
 
 TEXT = (ROOT / "docs/protocol.md").read_text()

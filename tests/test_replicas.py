@@ -22,11 +22,11 @@ REPLICAS = 8
 
 def _one_round(stage: Stage, *options: str) -> tuple[list[int], int]:
     """Start them all at once; return their exit codes, and how many keys they made."""
-    made = len(stage.world.server.account.ledger)
+    made = len(stage.world.server.account.keys)
     processes: list[Process] = [stage.start(*options) for _ in range(REPLICAS)]
     codes = [process.wait() for process in processes]
     stage.promises.hold()
-    return codes, len(stage.world.server.account.ledger) - made
+    return codes, len(stage.world.server.account.keys) - made
 
 
 @pytest.mark.parametrize("options", [("--once",), ("--rotate-now",)])
@@ -88,10 +88,10 @@ def test_interleaved_request_by_request(
             world.store = promises.watch(store)
             world.make_pass()
             world.advance(7)
-            before = len(gateway.account.ledger)
+            before = len(gateway.account.keys)
             works = [partial(_replica, world, forced=forced) for _ in range(REPLICAS)]
             requests += interleave(works, order(random.Random(run)))
-            made.append(len(gateway.account.ledger) - before)
+            made.append(len(gateway.account.keys) - before)
             assert world.works()
             assert {key.id for key in world.live} == {world.rotation()["key_id"], *_superseded(world)}
             assert not any(key.failed for result in world.log for key in result.keys) or forced

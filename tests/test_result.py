@@ -8,10 +8,10 @@ from rotator.errors import RotatorError
 from rotator.passes.result import Action, KeyResult, Outcome, PassResult, action_of, held_back
 from rotator.rules.decide import decide
 from rotator.rules.facts import Facts
-from rotator.rules.fates import Victim
 from rotator.rules.history import Trace
 from rotator.rules.holds import MAX_ORPHANS, Hold
 from rotator.rules.reasons import Reason
+from rotator.rules.revocations import Victim
 from tests.facts import at, block, facts, key, managed, plaintext, secret
 
 ERROR = RotatorError("it failed", request_id="req_1", cure="mend it")

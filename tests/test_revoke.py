@@ -10,8 +10,8 @@ from rotator.passes.observe import observe
 from rotator.passes.result import Action, Outcome
 from rotator.passes.revoke import Revoker
 from rotator.rules.facts import Facts
-from rotator.rules.fates import Revocation, Victim
 from rotator.rules.model import Version
+from rotator.rules.revocations import Revocation, Victim
 from rotator.rules.times import format_time
 from rotator.sandbox.faults import ALWAYS, Fault, Phase, Status, data_with
 from tests.facts import PATH, at, managed
@@ -139,7 +139,7 @@ class TestRevoke:
         old = self._superseded(world)
         with world.account() as account:
             seen = observed(account)
-        world.bearer = world.server.account.ledger[1].plaintext
+        world.bearer = world.server.account.keys[1].plaintext
         with world.account() as account, pytest.raises(Rejected, match="is the bearer"):
             Revoker(account, seen).check(Revocation(old, Victim.SUPERSEDED, at(0)))
 
@@ -316,8 +316,8 @@ class TestRevoke:
         world.memory.put("apimall/copy", world.secret())
         world.keys = (*world.keys, replace(managed(), name="Copy", path="apimall/copy"))
         old = self._superseded(replace(world, keys=world.keys[:1]))
-        world.memory.put("apimall/copy", {"api_key": world.server.account.ledger[1].plaintext})
+        world.memory.put("apimall/copy", {"api_key": world.server.account.keys[1].plaintext})
         result = world.make_pass()
-        assert old == world.server.account.ledger[1].id
+        assert old == world.server.account.keys[1].id
         assert old in [key.id for key in world.live]
         assert any("may be in use elsewhere" in warning for warning in result.keys[0].warnings)

@@ -36,7 +36,7 @@ class TestCreate:
     def test_each_attempt_has_a_title_of_its_own(self, world: World) -> None:
         world.server.faults.add(Fault("POST /keys", Status(500), at=Phase.AFTER, times=2))
         world.one()
-        titles = [key.title for key in world.server.account.ledger[1:]]
+        titles = [key.title for key in world.server.account.keys[1:]]
         assert len(set(titles)) == 3
 
     def test_refusals_that_were_not_executed_are_repeated(self, world: World) -> None:
@@ -108,7 +108,7 @@ class TestCreate:
         (error,) = result.errors
         assert error.message.endswith("answered with key 1, which existed before")
         assert error.request_id == world.server.requests[-1].request_id
-        assert world.server.account.ledger[0].live
+        assert world.server.account.keys[0].live
 
 
 class TestProve:
@@ -267,7 +267,7 @@ class TestTheClaim:
     def _orphan(self, world: World) -> str:
         world.server.faults.add(Fault("POST /keys", Status(500), at=Phase.AFTER))
         world.one()
-        title = TitleTemplate().parse(world.server.account.ledger[1].title)
+        title = TitleTemplate().parse(world.server.account.keys[1].title)
         assert title
         return title.nonce
 

@@ -7,13 +7,13 @@ import pytest
 
 from rotator.redaction import redact
 from rotator.sandbox.disguises import parse_duration
-from rotator.sandbox.ledger import Account, Clock, Lag, Quirks, RateLimit
+from rotator.sandbox.ledger import Clock, Lag, Ledger, Quirks, RateLimit
 
 START = datetime(2026, 11, 21, 9, 50, tzinfo=UTC)
 
 
-def frozen_account(quirks: Quirks | None = None) -> Account:
-    return Account(Clock(START, frozen=True), quirks)
+def frozen_account(quirks: Quirks | None = None) -> Ledger:
+    return Ledger(Clock(START, frozen=True), quirks)
 
 
 def test_a_frozen_clock_moves_only_by_hand() -> None:
@@ -72,12 +72,12 @@ def test_the_ledger_says_who_made_and_who_revoked() -> None:
     account.clock.advance(timedelta(hours=1))
     account.revoke(made.id, by=by_hand.id)
     account.revoke(by_hand.id)
-    assert [(key.id, key.created_by, key.revoked_by, key.status) for key in account.ledger] == [
+    assert [(key.id, key.created_by, key.revoked_by, key.status) for key in account.keys] == [
         (bootstrap.id, None, None, "created"),
         (made.id, bootstrap.id, by_hand.id, "revoked"),
         (by_hand.id, None, None, "revoked"),
     ]
-    assert account.ledger[1].revoked_at == START + timedelta(hours=1)
+    assert account.keys[1].revoked_at == START + timedelta(hours=1)
 
 
 def test_a_key_is_revoked_once() -> None:
@@ -86,7 +86,7 @@ def test_a_key_is_revoked_once() -> None:
     account.clock.advance(timedelta(hours=1))
     assert account.revoke(1) is None
     assert account.revoke(99) is None
-    assert account.ledger[0].revoked_at == START
+    assert account.keys[0].revoked_at == START
 
 
 def test_only_a_live_key_authenticates() -> None:
@@ -96,7 +96,7 @@ def test_only_a_live_key_authenticates() -> None:
     assert account.authenticates("") is None
     account.revoke(key.id)
     assert account.authenticates(key.plaintext) is None
-    assert account.find(key.plaintext) == account.ledger[1]
+    assert account.find(key.plaintext) == account.keys[1]
 
 
 def test_propagation_takes_time_for_keys_that_were_made_over_http() -> None:

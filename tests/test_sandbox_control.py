@@ -67,7 +67,7 @@ def test_control_moves_the_clock(gateway: GatewayServer) -> None:
 
 def test_control_revokes_a_key_by_the_operator_s_hand(gateway: GatewayServer) -> None:
     assert control(gateway, "POST", "/keys/1/revoke")[1]["status"] == "revoked"
-    assert gateway.account.ledger[0].revoked_by is None
+    assert gateway.account.keys[0].revoked_by is None
     assert control(gateway, "POST", "/keys/1/revoke") == (404, {"error": "no live key has that id"})
 
 
@@ -190,6 +190,6 @@ def test_control_says_which_quirks_there_are(gateway: GatewayServer, body: objec
 def test_control_is_a_person_s_hand(gateway: GatewayServer) -> None:
     assert control(gateway, "POST", "/keys", {"title": "made by hand"})[1]["id"] == 2
     assert control(gateway, "POST", "/keys/2/title", {"title": "renamed"})[1]["title"] == "renamed"
-    assert [key.title for key in gateway.account.ledger] == ["bootstrap", "renamed"]
+    assert [key.title for key in gateway.account.keys] == ["bootstrap", "renamed"]
     assert control(gateway, "POST", "/keys/9/title", {"title": "renamed"})[0] == 404
     assert control(gateway, "POST", "/keys", {"name": "x"})[0] == 400

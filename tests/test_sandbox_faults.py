@@ -50,7 +50,7 @@ def create(gateway: GatewayServer) -> tuple[HTTPResponse, bytes]:
 
 
 def created(gateway: GatewayServer) -> int:
-    return len(gateway.account.ledger) - 1
+    return len(gateway.account.keys) - 1
 
 
 @pytest.mark.parametrize(("at", "made"), [(Phase.BEFORE, 0), (Phase.AFTER, 1)])

@@ -8,7 +8,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from rotator.sandbox.ledger import Account, Clock, Lag, Quirks, RateLimit, RetryAfter
+from rotator.sandbox.ledger import Clock, Lag, Ledger, Quirks, RateLimit, RetryAfter
 from rotator.sandbox.server import MAX_BODY, GatewayServer
 from tests.plain_client import Answer, Client
 
@@ -18,7 +18,7 @@ REQUEST_ID = r"req_[0-9A-HJKMNP-TV-Z]{26}"
 
 @pytest.fixture
 def gateway() -> Iterator[GatewayServer]:
-    with GatewayServer(Account(Clock(START, frozen=True))) as running:
+    with GatewayServer(Ledger(Clock(START, frozen=True))) as running:
         yield running
 
 
@@ -30,7 +30,7 @@ def refusal(answer: Answer) -> tuple[int, str, str]:
 
 def test_create_answers_the_plaintext_and_it_works(gateway: GatewayServer, call: Client) -> None:
     answer = call("POST", "/keys", {"title": "Production backend"})
-    key = gateway.account.ledger[1]
+    key = gateway.account.keys[1]
     assert answer.status == 200
     assert answer.json == {
         "success": True,
@@ -71,7 +71,7 @@ def test_balances_are_small(call: Client) -> None:
 def test_revoke_ends_a_key_once(gateway: GatewayServer, call: Client) -> None:
     key = gateway.account.create("Reporting")
     assert call("DELETE", "/keys/2").data == {"id": 2, "status": "revoked"}
-    assert gateway.account.ledger[1].revoked_by == 1
+    assert gateway.account.keys[1].revoked_by == 1
     assert refusal(call("DELETE", "/keys/2"))[:2] == (404, "not_found")
     refused = call("GET", "/keys", Authorization=f"Bearer {key.plaintext}")
     assert refusal(refused) == (401, "unauthorized", "Unauthorized")
@@ -81,7 +81,7 @@ def test_the_bearer_cannot_revoke_itself(gateway: GatewayServer, call: Client) -
     status, code, message = refusal(call("DELETE", "/keys/1"))
     assert (status, code) == (400, "invalid_request")
     assert message == "you cannot revoke the currently used key from the same request context"
-    assert gateway.account.ledger[0].live
+    assert gateway.account.keys[0].live
 
 
 @pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer sk-unknown", "Basic abc", "sk-unknown"])
@@ -89,7 +89,7 @@ def test_a_bearer_is_required(gateway: GatewayServer, call: Client, authorizatio
     for method, path in (("POST", "/keys"), ("GET", "/keys"), ("DELETE", "/keys/1"), ("GET", "/nowhere")):
         answer = call(method, path, {"title": "t"}, Authorization=authorization)
         assert refusal(answer) == (401, "unauthorized", "Unauthorized")
-    assert [key.live for key in gateway.account.ledger] == [True]
+    assert [key.live for key in gateway.account.keys] == [True]
 
 
 def test_only_the_bearer_scheme_is_taken(gateway: GatewayServer, call: Client) -> None:
@@ -101,7 +101,7 @@ def test_only_the_bearer_scheme_is_taken(gateway: GatewayServer, call: Client) -
 @pytest.mark.parametrize("body", [{}, {"title": None}, {"title": 5}, {"title": ""}, {"title": "t" * 256}])
 def test_a_title_is_a_string_of_1_to_255(gateway: GatewayServer, call: Client, body: object) -> None:
     assert refusal(call("POST", "/keys", body)) == (400, "invalid_request", "Invalid title")
-    assert len(gateway.account.ledger) == 1
+    assert len(gateway.account.keys) == 1
 
 
 def test_the_longest_title_is_taken(call: Client) -> None:
@@ -224,6 +224,6 @@ def test_the_rate_is_limited(
     limited = call("POST", "/keys", {"title": "t"})
     assert refusal(limited) == (429, "rate_limited", "Rate limit exceeded")
     assert limited.headers.get("Retry-After") == expected
-    assert len(gateway.account.ledger) == 1
+    assert len(gateway.account.keys) == 1
     gateway.account.clock.advance(timedelta(seconds=45))
     assert call("GET", "/keys").status == 200

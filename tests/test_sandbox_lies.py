@@ -9,7 +9,7 @@ import pytest
 from rotator.sandbox.dates import Dated
 from rotator.sandbox.disguises import previews, times, titles
 from rotator.sandbox.faults import ALWAYS, Fault, Phase, data_with
-from rotator.sandbox.ledger import Account, Clock, Quirks
+from rotator.sandbox.ledger import Clock, Ledger, Quirks
 from rotator.sandbox.listing import Lists
 from rotator.sandbox.server import GatewayServer
 from tests.plain_client import Client
@@ -20,7 +20,7 @@ NOW, AHEAD = "Sat, 21 Nov 2026 09:50:00 GMT", "Mon, 23 Nov 2026 09:50:00 GMT"
 
 @pytest.fixture
 def gateway() -> Iterator[GatewayServer]:
-    with GatewayServer(Account(Clock(START, frozen=True))) as running:
+    with GatewayServer(Ledger(Clock(START, frozen=True))) as running:
         yield running
 
 
@@ -160,9 +160,9 @@ class TestIds:
         second = gateway.account.create("a person's")
         assert second.id == first.id
         assert [row["title"] for row in listed(call)] == ["bootstrap", "a person's"]
-        assert [key.live for key in gateway.account.ledger] == [True, False, True]
+        assert [key.live for key in gateway.account.keys] == [True, False, True]
         assert call("DELETE", f"/keys/{first.id}").status == 200
-        assert [key.live for key in gateway.account.ledger] == [True, False, False]
+        assert [key.live for key in gateway.account.keys] == [True, False, False]
         assert gateway.account.create("next").id == first.id
 
     def test_a_create_answers_the_id_of_an_earlier_key(self, gateway: GatewayServer, call: Client) -> None:
@@ -180,7 +180,7 @@ class TestRevocations:
             gateway.account.clock.advance(timedelta(days=99))
         assert listed(call)[1]["status"] == "created"
         assert call("GET", "/keys", Authorization=f"Bearer {key.plaintext}").status == 200
-        assert gateway.account.ledger[1].live
+        assert gateway.account.keys[1].live
 
     def test_delete_takes_its_time(self, gateway: GatewayServer, call: Client) -> None:
         key = gateway.account.create("t")
@@ -190,8 +190,8 @@ class TestRevocations:
             call("DELETE", f"/keys/{key.id}")
             assert (listed(call)[1]["status"] == "created") is live
             assert (gateway.account.authenticates(key.plaintext) is not None) is live
-        assert gateway.account.ledger[1].revoked_at == START + timedelta(minutes=10)
-        assert gateway.account.ledger[1].revoked_by == 1
+        assert gateway.account.keys[1].revoked_at == START + timedelta(minutes=10)
+        assert gateway.account.keys[1].revoked_by == 1
 
     def test_a_key_revokes_itself(self, gateway: GatewayServer, call: Client) -> None:
         gateway.account.quirks = Quirks(revokes_itself=True)

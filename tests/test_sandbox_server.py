@@ -28,7 +28,7 @@ def test_the_log_names_the_bearer_and_never_a_plaintext(gateway: GatewayServer, 
 
 def test_the_hook_sees_each_request_around_its_effect(gateway: GatewayServer, call: Client) -> None:
     seen: list[tuple[str, str, Phase, int]] = []
-    gateway.hook = lambda *request: seen.append((*request, len(gateway.account.ledger)))
+    gateway.hook = lambda *request: seen.append((*request, len(gateway.account.keys)))
     call("POST", "/keys", {"title": "t"})
     assert seen == [("POST", "/keys", Phase.BEFORE, 1), ("POST", "/keys", Phase.AFTER, 2)]
 

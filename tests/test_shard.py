@@ -66,7 +66,7 @@ def test_each_pass_acts_on_its_share_and_on_nothing_else(world: World) -> None:
         assert result.converged
         assert result.rotated == len(result.keys)
         seen += [key.key.name for key in result.keys]
-        assert len(world.server.account.ledger) == 1 + len(seen)
+        assert len(world.server.account.keys) == 1 + len(seen)
     assert sorted(seen) == sorted(key.name for key in world.keys)
 
 
@@ -74,7 +74,7 @@ def test_a_share_of_nothing_acts_on_nothing(world: World) -> None:
     world.shard = next(shard for shard in (Shard(0, 2), Shard(1, 2)) if not shard.holds("Backend"))
     result = world.make_pass(forced=True)
     assert (result.keys, result.converged) == ((), True)
-    assert len(world.server.account.ledger) == 1
+    assert len(world.server.account.keys) == 1
 
 
 class TestTheProgram:
@@ -138,10 +138,10 @@ def start(stage: Stage, shards: Iterable[Shard]) -> list[Process]:
 
 def made(stage: Stage, shards: Iterable[Shard]) -> dict[str, int]:
     """Run them all at once; return how many keys were made for each managed key."""
-    before = len(stage.world.server.account.ledger)
+    before = len(stage.world.server.account.keys)
     assert {process.wait() for process in start(stage, shards)} == {0}
     stage.promises.hold()
-    return Counter(key.title.partition(" [")[0] for key in stage.world.server.account.ledger[before:])
+    return Counter(key.title.partition(" [")[0] for key in stage.world.server.account.keys[before:])
 
 
 def exchange(world: World, one: str, other: str) -> None:

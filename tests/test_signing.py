@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook
 
-from rotator.clients.signature import parse_secrets, signature
+from rotator.clients.webhook_signature import parse_secrets, signature
 from rotator.redaction import Secret
 from tests.long import examples
 

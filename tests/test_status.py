@@ -10,12 +10,12 @@ from rotator.errors import Rejected
 from rotator.passes.result import KeyResult, Outcome, PassResult
 from rotator.rules.cadence import CronSchedule
 from rotator.rules.decide import decide
-from rotator.rules.fates import Revocation, Victim
 from rotator.rules.model import Key
+from rotator.rules.revocations import Revocation, Victim
 from rotator.rules.times import short
 from rotator.sandbox.faults import Fault, Phase, Status
+from rotator.show.key_status import KeyState, KeyStatus, key_statuses, to_json
 from rotator.show.snapshot import Snapshot
-from rotator.show.standing import KeyState, KeyStatus, key_statuses, to_json
 from tests.facts import DAY, at, block, facts, key, managed, secret
 from tests.shown import REFUSED, of_each_state, one, passed, snapshot, together
 from tests.world import World

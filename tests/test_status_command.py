@@ -20,7 +20,7 @@ from rotator.rules.model import Version
 from rotator.sandbox.faults import ALWAYS, Fault, Phase, Status
 from rotator.sandbox.server import GatewayServer
 from rotator.sandbox.vault import VaultServer
-from rotator.show.standing import KeyState
+from rotator.show.key_status import KeyState
 from rotator.show.status import AccountStatus as Seen
 from rotator.show.status import render
 from tests.facts import PATH, managed
@@ -146,7 +146,7 @@ class TestRevocations:
         world.make_pass(forced=True)
         seen = look(world)
         assert seen.well
-        assert "Backend: 2 is superseded and goes 2026-11-02 00:00, in 1d" in words(seen)
+        assert "Backend: 2 is superseded, goes in 1d (2026-11-02 00:00)" in words(seen)
 
     @pytest.mark.parametrize(("minutes", "well"), [(60 * 24 + 59, True), (60 * 25, False)])
     def test_it_is_overdue_when_the_passes_had_an_hour(self, world: World, minutes: int, well: bool) -> None:
@@ -155,14 +155,14 @@ class TestRevocations:
         world.advance(0, minutes=minutes)
         seen = look(world)
         assert seen.well == well
-        assert ("Backend: 2 is superseded, overdue since 2026-11-02 00:00" in words(seen)) == (not well)
+        assert ("Backend: 2 is superseded, overdue for" in words(seen)) == (not well)
         assert ("rotator --once" in words(seen)) == (not well)
         assert ("; 1 revocation overdue" in words(seen)) == (not well)
 
     def test_one_whose_grace_was_ended_is_named_so(self, world: World) -> None:
         world.make_pass()
         world.make_pass(forced=True, without_grace=True)
-        assert "2 is superseded and goes with the next pass" in words(look(world))
+        assert "2 is superseded, goes with the next pass" in words(look(world))
 
 
 class TestKeysOfOthers:
@@ -192,7 +192,7 @@ class TestKeysOfOthers:
         world.advance(2)
         seen = look(world)
         assert [key.id for key in seen.seen.unmanaged] == [1]
-        assert "2 is superseded and stays: it is not ours to revoke" in words(seen)
+        assert "2 is superseded, stays: not ours to revoke" in words(seen)
 
     def test_a_title_is_shown_without_what_a_terminal_would_obey(self, world: World) -> None:
         """Nor does a character that takes no room hide a plaintext from the redaction."""
@@ -227,7 +227,7 @@ class TestTheCommand:
         assert seen.code == 0
         methods = {event["method"] for event in seen.events if event["event"].endswith(".request")}
         assert methods == {"GET"}
-        assert len(gateway.account.ledger) == 3
+        assert len(gateway.account.keys) == 3
 
     def test_for_programs(self, rotator: Program) -> None:
         rotator.run("--once")

@@ -375,7 +375,7 @@ def test_in_turns(seed: int, vault_server: VaultServer, tmp_path: Path, figure: 
         go_on(stage, PRESENT, (16, *A_ROTATION, *A_ROTATION))
         all_is_over(stage)
         figure(
-            f"old and new in turns, seed {seed}: {stage.runs} runs, {len(stage.world.server.account.ledger)} keys"
+            f"old and new in turns, seed {seed}: {stage.runs} runs, {len(stage.world.server.account.keys)} keys"
         )
 
 
@@ -390,7 +390,7 @@ def test_at_once(options: tuple[str, ...], vault_server: VaultServer, tmp_path: 
             assert {process.wait() for process in running} <= {0, 1}
             stage.check(worked)
             assert stage.world.works()
-        made = len(stage.world.server.account.ledger) - 1
+        made = len(stage.world.server.account.keys) - 1
         figure(f"two old and two new at once, {options[0]}: {made} keys made")
         go_on(stage, PRESENT, (16, *A_ROTATION, *A_ROTATION))
         all_is_over(stage)
@@ -446,7 +446,7 @@ def test_both_for_a_while(vault_server: VaultServer, tmp_path: Path) -> None:
         assert [process.wait() for process in running.values()] == [0, 0]
         go_on(stage, PRESENT, (16, DAY + 1, 1))
         all_is_over(stage)
-        assert len(stage.world.server.account.ledger) <= 6
+        assert len(stage.world.server.account.keys) <= 6
 
 
 def _passes(process: Process) -> int:

@@ -233,7 +233,7 @@ def test_a_whole_run_with_an_app_role(vault_server: VaultServer, tmp_path: Path)
         assert run.code == 3
         assert "Vault refused the login" in run.err
         assert "response-wrapped needs vault.auth.secret_id_response_wrapping_path" in run.err
-        assert len(gateway.account.ledger) == 1
+        assert len(gateway.account.keys) == 1
         rotator.environ["VAULT_SECRET_ID"] = role.secret_id().reveal()
         run = rotator.run("--once", "--log-level", "debug")
         assert (run.code, role.tokens()) == (0, 0)

@@ -87,7 +87,7 @@ def test_each_capability_is_needed_and_named(
         assert "policy" in told
     assert (dry.code, done.code) == ((3, 3) if path == STATE else (1, 1))
     assert f"/v1/{full}: 403" in done.err or said in done.out
-    assert len(gateway.account.ledger) == 1, "nothing was created that could not be stored"
+    assert len(gateway.account.keys) == 1, "nothing was created that could not be stored"
 
 
 def test_each_capability_was_found() -> None:

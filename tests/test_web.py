@@ -313,7 +313,7 @@ def test_no_secret_and_no_preview_on_any_path(scene: Scene, world: World, served
         world.advance(1, minutes=16)
     served.now = snapshot(*(passed(result, result.now) for result in reversed(world.log)))
     shown = "".join(str(served.ask(path)) for path in PATHS)
-    ledger = world.server.account.ledger
+    ledger = world.server.account.keys
     assert leaks(shown, [key.plaintext for key in ledger]) == []
     assert [key.id for key in ledger if key.preview in shown] == []
 

@@ -17,7 +17,7 @@ import pytest
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from rotator import redaction
-from rotator.clients.signature import parse_secrets
+from rotator.clients.webhook_signature import parse_secrets
 from rotator.config.monitoring import NoticeType
 from rotator.errors import Rejected, RotatorError
 from rotator.passes.result import KeyResult, Outcome, PassResult
@@ -285,12 +285,12 @@ def test_no_secret_is_sent_or_logged(world: World) -> None:
             notifier.tell(world.make_pass())
             notifier.tell(Rejected(f"GET /x: {world.server.account.bootstrap.plaintext}"))
     assert set(receiver.types()) == set(ALL)
-    plaintexts = [key.plaintext for key in world.server.account.ledger]
+    plaintexts = [key.plaintext for key in world.server.account.keys]
     secrets = [*plaintexts, OLD, SECRET, TOKEN_IN_THE_PATH[-21:]]
     for _, headers, body in receiver.received:
         assert leaks(body + repr(headers).encode(), secrets) == []
         assert PATH not in body.decode()
-        assert not any(key.plaintext[-4:] in body.decode() for key in world.server.account.ledger)
+        assert not any(key.plaintext[-4:] in body.decode() for key in world.server.account.keys)
     assert leaks(out.getvalue(), secrets) == []
 
 

@@ -57,12 +57,12 @@ def a_copy_of(world: World) -> World:
 
 def traces(world: World) -> object:
     """All that a pass could change: the gateway's keys, and every version in Vault."""
-    return world.server.account.ledger, json.dumps(world.memory.versions)
+    return world.server.account.keys, json.dumps(world.memory.versions)
 
 
 def is_live(world: World, id_: int | None) -> bool:
     assert id_
-    return any(key.id == id_ and key.live for key in world.server.account.ledger)
+    return any(key.id == id_ and key.live for key in world.server.account.keys)
 
 
 def rotated(world: World, path: str = PATH) -> tuple[int, int]:

@@ -23,8 +23,7 @@ from rotator.rules.bookkeeping import FIELD
 from rotator.rules.model import ManagedKey, Timing
 from rotator.rules.shard import WHOLE, Shard
 from rotator.rules.titles import TitleTemplate
-from rotator.sandbox.ledger import Account as SandboxAccount
-from rotator.sandbox.ledger import AccountKey, Clock
+from rotator.sandbox.ledger import AccountKey, Clock, Ledger
 from rotator.sandbox.server import GatewayServer
 from tests.facts import DAY, PATH, TIMING, managed
 from tests.memory_store import MemoryStore
@@ -177,7 +176,7 @@ class World:
     @property
     def live(self) -> list[AccountKey]:
         """The live keys, without the bootstrap key."""
-        return [key for key in self.server.account.ledger[1:] if key.live]
+        return [key for key in self.server.account.keys[1:] if key.live]
 
     def secret(self, path: str = PATH) -> dict[str, Any]:
         return dict(self.store.read(path).data or {})
@@ -194,4 +193,4 @@ class World:
 
 def new_server(clock: Clock | None = None) -> GatewayServer:
     """A gateway whose time moves by hand alone, unless it is given a clock."""
-    return GatewayServer(SandboxAccount(clock or Clock(DAY, frozen=True)))
+    return GatewayServer(Ledger(clock or Clock(DAY, frozen=True)))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from rotator.clients.trail import recorded
+from rotator.clients.request_log import recorded
 from rotator.commands.names import load_with
 from rotator.commands.options import heed_signals
 from rotator.commands.output import CONVERGED, FAILED, MISCONFIGURED, Output

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal, TypeAlias, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from rotator.clients import signature
+from rotator.clients import webhook_signature
 from rotator.config import texts
 from rotator.config.texts import Block, Sources
 from rotator.errors import ConfigError
@@ -71,7 +71,7 @@ def signing_secrets(webhook: Webhook, environ: Mapping[str, str]) -> tuple[Secre
         except (OSError, UnicodeDecodeError):
             raise ConfigError("webhook.secret names a file that cannot be read; make it readable") from None
     try:
-        return signature.parse_secrets(text)
+        return webhook_signature.parse_secrets(text)
     except ValueError as error:
         what = "a source without a sound secret" if text.strip() else "a source that is empty or not set"
         raise ConfigError(f"webhook.secret names {what}; {error}") from None

@@ -22,7 +22,7 @@ from rotator.rules.bookkeeping import Rotation
 from rotator.rules.decide import Plan
 from rotator.rules.evidence import Fence, fenced
 from rotator.rules.facts import Facts
-from rotator.rules.fates import Revocation
+from rotator.rules.revocations import Revocation
 
 log = structlog.get_logger()
 

@@ -1,6 +1,6 @@
 """Observing: what both authorities say, read once, and what follows. Writes nothing but a first identity."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -9,8 +9,8 @@ import structlog
 
 from rotator.errors import Rejected, RotatorError, Transient
 from rotator.passes.account import Account
+from rotator.passes.each import each
 from rotator.passes.installation import read_installation
-from rotator.passes.pool import each
 from rotator.passes.result import KeyResult, planned, unacted
 from rotator.redaction import Secret, remember
 from rotator.rules.bookkeeping import read_block, read_plaintext
@@ -65,17 +65,12 @@ def observe(
     _log_skew(account, doubt)
     installation = read_installation(account, create=not dry_run)
     listed = {key.id: key for key in listing.keys}
-    titled = by_title(account.keys, listed.values(), account.titles, installation)
     reader = _Reader(account, installation, listed, listing.now)
     held = each(account.keys, reader.held, workers=account.concurrency)
-    named = {id_ for one in held.done.values() if one.current for id_ in one.current.superseded}
-    if named - listed.keys():  # what one list omits may only have been between two pages of it
-        again = {key.id: key for key in account.gateway.list_keys().keys}
-        listed |= {id_: key for id_, key in again.items() if id_ not in listed}
-        titled = by_title(account.keys, listed.values(), account.titles, installation)
-    ownership = Ownership(
-        account.keys, titled, held.done, reader.previews, account.bearer.current().reveal(), listing.now
-    )
+    listed |= _looked_for_again(account, held.done.values(), listed)
+    titled = by_title(account.keys, listed.values(), account.titles, installation)
+    bearer = account.bearer.current().reveal()
+    ownership = Ownership(account.keys, titled, held.done, reader.previews, bearer, listing.now)
 
     def facts_of(key: ManagedKey) -> Facts:
         seen = held.done[key.name]
@@ -98,21 +93,29 @@ def observe(
 
     read = [key for key in account.keys if key.name in held.done]
     facts = each(read, facts_of, workers=account.concurrency)
-    unasked = tuple(
-        listed[id_]
-        for seen in facts.done.values()
-        for id_, became in seen.traces.items()
-        if became is Trace.UNASKED
-    )
     return Observation(
         installation=installation,
         now=listing.now,
         facts=facts.done,
         failed={**held.failed, **facts.failed},
         foreign=titled.foreign,
-        leftovers=(*titled.leftovers, *unasked),
+        leftovers=(*titled.leftovers, *_unasked(facts.done.values())),
         unmanaged=ownership.unmanaged(listed.values()),
         bearers=ownership.bearers,
+    )
+
+
+def _looked_for_again(account: Account, held: Iterable[Held], listed: Mapping[int, Key]) -> Mapping[int, Key]:
+    """What a secret names and one list omits may only have been between two pages of it."""
+    named = {id_ for one in held if one.current for id_ in one.current.superseded}
+    if named <= listed.keys():
+        return {}
+    return {key.id: key for key in account.gateway.list_keys().keys if key.id not in listed}
+
+
+def _unasked(facts: Iterable[Facts]) -> tuple[Key, ...]:
+    return tuple(
+        seen.listed[id_] for seen in facts for id_, became in seen.traces.items() if became is Trace.UNASKED
     )
 
 

@@ -12,8 +12,8 @@ from rotator.errors import RotatorError
 from rotator.log import log_failure
 from rotator.passes.account import Account
 from rotator.passes.act import Actor
+from rotator.passes.each import each
 from rotator.passes.observe import Observation, observe
-from rotator.passes.pool import each
 from rotator.passes.result import KeyResult, Outcome, PassResult, planned, unacted
 from rotator.passes.state import PassState
 from rotator.passes.stopping import Stopped

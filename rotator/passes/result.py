@@ -10,9 +10,9 @@ from rotator.passes.stopping import Stopped
 from rotator.rules.bookkeeping import Rotation
 from rotator.rules.decide import Plan
 from rotator.rules.facts import Facts
-from rotator.rules.fates import Kept, Revocation, Victim, fates_beside
 from rotator.rules.holds import clock_in_doubt
 from rotator.rules.model import Key, ManagedKey
+from rotator.rules.revocations import Kept, Revocation, Victim, fates_beside
 from rotator.rules.times import time_to_json
 
 

@@ -8,7 +8,7 @@ from rotator.redaction import Secret
 from rotator.rules.bookkeeping import read_plaintext
 from rotator.rules.evidence import Fence, Proven, examine, to_revoke
 from rotator.rules.facts import Facts
-from rotator.rules.fates import Revocation, Victim
+from rotator.rules.revocations import Revocation, Victim
 
 log = structlog.get_logger()
 

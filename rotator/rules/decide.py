@@ -12,11 +12,11 @@ from enum import StrEnum
 
 from rotator.rules.bookkeeping import WITHOUT_GRACE, Rotation
 from rotator.rules.facts import Facts
-from rotator.rules.fates import Kept, Revocation, Victim, fates
 from rotator.rules.history import Trace
 from rotator.rules.holds import Hold, held
 from rotator.rules.model import CreatedKey
 from rotator.rules.reasons import Reason, Row, because
+from rotator.rules.revocations import Kept, Revocation, Victim, fates
 
 
 class Note(StrEnum):

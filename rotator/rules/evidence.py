@@ -19,10 +19,10 @@ from rotator.errors import Rejected
 from rotator.redaction import Secret
 from rotator.rules.bookkeeping import WITHOUT_GRACE, read_plaintext, written_as
 from rotator.rules.facts import Facts
-from rotator.rules.fates import Revocation, Victim
 from rotator.rules.holds import clock_in_doubt
 from rotator.rules.model import CreatedKey
 from rotator.rules.previews import matches_preview
+from rotator.rules.revocations import Revocation, Victim
 
 _SEAL: Final = object()
 

@@ -13,7 +13,7 @@ from email.utils import format_datetime
 from math import ceil
 from typing import Any, assert_never
 
-from rotator.sandbox.ledger import Account, AccountKey, Quirks, RetryAfter
+from rotator.sandbox.ledger import AccountKey, Ledger, Quirks, RetryAfter
 from rotator.sandbox.listing import first_page_only, page_of
 from rotator.sandbox.replies import Reply, error, success
 
@@ -51,7 +51,7 @@ class Request:
         return value if isinstance(value, dict) else None
 
 
-def answer(account: Account, request: Request) -> Reply:
+def answer(account: Ledger, request: Request) -> Reply:
     """Answer a request whose `path` is below the base URL."""
     if until := account.admit():
         return error(429, headers=_retry_after(account, until))
@@ -74,7 +74,7 @@ def answer(account: Account, request: Request) -> Reply:
             return error(405, headers={"Allow": allowed})
 
 
-def _list(account: Account, query: Mapping[str, list[str]]) -> Reply:
+def _list(account: Ledger, query: Mapping[str, list[str]]) -> Reply:
     quirks = account.quirks
     rows, size = [listed(key, quirks) for key in account.listed()], quirks.page_size
     if size is None:
@@ -86,7 +86,7 @@ def _list(account: Account, query: Mapping[str, list[str]]) -> Reply:
     return success(page_of(rows, page, limit, quirks.lists))
 
 
-def _create(account: Account, body: dict[str, Any] | None, bearer: int) -> Reply:
+def _create(account: Ledger, body: dict[str, Any] | None, bearer: int) -> Reply:
     if body is None:
         return error(400, "The body must be a JSON object")
     title = body.get("title")
@@ -104,7 +104,7 @@ def _create(account: Account, body: dict[str, Any] | None, bearer: int) -> Reply
     )
 
 
-def _revoke(account: Account, id_: int, bearer: int) -> Reply:
+def _revoke(account: Ledger, id_: int, bearer: int) -> Reply:
     if id_ == bearer and not account.quirks.revokes_itself:
         return error(400, "you cannot revoke the currently used key from the same request context")
     key = account.revoke(id_, by=bearer)
@@ -122,7 +122,7 @@ def listed(key: AccountKey, quirks: Quirks) -> dict[str, Any]:
     }
 
 
-def _retry_after(account: Account, until: datetime) -> dict[str, str]:
+def _retry_after(account: Ledger, until: datetime) -> dict[str, str]:
     limit = account.quirks.rate_limit
     how = limit.retry_after if limit else None
     match how:

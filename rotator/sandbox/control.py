@@ -24,7 +24,7 @@ from rotator.sandbox.faults import (
     Truncate,
     data_with,
 )
-from rotator.sandbox.ledger import Account, AccountKey, Quirks
+from rotator.sandbox.ledger import AccountKey, Ledger, Quirks
 from rotator.sandbox.listing import Lists
 from rotator.sandbox.replies import Breakage, Reply
 
@@ -77,12 +77,12 @@ _QUIRKS: Final[Mapping[str, tuple[Callable[[Any], Any], object]]] = {
 """By name: how it is read, and an example. `null` of `revoke_lag` means that DELETE has no effect."""
 
 
-def control(account: Account, faults: Faults, request: Request) -> Reply:
+def control(account: Ledger, faults: Faults, request: Request) -> Reply:
     """Answer a request whose `path` is below `/sandbox`."""
     try:
         match request.method, request.path.split("/")[1:]:
             case "GET", ["keys"]:
-                return _plain(200, {"keys": [_shown(key) for key in account.ledger]})
+                return _plain(200, {"keys": [_shown(key) for key in account.keys]})
             case "POST", ["keys"]:
                 return _of_a_key(account.create(_title(request)))
             case "POST", ["keys", id_, "revoke"] if id_.isdecimal():

@@ -145,7 +145,7 @@ class _Veil:
         return now < self.until
 
 
-class Account:
+class Ledger:
     """The keys of one account. Thread-safe. A new account has one key, `bootstrap`.
 
     `by` is always the bearer's id; without it, a call is the operator's hand.
@@ -165,7 +165,7 @@ class Account:
         self.bootstrap = self.create("bootstrap")
 
     @property
-    def ledger(self) -> tuple[AccountKey, ...]:
+    def keys(self) -> tuple[AccountKey, ...]:
         """Every key that was ever made, in order."""
         with self._lock:
             self._bury()
@@ -210,7 +210,7 @@ class Account:
 
     def find(self, plaintext: str) -> AccountKey | None:
         """Return the key that has this plaintext, live or not."""
-        return next((key for key in self.ledger if key.plaintext == plaintext), None)
+        return next((key for key in self.keys if key.plaintext == plaintext), None)
 
     def authenticates(self, plaintext: str) -> int | None:
         """Return the id of the key that the gateway takes this plaintext for now, or None.

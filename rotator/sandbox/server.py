@@ -22,7 +22,7 @@ from rotator.sandbox.contract import Request, answer
 from rotator.sandbox.control import control
 from rotator.sandbox.dates import http_date
 from rotator.sandbox.faults import Faults, Phase, Wait, apply
-from rotator.sandbox.ledger import Account
+from rotator.sandbox.ledger import Ledger
 from rotator.sandbox.replies import Breakage, Reply, error
 
 BASE = "/api/v1"
@@ -58,8 +58,8 @@ class GatewayServer:
     `faults`, `hook` and `account.quirks` may be changed at any time.
     """
 
-    def __init__(self, account: Account | None = None, port: int = 0, *, hook: Hook | None = None) -> None:
-        self.account = account or Account()
+    def __init__(self, account: Ledger | None = None, port: int = 0, *, hook: Hook | None = None) -> None:
+        self.account = account or Ledger()
         self.faults = Faults()
         self.hook = hook
         self.port = port

@@ -183,14 +183,14 @@ class _Story:
             click.echo(done.stderr, nl=False, err=True)
 
     def _nothing_was_written(self) -> Iterator[tuple[bool, str]]:
-        yield len(self._gateway.account.ledger) == 1, "the gateway has made no key"
+        yield len(self._gateway.account.keys) == 1, "the gateway has made no key"
         yield not any(current.key for current in self._current().values()), "Vault holds no secret"
 
     def _all_current(self) -> Iterator[tuple[bool, str]]:
         for name, current in self._current().items():
             id_ = current.key.id if current.key else "-"
             yield current.works, f"{name}: Vault holds key {id_}, and the gateway takes it"
-        live = [key for key in self._gateway.account.ledger if key.live]
+        live = [key for key in self._gateway.account.keys if key.live]
         yield len(live) == 1 + len(PATHS), f"{len(live)} keys live: one for each, and the bootstrap key"
 
     def _rotated_from(self, first: dict[str, _Current]) -> Iterator[tuple[bool, str]]:

@@ -19,7 +19,7 @@ import structlog
 from rotator.clients import retry
 from rotator.clients.answers import parse_retry_after
 from rotator.clients.exchange import Request, Response, Server
-from rotator.clients.signature import signature
+from rotator.clients.webhook_signature import signature
 from rotator.config.monitoring import NoticeType
 from rotator.errors import Rejected, RotatorError, Transient, unexpected
 from rotator.passes.result import PassResult

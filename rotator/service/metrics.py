@@ -23,11 +23,11 @@ from prometheus_client.registry import Collector
 from rotator.clients.exchange import Watch, within
 from rotator.errors import RotatorError, cause
 from rotator.passes.result import Action, KeyResult, Outcome, PassResult
-from rotator.rules.fates import Victim
 from rotator.rules.reasons import Reason
+from rotator.rules.revocations import Victim
 from rotator.rules.shard import WHOLE, Shard
+from rotator.show.key_status import KeyStatus, key_statuses
 from rotator.show.snapshot import PassRecord, Snapshot
-from rotator.show.standing import KeyStatus, key_statuses
 
 PUSH_TIMEOUT: Final = 10.0
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 from rotator.config.monitoring import NoticeType
 from rotator.errors import RotatorError
 from rotator.passes.result import KeyResult, Outcome, PassResult
-from rotator.rules.fates import Revocation, Victim
+from rotator.rules.revocations import Revocation, Victim
 from rotator.rules.times import format_time
 
 _TYPES: Final = "com.apimall.rotator."

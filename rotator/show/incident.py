@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from rotator.clients.trail import Step
+from rotator.clients.request_log import Step
 from rotator.errors import RotatorError
 from rotator.passes.result import KeyResult, PassResult
 from rotator.rules.bookkeeping import WITHOUT_GRACE, Rotation

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rotator.passes.result import Action, KeyResult, Outcome, PassResult
-from rotator.rules.fates import Victim
+from rotator.rules.revocations import Victim, going
 from rotator.rules.times import short, until
 from rotator.show.console import NO_BREAK, captured, concerns_of, lines_of, plain_table
 
@@ -88,9 +88,7 @@ def _each_other(key: KeyResult, now: datetime) -> Iterator[str]:
         if other.victim is Victim.ORPHAN:
             yield f"{other.key_id} is an orphan"
         else:
-            yield (
-                f"{other.key_id} goes {_in(other.goes_at, now)}" if other.goes_at else f"{other.key_id} stays"
-            )
+            yield f"{other.key_id} {going(other.goes_at, now)}"
     verb = "would revoke" if key.outcome is Outcome.PLANNED else "revoked"
     for revocation in key.revoked:
         yield f"{verb} {revocation.key_id}"

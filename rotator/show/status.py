@@ -13,11 +13,11 @@ from rich.text import Text
 from rotator.passes.observe import Observation
 from rotator.passes.result import Action, KeyResult
 from rotator.redaction import words
-from rotator.rules.fates import Victim
 from rotator.rules.model import Key
+from rotator.rules.revocations import Victim, going
 from rotator.rules.times import format_time, when
 from rotator.show.console import captured, concerns_of, plain_table
-from rotator.show.standing import KeyState, KeyStatus, OtherKey, key_status
+from rotator.show.key_status import KeyState, KeyStatus, OtherKey, key_status
 
 _WELL: Final = {KeyState.OK, KeyState.DUE, KeyState.HELD}
 _STYLE: Final = {KeyState.OK: "green", KeyState.DUE: "yellow", KeyState.HELD: "yellow"}
@@ -110,12 +110,8 @@ def _others(keys: Sequence[KeyStatus], now: datetime) -> Iterator[Text]:
 
 def _other(other: OtherKey, now: datetime) -> str:
     what = "superseded" if other.kind is Victim.SUPERSEDED else "an orphan"
-    if other.goes_at is None:
-        return f"{other.id} is {what} and stays: it is not ours to revoke"
-    if other.goes_at <= now and not other.overdue:
-        return f"{other.id} is {what} and goes with the next pass"
-    goes = ", overdue since" if other.overdue else " and goes"
-    return f"{other.id} is {what}{goes} {when(other.goes_at, now)}"
+    moment = f" ({other.goes_at:%Y-%m-%d %H:%M})" if other.goes_at else ""
+    return f"{other.id} is {what}, {going(other.goes_at, now, overdue=other.overdue)}{moment}"
 
 
 def _attention(status: AccountStatus) -> Iterator[Text]:

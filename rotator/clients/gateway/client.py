@@ -12,7 +12,7 @@ from rotator.clients.exchange import Request, Server, Watch
 from rotator.clients.gateway.bearer import Bearer
 from rotator.clients.gateway.clock import GatewayClock
 from rotator.clients.gateway.wire import CreatedRow, GatewayAnswer, RevokedRow, page_of, validated
-from rotator.clients.trail import logged
+from rotator.clients.request_log import logged
 from rotator.errors import BrokenContract, Denied, Rejected, Transient
 from rotator.redaction import Secret, is_word
 from rotator.rules.evidence import Warrant

@@ -17,7 +17,7 @@ from hvac.adapters import RawAdapter
 
 from rotator.clients import retry
 from rotator.clients.exchange import Request, Server, Trust, Watch
-from rotator.clients.trail import logged
+from rotator.clients.request_log import logged
 from rotator.clients.vault.session import Clock, Login, Session
 from rotator.clients.vault.wire import (
     Health,

@@ -8,8 +8,8 @@ from urllib.parse import parse_qs
 
 from rotator.redaction import redact, redact_values
 from rotator.service.web.page import Page, Query
+from rotator.show.key_status import to_json
 from rotator.show.snapshot import Snapshot
-from rotator.show.standing import to_json
 
 _TEXT: Final = "text/plain; charset=utf-8"
 _METRICS: Final = "text/plain; version=0.0.4; charset=utf-8"

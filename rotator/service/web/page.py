@@ -12,9 +12,10 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from rotator.passes.result import Action, KeyResult, Outcome
 from rotator.redaction import redact
+from rotator.rules.revocations import going
 from rotator.rules.times import short, until
+from rotator.show.key_status import KeyState, KeyStatus, OtherKey, foreign_keys, key_statuses
 from rotator.show.snapshot import PassRecord, Snapshot
-from rotator.show.standing import KeyState, KeyStatus, OtherKey, foreign_keys, key_statuses
 
 MAX_ROWS: Final = 500
 """More managed keys are found by searching."""
@@ -169,13 +170,12 @@ def _row(key: KeyStatus, now: datetime) -> PageRow:
 
 
 def _other(other: OtherKey, now: datetime) -> Other:
-    what = f"{other.kind} {other.id}"
-    if other.goes_at is None:
-        return Other(what, "stays: not ours to revoke", None, overdue=False)
-    if other.overdue:
-        return Other(what, f"overdue for {short(now - other.goes_at)}", _moment(other.goes_at), overdue=True)
-    when = f"goes {until(other.goes_at, now)}" if other.goes_at > now else "goes with the next pass"
-    return Other(what, when, _moment(other.goes_at), overdue=False)
+    return Other(
+        f"{other.kind} {other.id}",
+        going(other.goes_at, now, overdue=other.overdue),
+        _moment(other.goes_at) if other.goes_at else None,
+        overdue=other.overdue,
+    )
 
 
 def _time_line(key: KeyStatus, now: datetime) -> tuple[tuple[Line, ...], float]:

@@ -1,4 +1,4 @@
-"""The config's JSON Schema, for editors: `python -m rotator.config.schema`."""
+"""The config's JSON Schema, for editors: `python -m rotator.config.json_schema`."""
 
 import json
 import sys

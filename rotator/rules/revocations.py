@@ -8,7 +8,7 @@ from typing import Final
 
 from rotator.rules.bookkeeping import WITHOUT_GRACE
 from rotator.rules.facts import Facts
-from rotator.rules.times import age, short, when
+from rotator.rules.times import age, short, until, when
 
 
 class Victim(StrEnum):
@@ -116,6 +116,15 @@ def fates_beside(
         *(_superseded(facts, id_, since, rotated_at) for id_, since in sorted(superseded.items())),
         *(_orphan(facts, key.id, facts.since(key)) for key in facts.orphans),
     )
+
+
+def going(goes_at: datetime | None, now: datetime, *, overdue: bool = False) -> str:
+    """Say in the same words everywhere when a key goes. `goes_at`: None for one that is not ours to revoke."""
+    if goes_at is None:
+        return "stays: not ours to revoke"
+    if overdue:
+        return f"overdue for {short(now - goes_at)}"
+    return f"goes {until(goes_at, now)}" if goes_at > now else "goes with the next pass"
 
 
 def _superseded(facts: Facts, id_: int, since: datetime, rotated_at: datetime) -> Revocation:

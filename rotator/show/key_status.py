@@ -11,9 +11,9 @@ from typing import Any, Final
 from rotator.errors import RotatorError
 from rotator.passes.result import Action, KeyResult, Outcome
 from rotator.rules.bookkeeping import WITHOUT_GRACE
-from rotator.rules.fates import Victim
 from rotator.rules.model import Key
 from rotator.rules.reasons import Reason
+from rotator.rules.revocations import Victim
 from rotator.rules.times import short, time_to_json
 from rotator.show.snapshot import PassRecord, Snapshot
 
