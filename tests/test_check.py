@@ -13,7 +13,7 @@ from rotator.check.gateway import clock, list_size
 from rotator.check.lines import render, render_sum
 from rotator.check.vault import token
 from rotator.clients.gateway.client import MAX_ANSWER_BYTES, MAX_LIST_BYTES, MAX_PAGES, Listing
-from rotator.clients.vault.wire import TokenFacts
+from rotator.clients.vault.answers import TokenFacts
 from rotator.errors import Rejected
 from rotator.rules.cadence import CronSchedule, Every, Period
 from rotator.rules.model import ManagedKey

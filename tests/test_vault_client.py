@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
+from rotator.clients.vault.answers import VaultAnswer
 from rotator.clients.vault.client import CAPABILITIES_BATCH, MAX_ANSWER_BYTES, Vault
-from rotator.clients.vault.wire import VaultAnswer
 from rotator.errors import BrokenContract, Rejected, RotatorError, Transient
 from rotator.passes.preflight import NEEDED
 from rotator.redaction import Secret

@@ -8,8 +8,8 @@ from typing import Final
 from rotator.check import grants, reach
 from rotator.check.findings import Check, Finding, State, bad, note, ok
 from rotator.clients.retry import Policy
+from rotator.clients.vault.answers import TokenFacts
 from rotator.clients.vault.client import Vault
-from rotator.clients.vault.wire import TokenFacts
 from rotator.config import Config
 from rotator.errors import Rejected
 from rotator.passes.account import claims_path

@@ -9,9 +9,9 @@ from typing import Final, TypeVar
 
 from rotator.clients import retry
 from rotator.clients.exchange import Request, Server, Watch
+from rotator.clients.gateway.answers import CreatedRow, GatewayAnswer, RevokedRow, page_of, validated
 from rotator.clients.gateway.bearer import Bearer
 from rotator.clients.gateway.clock import GatewayClock
-from rotator.clients.gateway.wire import CreatedRow, GatewayAnswer, RevokedRow, page_of, validated
 from rotator.clients.request_log import logged
 from rotator.errors import BrokenContract, Denied, Rejected, Transient
 from rotator.redaction import Secret, is_word

@@ -18,8 +18,7 @@ from hvac.adapters import RawAdapter
 from rotator.clients import retry
 from rotator.clients.exchange import Request, Server, Trust, Watch
 from rotator.clients.request_log import logged
-from rotator.clients.vault.session import Clock, Login, Session
-from rotator.clients.vault.wire import (
+from rotator.clients.vault.answers import (
     Health,
     TokenFacts,
     VaultAnswer,
@@ -28,6 +27,7 @@ from rotator.clients.vault.wire import (
     token_of,
     version_of,
 )
+from rotator.clients.vault.session import Clock, Login, Session
 from rotator.errors import Rejected
 from rotator.redaction import words
 from rotator.rules.installation import Whereabouts

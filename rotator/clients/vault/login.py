@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
 
+from rotator.clients.vault.answers import Lease, VaultAnswer, lease_of
 from rotator.clients.vault.session import speaking_as
-from rotator.clients.vault.wire import Lease, VaultAnswer, lease_of
 from rotator.errors import Rejected, Transient
 from rotator.redaction import Secret
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import structlog
 
-from rotator.clients.vault.wire import Lease, lease_of
+from rotator.clients.vault.answers import Lease, lease_of
 from rotator.errors import Rejected, RotatorError, Transient
 from rotator.redaction import Secret
 
