@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from rotator.rules.bookkeeping import Rotation
+from rotator.rules.bookkeeping import Rotation, read_block
 from rotator.rules.cadence import Cadence, CronSchedule, Period
 from rotator.rules.facts import Facts
 from rotator.rules.history import Trace, suspects
@@ -57,6 +57,18 @@ def managed(
 
 def block(id_: int, *, rotated: datetime = DAY, superseded: Mapping[int, datetime] | None = None) -> Rotation:
     return Rotation(id_, key(id_).title, rotated, rotated, superseded or {})
+
+
+def as_written(data: Mapping[str, Any]) -> Rotation | None:
+    """The block as it was written; None when anything of it makes no sense."""
+    read = read_block(data)
+    if read is None or read.faults or read.key_id is None or read.created_at is None:
+        return None
+    dates = {**read.superseded, read.key_id: read.rotated_at}
+    guess = {id_: at or DAY for id_, at in dates.items()}
+    rotated_at = guess.pop(read.key_id)
+    undated = frozenset(id_ for id_, at in dates.items() if at is None)
+    return Rotation(read.key_id, read.title, read.created_at, rotated_at, guess, undated)
 
 
 def secret(rotation: Rotation, **others: Any) -> dict[str, Any]:

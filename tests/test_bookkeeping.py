@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotator.rules.bookkeeping import Rotation, read_block, read_plaintext, read_rotation
+from rotator.rules.bookkeeping import Rotation, read_block, read_plaintext
 from rotator.rules.times import format_time, parse_time
-from tests.facts import at, block, secret
+from tests.facts import as_written, at, block, secret
 
 TIMES = st.datetimes(datetime(2000, 1, 1), datetime(2999, 1, 1), timezones=st.just(UTC)).map(
     lambda time: time.replace(microsecond=0)
@@ -48,7 +48,7 @@ def test_what_is_written_reads_back_and_the_rest_is_kept(
 ) -> None:
     data = json.loads(json.dumps(rotation.merged_into(others, 1)))
     if rotation.key_id not in rotation.superseded:
-        assert read_rotation(data) == rotation
+        assert as_written(data) == rotation
     others.pop("rotation", None)
     data.pop("rotation")
     assert data == others
@@ -73,7 +73,7 @@ def test_what_is_written_reads_back_and_the_rest_is_kept(
         ({"rotated_at": "0001-01-01T00:00:00+23:59"}, "`rotated_at` is not an ISO 8601 time"),
         ({"superseded": []}, "`superseded` is not an object"),
         ({"superseded": {"x": "2026-11-21T09:50:00Z"}}, "not a positive integer"),
-        ({"superseded": {"5": None}}, "`superseded` is not an ISO 8601 time"),
+        ({"superseded": {"5": 1}}, "`superseded` is not an ISO 8601 time"),
         ({"superseded": {"2": "2026-11-21T09:50:00Z"}}, "`superseded` names the current key"),
     ],
 )
@@ -84,12 +84,22 @@ def test_an_odd_field_is_named_without_its_value_and_costs_that_field(change: ob
     assert read
     assert fault in "; ".join(read.faults)
     assert "yesterday" not in "; ".join(read.faults)
-    assert read_rotation(data) is None
+    assert as_written(data) is None
     if isinstance(change, dict):
         assert read.key_id == (None if "key_id" in change else 2)
         assert read.created_at == (None if "created_at" in change else at(0))
         assert read.rotated_at == (None if "rotated_at" in change else at(0))
         assert read.superseded == {1: at(3)} or "superseded" in change
+
+
+def test_a_moment_that_was_a_guess_is_not_written_and_that_is_no_fault() -> None:
+    rotation = replace(block(2, superseded={1: at(3), 3: at(4)}), undated=frozenset({1, 2}))
+    data = secret(rotation)
+    assert data["rotation"]["superseded"] == {"1": None, "3": "2026-11-05T00:00:00Z"}
+    assert data["rotation"]["rotated_at"] is None
+    read = read_block(data)
+    assert read
+    assert (read.faults, read.rotated_at, read.superseded) == ((), None, {1: None, 3: at(4)})
 
 
 def test_an_odd_entry_costs_that_entry() -> None:
@@ -108,7 +118,7 @@ def test_an_odd_entry_costs_that_entry() -> None:
 def test_what_a_person_left_out_of_the_block_is_forgiven() -> None:
     written = block(2).merged_into({}, 1)["rotation"]
     needed = {field: written[field] for field in ("key_id", "created_at", "rotated_at")}
-    assert read_rotation({"rotation": needed}) == replace(block(2), title="")
+    assert as_written({"rotation": needed}) == replace(block(2), title="")
 
 
 @given(JSON)
@@ -117,7 +127,7 @@ def test_any_block_reads_or_is_nonsense(value: object) -> None:
 
 
 def test_a_secret_without_a_block() -> None:
-    assert read_rotation({"api_key": "x"}) is None
+    assert read_block({"api_key": "x"}) is None
     assert read_block(None) is None
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from rotator.errors import Rejected
 from rotator.redaction import Secret
-from rotator.rules.bookkeeping import WITHOUT_GRACE
+from rotator.rules.bookkeeping import WITHOUT_GRACE, Rotation
 from rotator.rules.claims import Claim, Claims
-from rotator.rules.evidence import Fence, Proven, Warrant, fenced, to_revoke
+from rotator.rules.evidence import Fence, Proven, Update, Warrant, fenced, to_revoke, to_update
 from rotator.rules.history import Trace
 from rotator.rules.revocations import Revocation, Victim
 from tests.facts import at, block, facts, key, secret
@@ -22,18 +22,69 @@ PROVEN = Proven(Secret("sk-that-works"))
 
 
 def test_a_warrant_is_not_made_by_hand() -> None:
-    with pytest.raises(TypeError, match="made of its witnesses"):
-        Warrant(1, "superseded", object())
+    with pytest.raises(TypeError, match="given on evidence"):
+        Warrant(object(), 1, "superseded")
+    with pytest.raises(TypeError, match="given on evidence"):
+        Update(object(), {}, 1)
 
 
 def test_it_wants_a_write_and_for_a_superseded_key_a_successor_that_works() -> None:
     for victim in (SUPERSEDED, ORPHAN):
         with pytest.raises(Rejected, match="nothing was written"):
-            to_revoke(SEEN, victim, Fence(1), PROVEN)
+            to_revoke(SEEN, victim, Fence(0), PROVEN)
     with pytest.raises(Rejected, match="was not seen to work"):
-        to_revoke(SEEN, SUPERSEDED, Fence(2), None)
-    assert to_revoke(SEEN, SUPERSEDED, Fence(2), PROVEN).key_id == 1
-    assert to_revoke(SEEN, ORPHAN, Fence(2), None).key_id == 9
+        to_revoke(SEEN, SUPERSEDED, Fence(1), None)
+    assert to_revoke(SEEN, SUPERSEDED, Fence(1), PROVEN).key_id == 1
+    assert to_revoke(SEEN, ORPHAN, Fence(1), None).key_id == 9
+
+
+class TestUpdate:
+    """A write over a secret forgets nothing on one list's word, and dates nothing while the clocks part."""
+
+    def test_it_writes_what_was_proven_on_top_of_what_was_read(self) -> None:
+        update = to_update(SEEN, block(3, superseded={1: at(0), 2: at(8)}), None, PROVEN)
+        assert (update.of, update.data["api_key"]) == (1, "sk-that-works")
+        assert "sk-" not in repr(update)
+
+    def test_without_bookkeeping_the_secret_stays_as_it_is(self) -> None:
+        assert to_update(SEEN, None, "the clocks part").data == SEEN.version.data
+
+    @pytest.mark.parametrize("gone", [None, frozenset(), frozenset({1}), frozenset({1, 2})])
+    def test_a_key_is_forgotten_when_two_lists_agree(self, gone: frozenset[int] | None) -> None:
+        seen = replace(SEEN, gone=gone)
+        for id_, kept in ((1, {2: at(8)}), (2, {1: at(0)})):
+            if id_ in (gone or ()):
+                to_update(seen, block(3, superseded=kept), None)
+            else:
+                with pytest.raises(Rejected, match=f"key {id_} would be forgotten"):
+                    to_update(seen, block(3, superseded=kept), None)
+
+    @pytest.mark.parametrize(
+        ("rotation", "dates"),
+        [
+            (block(2, superseded={1: at(0)}), False),
+            (block(2, superseded={1: at(1)}), True),
+            (block(2, superseded={1: WITHOUT_GRACE}), True),
+            (block(2, rotated=at(8), superseded={1: at(0)}), True),
+            (block(3, superseded={1: at(0), 2: at(8)}), True),
+            (replace(block(3, superseded={1: at(0), 2: at(8)}), undated=frozenset({2, 3})), False),
+            (replace(block(3, superseded={1: at(5), 2: at(8)}), undated=frozenset({2, 3})), True),
+        ],
+    )
+    def test_while_the_clocks_part_no_moment_is_written(self, rotation: Rotation, dates: bool) -> None:
+        assert to_update(SEEN, rotation, None).of == 1
+        if dates:
+            with pytest.raises(Rejected, match="held: clock"):
+                to_update(SEEN, rotation, "the clocks part")
+        else:
+            to_update(SEEN, rotation, "the clocks part")
+
+    def test_but_an_operator_ends_a_grace_at_any_time(self) -> None:
+        leak = replace(SEEN, without_grace=True)
+        ended = replace(block(3, superseded={1: WITHOUT_GRACE, 2: WITHOUT_GRACE}), undated=frozenset({3}))
+        assert (
+            to_update(leak, ended, "the clocks part").data["rotation"]["superseded"]["2"].startswith("1970")
+        )
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from rotator.rules.bookkeeping import WITHOUT_GRACE, read_rotation
+from rotator.rules.bookkeeping import WITHOUT_GRACE
 from rotator.rules.shard import Shard
 from rotator.sandbox.faults import ALWAYS, Fault, Status
 from rotator.sandbox.ledger import Quirks
 from rotator.sandbox.server import GatewayServer
 from rotator.sandbox.vault import VaultServer
-from tests.facts import PATH, managed
+from tests.facts import PATH, as_written, managed
 from tests.long import Figure
 from tests.program import BACKEND, LEAK, Program, secret
 from tests.stage import KILLED_AT, LEAST, kill, settle, staged
@@ -31,7 +31,7 @@ class TestTheTwoPasses:
     def test_a_pass_of_anybody_does_what_is_left(self, world: World) -> None:
         world.one()
         world.make_pass(forced=True, without_grace=True)
-        assert list(read_rotation(world.secret()).superseded.values()) == [WITHOUT_GRACE]  # type: ignore[union-attr]
+        assert list(as_written(world.secret()).superseded.values()) == [WITHOUT_GRACE]  # type: ignore[union-attr]
         world.keys = (managed(grace=managed().cadence.shortest),)  # a longer grace keeps nothing alive
         assert [done.key_id for done in world.one().revoked] == [2]
 

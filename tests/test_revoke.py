@@ -133,7 +133,7 @@ class TestRevoke:
             for change in ({"version": Version(1, None)}, {"current": None}, {}):
                 seen = replace(observed(account), **change)
                 with pytest.raises(Rejected, match="is current"):
-                    Revoker(account, seen).check(wrong)
+                    Revoker(account, seen, None).check(wrong)
 
     def test_not_the_bearer(self, world: World) -> None:
         old = self._superseded(world)
@@ -141,13 +141,13 @@ class TestRevoke:
             seen = observed(account)
         world.bearer = world.server.account.keys[1].plaintext
         with world.account() as account, pytest.raises(Rejected, match="is the bearer"):
-            Revoker(account, seen).check(Revocation(old, Victim.SUPERSEDED, at(0)))
+            Revoker(account, seen, None).check(Revocation(old, Victim.SUPERSEDED, at(0)))
 
     def test_without_a_plaintext_only_orphans_go(self, world: World) -> None:
         world.server.faults.add(Fault("POST /keys", Status(500), at=Phase.AFTER, times=ALWAYS))
         world.one()
         with world.account() as account, pytest.raises(Rejected, match="nothing has taken its place"):
-            Revoker(account, observed(account)).check(Revocation(2, Victim.SUPERSEDED, at(0)))
+            Revoker(account, observed(account), None).check(Revocation(2, Victim.SUPERSEDED, at(0)))
         world.advance(0, minutes=15)
         assert [done.victim for done in world.one().revoked] == ["orphan"] * 3
         assert world.live == []

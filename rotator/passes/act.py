@@ -20,7 +20,7 @@ from rotator.passes.state import PassState
 from rotator.passes.stopping import Stopped
 from rotator.rules.bookkeeping import Rotation
 from rotator.rules.decide import Plan
-from rotator.rules.evidence import Fence, fenced
+from rotator.rules.evidence import Fence, Proven, fenced, to_update
 from rotator.rules.facts import Facts
 from rotator.rules.revocations import Revocation
 
@@ -35,10 +35,11 @@ class Actor:
 
     def act(self, facts: Facts, plan: Plan) -> KeyResult:
         """Do what `plan` says, and say what came of it. Raises nothing that this program names."""
-        result = KeyResult.of(facts.key, Outcome.DONE, plan)
+        result, proven = KeyResult.of(facts.key, Outcome.DONE, plan), None
         try:
             self._state.go_on(facts.key.path, plan)
-            result = result.written(facts, self._write(facts, plan))
+            made, proven = self._write(facts, plan)
+            result = result.written(facts, made)
         except (Lost, Moved):
             log.info("rotation.yielded", reason=plan.reason)
             return replace(result, outcome=Outcome.YIELDED)
@@ -47,26 +48,26 @@ class Actor:
         except RotatorError as error:
             self._state.failed("rotation.failed", error, reason=plan.reason)
             result = replace(result, outcome=Outcome.FAILED, errors=(*result.errors, error))
-        return self._revoke(facts, plan, result)
+        return self._revoke(facts, plan, result, proven)
 
-    def _write(self, facts: Facts, plan: Plan) -> Rotation | None:
+    def _write(self, facts: Facts, plan: Plan) -> tuple[Rotation | None, Proven | None]:
         """Rotate, or write the bookkeeping alone, or nothing; return what now stands in the secret."""
         if plan.rotates:
             return self._rotate(facts, plan)
         if plan.note is None:
-            return None
+            return None, None
         self._overwrite(facts, plan)
         log.info("secret.noted", note=plan.note, key_id=plan.bookkeeping and plan.bookkeeping.key_id)
-        return plan.bookkeeping
+        return plan.bookkeeping, None
 
-    def _rotate(self, facts: Facts, plan: Plan) -> Rotation:
+    def _rotate(self, facts: Facts, plan: Plan) -> tuple[Rotation, Proven]:
         self._state.check_token()
         log.info("rotation.started", reason=plan.reason)
         claiming = Claiming(self._account, facts)
         claim = claiming.claim()
         making = Making(self._account, facts, self._installation, claim, changing=self._state.changing)
         try:
-            rotation = making.rotate()
+            made = making.rotate()
         except Unsettled:
             raise
         except RotatorError:
@@ -74,17 +75,13 @@ class Actor:
             raise
         if self._account.is_bearer(facts.key):
             self._account.bearer.forget()
-        return rotation
+        return made
 
-    def _revoke(self, facts: Facts, plan: Plan, result: KeyResult) -> KeyResult:
-        revoker = Revoker(self._account, facts)
+    def _revoke(self, facts: Facts, plan: Plan, result: KeyResult, proven: Proven | None) -> KeyResult:
+        revoker = Revoker(self._account, facts, proven)
         revoked: list[Revocation] = []
         errors = list(result.errors)
-        fence: Fence | None = None
-        if result.rotation is not None:
-            fence = Fence(facts.version.number + 1)
-        if plan.rotates and result.rotation is not None:
-            revoker.is_proven()
+        fence = Fence(facts.version.number) if result.rotation else None
         for revocation in plan.revocations:
             try:
                 self._state.go_on(facts.key.path, plan)
@@ -110,9 +107,6 @@ class Actor:
 
         Where there is none an empty one: only a version that exists keeps a late write out.
         """
+        update = to_update(facts, plan.bookkeeping, self._account.gateway.clock.doubt)
         self._state.changing()
-        path, number = facts.key.path, facts.version.number
-        data = facts.version.data or {}
-        if plan.bookkeeping:
-            data = plan.bookkeeping.merged_into(data, number + 1)
-        return write_on_top(self._account, path, data, of=number, alone=False)
+        return write_on_top(self._account, facts.key.path, update, alone=False)

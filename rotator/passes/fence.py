@@ -4,13 +4,10 @@ A read may be stale, and a write of another rotator may still be on its way; a c
 it no late write can land that was decided on an earlier version.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from rotator.clients import retry
 from rotator.errors import BrokenContract, Conflict, Rejected, RotatorError, Transient
 from rotator.passes.account import Account
-from rotator.rules.evidence import Fence
+from rotator.rules.evidence import Fence, Update
 from rotator.rules.model import Version
 
 
@@ -21,19 +18,19 @@ class Moved(RotatorError):  # noqa: N818
         super().__init__("the secret was written since the decision; the next pass decides anew")
 
 
-def write_on_top(account: Account, path: str, data: Mapping[str, Any], *, of: int, alone: bool) -> Fence:
-    """Write `data` as version `of` + 1; the fence that it is keeps late writes out.
+def write_on_top(account: Account, path: str, update: Update, *, alone: bool) -> Fence:
+    """Write the secret at `path` on top of the version that was decided on, and return the fence that this is.
 
     Raises Moved if there is another by now; with `alone`, even if it is the same, but a replica's. What is raised
     is a Transient that is `ambiguous` where the write may have landed all the same.
     """
-    written = Version(of + 1, data)
+    written = Version(update.of + 1, update.data)
     may_be_ours = False
 
     def attempt() -> None:
         nonlocal may_be_ours
         try:
-            account.store.write(path, data, cas=of)
+            account.store.write(path, update.data, cas=update.of)
         except Transient as error:
             may_be_ours = may_be_ours or error.ambiguous
             raise
@@ -53,4 +50,4 @@ def write_on_top(account: Account, path: str, data: Mapping[str, Any], *, of: in
         raise Transient(
             error.message, ambiguous=True, status=error.status, request_id=error.request_id, cure=error.cure
         ) from None
-    return Fence(written.number)
+    return Fence(update.of)

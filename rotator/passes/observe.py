@@ -1,6 +1,6 @@
 """Observing: what both authorities say, read once, and what follows. Writes nothing but a first identity."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -67,7 +67,6 @@ def observe(
     listed = {key.id: key for key in listing.keys}
     reader = _Reader(account, installation, listed, listing.now)
     held = each(account.keys, reader.held, workers=account.concurrency)
-    listed |= _looked_for_again(account, held.done.values(), listed)
     titled = by_title(account.keys, listed.values(), account.titles, installation)
     bearer = account.bearer.current().reveal()
     ownership = Ownership(account.keys, titled, held.done, reader.previews, bearer, listing.now)
@@ -105,12 +104,23 @@ def observe(
     )
 
 
-def _looked_for_again(account: Account, held: Iterable[Held], listed: Mapping[int, Key]) -> Mapping[int, Key]:
-    """What a secret names and one list omits may only have been between two pages of it."""
-    named = {id_ for one in held if one.current for id_ in one.current.superseded}
-    if named <= listed.keys():
-        return {}
-    return {key.id: key for key in account.gateway.list_keys().keys if key.id not in listed}
+def second_look(account: Account) -> frozenset[int] | None:
+    """Return the live keys by another list; None where it cannot be had.
+
+    What one list omits may only have been between two pages of it.
+    """
+    try:
+        return frozenset(key.id for key in account.gateway.list_keys().keys if key.live)
+    except RotatorError:
+        return None
+
+
+def confirmed(facts: Facts, look: Callable[[], frozenset[int] | None]) -> Facts:
+    """Ask for a second `look` where a key that the secret names is to be forgotten; without one, none is."""
+    if not facts.forgotten:
+        return facts
+    live = look()
+    return facts.confirmed(facts.forgotten if live is None else live)
 
 
 def _unasked(facts: Iterable[Facts]) -> tuple[Key, ...]:
@@ -203,27 +213,27 @@ class _Reader:
         )
 
     def _with_history(self, facts: Facts) -> Facts:
-        """Look the superseded keys that are to go up in older versions, where title or preview say too little."""
+        """Look the superseded keys that are due to go up in older versions: title and preview alone can deceive."""
         ours = {mine.id for mine in facts.family}
-        bearer = self._account.bearer.current().reveal()
+        bearer = self._account.bearer.current()
+        honest = self._previews_are_honest(facts)
         unproven: set[int] = set()
         recorded: set[int] = set()
         bearers: set[int] = set()
-        texts: dict[int, Secret] = {}
+        texts: dict[int, frozenset[Secret]] = {}
         for id_, since in facts.superseded.items():
             key, gone = facts.listed.get(id_), since + facts.key.grace_period <= facts.now
-            weak = key is not None and matches_preview(key, bearer) is None
-            if key is None or not key.live or not gone or (id_ in ours and not weak):
+            if key is None or not key.live or not gone:
                 continue
-            version = held_by(id_, key, facts.version, self._versions(facts.key), facts.key.field)
-            plaintext = read_plaintext(version.data, facts.key.field) if version else None
-            if version is None or plaintext is None:
+            found = held_by(id_, key, facts.version, self._versions(facts.key), facts.key.field)
+            texts[id_] = found.texts
+            said = matches_preview(key, bearer.reveal()) is not None and honest
+            if bearer in found.texts or not (found.texts or said):  # it is, or may be
+                bearers.add(id_)
+            if found.version is None:
                 unproven |= {id_} - ours
-                bearers |= {id_} if weak else set()  # it may be
                 continue
-            texts[id_] = Secret(plaintext)
-            bearers |= {id_} if plaintext == bearer else set()
-            block = read_block(version.data)
+            block = read_block(found.version.data)
             title = self._account.titles.parse(block.title) if block and block.key_id == id_ else None
             if title and title.installation == self._installation and title.name == facts.key.name:
                 recorded.add(id_)
@@ -234,6 +244,12 @@ class _Reader:
             texts=texts,
             protected=facts.protected | bearers,
         )
+
+    def _previews_are_honest(self, facts: Facts) -> bool:
+        """Whether the list shows the current key with the preview of the plaintext that the secret holds."""
+        current = facts.listed.get(facts.current.key_id or 0) if facts.current else None
+        plaintext = read_plaintext(facts.version.data, facts.key.field)
+        return current is not None and plaintext is not None and matches_preview(current, plaintext) is True
 
     def _versions(self, key: ManagedKey) -> Read:
         return lambda number: _remembered(self._account.store.read(key.path, number), key)

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from uuid import uuid4
 
 import structlog
@@ -13,11 +14,12 @@ from rotator.log import log_failure
 from rotator.passes.account import Account
 from rotator.passes.act import Actor
 from rotator.passes.each import each
-from rotator.passes.observe import Observation, observe
+from rotator.passes.observe import Observation, confirmed, observe, second_look
 from rotator.passes.result import KeyResult, Outcome, PassResult, planned, unacted
 from rotator.passes.state import PassState
 from rotator.passes.stopping import Stopped
 from rotator.rules.decide import Plan, decide
+from rotator.rules.facts import Facts
 from rotator.rules.model import ManagedKey
 
 Progress = Callable[[int, int], None]
@@ -95,6 +97,8 @@ class _Work:
         self._dry_run, self._progress = dry_run, progress
         self._lock, self._finished, self._total = threading.Lock(), 0, 0
         self._actor = Actor(account, observation.installation or "", state)
+        self._facts: dict[str, Facts] = {}
+        self._second_look = cache(partial(second_look, account))
 
     def do(self, keys: Sequence[ManagedKey]) -> tuple[KeyResult, ...]:
         """Decide and act on these managed keys; return what came of each."""
@@ -140,6 +144,10 @@ class _Work:
             raise error
         facts = self._observation.facts[key.name]
         plan = decide(facts)
+        if plan.writes:
+            facts = confirmed(facts, self._second_look)
+            plan = decide(facts)
+        self._facts[key.name] = facts
         for orphan in facts.orphans:
             log.warning("orphan.found", key_id=orphan.id, title=orphan.title)
         for warning in plan.warnings:
@@ -149,7 +157,7 @@ class _Work:
         return plan
 
     def _one(self, key: ManagedKey, plan: Plan) -> KeyResult:
-        facts = self._observation.facts[key.name]
+        facts = self._facts[key.name]
         result = self._foretell(key, plan) if self._dry_run else self._actor.act(facts, plan)
         with self._lock:
             self._finished += 1

@@ -16,29 +16,24 @@ log = structlog.get_logger()
 class Revoker:
     """Revokes victims of one managed key."""
 
-    def __init__(self, account: Account, facts: Facts) -> None:
-        self._account, self._facts = account, facts
-        plaintext = read_plaintext(facts.version.data, facts.key.field)
-        self._plaintext = Secret(plaintext) if plaintext else None
-        self._proven: Proven | None = None
-
-    def is_proven(self) -> None:
-        """Take note that the key that the secret now holds was just seen to work."""
-        self._proven = Proven(Secret("")) if self._plaintext is None else Proven(self._plaintext)
+    def __init__(self, account: Account, facts: Facts, proven: Proven | None) -> None:
+        """`proven`: the key that this pass put into the secret; None where it put none there."""
+        self._account, self._facts, self._proven = account, facts, proven
 
     def check(self, revocation: Revocation) -> None:
         """Raise Rejected when the victim must not be revoked, as far as can be told without a write."""
         account = self._account
         examine(self._facts, revocation, account.bearer.current(), account.gateway.clock.doubt)
-        if revocation.victim is Victim.SUPERSEDED and self._proven is None and self._plaintext:
-            probe = account.gateway.authenticates(self._plaintext)
+        plaintext = Secret(read_plaintext(self._facts.version.data, self._facts.key.field) or "")
+        if revocation.victim is Victim.SUPERSEDED and self._proven is None and plaintext:
+            probe = account.gateway.authenticates(plaintext)
             if not probe.works:
                 raise Rejected(
                     f"key {revocation.key_id} was not revoked: the gateway refuses the key that the secret holds",
                     request_id=probe.request_id,
                     cure="rotate this managed key with --rotate-now --key, or put a working key into the secret",
                 )
-            self._proven = Proven(self._plaintext)
+            self._proven = Proven(plaintext)
 
     def revoke(self, revocation: Revocation, fence: Fence) -> None:
         """Revoke one key that was checked, and fenced."""

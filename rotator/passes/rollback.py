@@ -7,6 +7,7 @@ written on top of that version, too, so only one of the two can happen.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -14,11 +15,12 @@ import structlog
 from rotator.errors import RotatorError, Transient
 from rotator.passes.account import Account
 from rotator.passes.fence import Moved, write_on_top
-from rotator.passes.observe import observe
+from rotator.passes.observe import confirmed, observe, second_look
 from rotator.passes.preflight import Preflight
 from rotator.redaction import Secret
 from rotator.rules.bookkeeping import Rotation, key_named, read_plaintext
 from rotator.rules.decide import Plan, decide
+from rotator.rules.evidence import Proven, Update, to_update
 from rotator.rules.facts import Facts
 from rotator.rules.model import Key, Version
 from rotator.rules.previews import matches_preview
@@ -80,7 +82,7 @@ def roll_back(account: Account, name: str, *, dry_run: bool) -> RolledBack:
     seen = observe(account, dry_run=True)
     if error := seen.failed.get(name):
         raise error
-    facts = seen.facts[name]
+    facts = confirmed(seen.facts[name], partial(second_look, account))
     plan = decide(facts)
     current = _current(facts, plan)
     previous = previous_key(facts, plan)
@@ -91,11 +93,10 @@ def roll_back(account: Account, name: str, *, dry_run: bool) -> RolledBack:
         raise _refused(name, f"key {previous.id} no longer authenticates", request_id=probe.request_id)
     for error in Preflight(account.store, account.timing).refused_paths([facts.key.path]).values():
         raise error
-    now = account.gateway.now()
-    rotation = _swapped(current, previous, now)
+    now, doubt = account.gateway.now(), account.gateway.clock.doubt
+    rotation = _swapped(current, previous, now, doubt)
     if not dry_run:
-        data = {**(facts.version.data or {}), facts.key.field: plaintext.reveal()}
-        _write(account, facts, rotation.merged_into(data, facts.version.number + 1))
+        _write(account, facts, to_update(facts, rotation, doubt, Proven(plaintext)))
         log.info("rotation.rolled_back", key=name, key_id=previous.id, superseded=current.key_id)
     return RolledBack(
         name=name,
@@ -165,17 +166,18 @@ def _holds(data: Mapping[str, Any] | None, field: str, key: Key) -> bool:
     return fits is True if named != key.id else fits is not False
 
 
-def _swapped(current: Rotation, previous: Key, now: datetime) -> Rotation:
+def _swapped(current: Rotation, previous: Key, now: datetime, doubt: str | None) -> Rotation:
     """It begins a whole period anew, else the next pass would rotate it at once."""
     superseded = {id_: since for id_, since in current.superseded.items() if id_ != previous.id}
     superseded[current.key_id] = max(now, current.created_at)
-    return Rotation(previous.id, previous.title, previous.created_at, now, superseded)
+    undated = current.undated | {previous.id, current.key_id} if doubt else frozenset()
+    return Rotation(previous.id, previous.title, previous.created_at, now, superseded, undated)
 
 
-def _write(account: Account, facts: Facts, data: Mapping[str, Any]) -> None:
+def _write(account: Account, facts: Facts, update: Update) -> None:
     try:
         with account.stopping.committed():
-            write_on_top(account, facts.key.path, data, of=facts.version.number, alone=True)
+            write_on_top(account, facts.key.path, update, alone=True)
     except Moved:
         raise _refused(
             facts.key.name,

@@ -14,7 +14,7 @@ from rotator.passes.account import Account
 from rotator.rules.bookkeeping import Rotation, key_named, read_plaintext
 from rotator.rules.claims import Claim
 from rotator.rules.decide import succeed
-from rotator.rules.evidence import to_discard
+from rotator.rules.evidence import Proven, to_discard, to_update
 from rotator.rules.facts import Facts
 from rotator.rules.holds import MAX_ORPHANS
 from rotator.rules.model import CreatedKey, Version
@@ -68,8 +68,8 @@ class Making:
         self._nonces = list(claim.nonces)
         self._changing = changing
 
-    def rotate(self) -> Rotation:
-        """Give the managed key a new current key; return the bookkeeping that was stored with it.
+    def rotate(self) -> tuple[Rotation, Proven]:
+        """Give the managed key a new current key; return it, and the bookkeeping that was stored with it.
 
         Raises Lost when somebody else was first. After any error the new key is revoked, or left to the sweep.
         """
@@ -79,16 +79,16 @@ class Making:
         log.info("rotation.created", key_id=created.id, title=created.title)
         with account.stopping.committed():
             try:
-                _prove(account, created)
+                proven = _prove(account, created)
                 log.info("rotation.proved", key_id=created.id)
-                rotation = _Storing(account, facts, created).run()
+                rotation = _Storing(account, facts, created, proven).run()
             except Unsettled:
                 raise  # a write of ours may still land, and must not publish a dead key
             except RotatorError:
                 _discard(account, created)
                 raise
         log.info("rotation.stored", key_id=created.id, version=facts.version.number + 1)
-        return rotation
+        return rotation, proven
 
     def _create(self) -> CreatedKey:
         """Create a key. Each attempt of which one may have come is left behind as an orphan, with its nonce."""
@@ -142,7 +142,7 @@ class Making:
             )
 
 
-def _prove(account: Account, created: CreatedKey) -> None:
+def _prove(account: Account, created: CreatedKey) -> Proven:
     """Wait until the new key authenticates; a while of 401 is propagation and normal."""
 
     def attempt() -> None:
@@ -157,6 +157,7 @@ def _prove(account: Account, created: CreatedKey) -> None:
 
     policy = account.policy.until(account.timing.verify_deadline)
     retry.call(attempt, policy, event="gateway.retry", sleep=account.stopping.sleep)
+    return Proven(created.plaintext)
 
 
 class _Storing:
@@ -166,8 +167,8 @@ class _Storing:
     or ours will never be.
     """
 
-    def __init__(self, account: Account, facts: Facts, created: CreatedKey) -> None:
-        self._account, self._facts, self._created = account, facts, created
+    def __init__(self, account: Account, facts: Facts, created: CreatedKey, proven: Proven) -> None:
+        self._account, self._facts, self._created, self._proven = account, facts, created, proven
         self._sent: Rotation | None = None
         """The bookkeeping of the last write that may have landed."""
 
@@ -187,12 +188,12 @@ class _Storing:
     def _attempt(self) -> Rotation:
         if self._sent and self._landed():
             return self._sent
-        key, version = self._facts.key, self._facts.version
-        rotation = succeed(self._facts, self._created, self._account.gateway.now())
-        plaintext = {key.field: self._created.plaintext.reveal()}
-        data = rotation.merged_into({**(version.data or {}), **plaintext}, version.number + 1)
+        gateway = self._account.gateway
+        doubt = gateway.clock.doubt
+        rotation = succeed(self._facts, self._created, gateway.now(), doubt)
+        update = to_update(self._facts, rotation, doubt, self._proven)
         try:
-            self._account.store.write(key.path, data, cas=version.number)
+            self._account.store.write(self._facts.key.path, update.data, cas=update.of)
         except (Conflict, BrokenContract) as error:
             # Even a conflict may be with ourselves: somebody in between may have sent the write twice.
             self._sent = self._sent or rotation

@@ -28,6 +28,13 @@ class Rotation:
     rotated_at: datetime
     superseded: Mapping[int, datetime]
     """Ids of replaced keys, each with the moment at which it was replaced."""
+    undated: frozenset[int] = frozenset()
+    """Of all these, the keys whose moment is a guess: it is not written. A pass whose clocks agree writes one."""
+
+    @property
+    def named(self) -> frozenset[int]:
+        """Every key that it names."""
+        return frozenset({self.key_id, *self.superseded})
 
     def merged_into(self, data: Mapping[str, Any], version: int) -> dict[str, Any]:
         """Return `data` with this block in it and nothing else changed, to be written as `version`."""
@@ -37,10 +44,13 @@ class Rotation:
             "key_id": self.key_id,
             "title": self.title,
             "created_at": format_time(self.created_at, "milliseconds"),
-            "rotated_at": format_time(self.rotated_at),
-            "superseded": {str(id_): format_time(at) for id_, at in sorted(others.items())},
+            "rotated_at": self._dated(self.key_id, self.rotated_at),
+            "superseded": {str(id_): self._dated(id_, at) for id_, at in sorted(others.items())},
         }
         return {**data, FIELD: block}
+
+    def _dated(self, id_: int, at: datetime) -> str | None:
+        return None if id_ in self.undated else format_time(at)
 
 
 @dataclass(frozen=True)
@@ -52,17 +62,14 @@ class Block:
     created_at: datetime | None
     rotated_at: datetime | None
     superseded: Mapping[int, datetime | None]
-    """Ids of replaced keys; without a time where it makes no sense."""
+    """Ids of replaced keys; without a time where none was written, or one that makes no sense."""
     faults: tuple[str, ...]
     """What makes no sense, without its value."""
 
     @property
-    def rotation(self) -> Rotation | None:
-        """The block as it was written; None when anything of it is missing."""
-        superseded = {id_: at for id_, at in self.superseded.items() if at is not None}
-        if self.faults or self.key_id is None or self.created_at is None or self.rotated_at is None:
-            return None
-        return Rotation(self.key_id, self.title, self.created_at, self.rotated_at, superseded)
+    def named(self) -> frozenset[int]:
+        """Every key that it names."""
+        return frozenset(self.superseded) | ({self.key_id} if self.key_id else set())
 
 
 def read_block(data: Mapping[str, Any] | None) -> Block | None:
@@ -87,7 +94,7 @@ def read_block(data: Mapping[str, Any] | None) -> Block | None:
         faults.append("`title` is not a string")
         title = ""
     created_at = sound("created_at", _time, block.get("created_at"))
-    rotated_at = sound("rotated_at", _time, block.get("rotated_at"))
+    rotated_at = sound("rotated_at", _time_if_any, block.get("rotated_at", ""))
     entries = block.get("superseded", {})
     if not isinstance(entries, dict):
         faults.append("`superseded` is not an object")
@@ -98,14 +105,8 @@ def read_block(data: Mapping[str, Any] | None) -> Block | None:
         if id_ is not None and id_ == key_id:
             faults.append("`superseded` names the current key")
         elif id_ is not None:
-            superseded[id_] = sound("superseded", _time, at)
+            superseded[id_] = sound("superseded", _time_if_any, at)
     return Block(key_id, title, created_at, rotated_at, superseded, tuple(dict.fromkeys(faults)))
-
-
-def read_rotation(data: Mapping[str, Any] | None) -> Rotation | None:
-    """Return the block as it was written, or None when there is none, or anything of it makes no sense."""
-    block = read_block(data)
-    return block.rotation if block else None
 
 
 def key_named(data: Mapping[str, Any] | None) -> int | None:
@@ -136,3 +137,7 @@ def _id(value: object) -> int:
 
 def _time(value: object) -> datetime:
     return parse_time(str(value))
+
+
+def _time_if_any(value: object) -> datetime | None:
+    return None if value is None else _time(value)

@@ -1,8 +1,9 @@
 """Which witnesses each act needs that cannot be undone. Pure.
 
-A key is revoked only when independent witnesses say so, and none says otherwise. Where one is silent, the key
-lives longer and a person is told. A `Warrant` is what the gateway's client wants to see before it revokes, and it
-cannot be made without its witnesses:
+Such an act is done only when independent witnesses ask for it, and none speaks against it. Where one is silent, the
+key lives longer and a person is told. What the clients want to see before they act cannot be made without them.
+
+A `Warrant`, to revoke:
 
 - *superseded*: it stood in this secret, by its title and a claim or by a version that held it; the secret holds
   another key, and that one works; it is not the bearer; the clocks agree that its grace is over, or it has none; a
@@ -10,14 +11,21 @@ cannot be made without its witnesses:
 - *orphan*: a claim of this Vault, on a version that it can never become any more; it is not the bearer; the clocks
   agree that it is old; a write landed on top of the version that was decided on.
 - *unpublished*: this process made it a moment ago, and knows that no write of it landed, nor will.
+
+An `Update`, to write over a secret:
+
+- *another plaintext*: the gateway was seen to take it; by check-and-set, what it replaces is what was read.
+- *a key is forgotten*: two lists agree that it is gone.
+- *a key is dated otherwise*: the clocks agree; else no moment is written for it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from rotator.errors import Rejected
 from rotator.redaction import Secret
-from rotator.rules.bookkeeping import WITHOUT_GRACE, read_plaintext, written_as
+from rotator.rules.bookkeeping import WITHOUT_GRACE, Block, Rotation, read_block, read_plaintext, written_as
 from rotator.rules.facts import Facts
 from rotator.rules.holds import clock_in_doubt
 from rotator.rules.model import CreatedKey
@@ -29,10 +37,9 @@ _SEAL: Final = object()
 
 @dataclass(frozen=True)
 class Fence:
-    """A write that landed on top of the version that was decided on: no late one can publish a victim any more."""
+    """No late write that was decided on this version, or before, can publish a victim any more."""
 
     version: int
-    """As which it landed."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +50,31 @@ class Proven:
 
 
 @dataclass(frozen=True)
-class Warrant:
-    """Leave to revoke one key. Only this module makes one."""
+class _Sealed:
+    """Leave to do what cannot be undone. Only this module gives it."""
 
-    key_id: int
-    victim: str
-    _seal: object = field(repr=False)
+    _seal: object = field(repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self._seal is not _SEAL:
-            raise TypeError("a warrant is made of its witnesses, by rotator.rules.evidence")
+            raise TypeError(f"leave is given on evidence, by {__name__}")
+
+
+@dataclass(frozen=True)
+class Warrant(_Sealed):
+    """Leave to revoke one key."""
+
+    key_id: int
+    victim: str
+
+
+@dataclass(frozen=True)
+class Update(_Sealed):
+    """Leave to write a secret on top of one version of it."""
+
+    data: Mapping[str, Any] = field(repr=False)
+    of: int
+    """The version that was decided on: check-and-set compares it."""
 
 
 def examine(facts: Facts, revocation: Revocation, bearer: Secret, doubt: str | None) -> None:
@@ -63,19 +85,18 @@ def examine(facts: Facts, revocation: Revocation, bearer: Secret, doubt: str | N
     victim = facts.listed[revocation.key_id]
     plaintext = read_plaintext(facts.version.data, facts.key.field)
     current = facts.current.key_id if facts.current else None
+    texts = facts.texts.get(victim.id, frozenset())
     if doubt and revocation.since != WITHOUT_GRACE:
         raise clock_in_doubt(f"{victim.id} not revoked", doubt)
     if victim.id == current or (plaintext and matches_preview(victim, plaintext)):
         raise Rejected(f"key {victim.id} is current; it was not revoked")
-    if matches_preview(victim, bearer.reveal()) or facts.texts.get(victim.id) == bearer:
+    if matches_preview(victim, bearer.reveal()) or bearer in texts:
         raise Rejected(f"key {victim.id} is the bearer; it was not revoked")
-    if (
-        revocation.victim is Victim.ORPHAN
-    ):  # it stands in for nothing; a superseded key may be all that its users have
+    if revocation.victim is Victim.ORPHAN:
         return
     if plaintext is None:
         raise Rejected(f"key {victim.id} was not revoked: nothing has taken its place")
-    if matches_preview(victim, plaintext) is None and facts.texts.get(victim.id) in (None, Secret(plaintext)):
+    if matches_preview(victim, plaintext) is None and (not texts or Secret(plaintext) in texts):
         raise Rejected(f"key {victim.id} was not revoked: its preview may be the current key's")
 
 
@@ -89,20 +110,51 @@ def fenced(facts: Facts, revocation: Revocation) -> Fence | None:
         # Claims are written to the second: of two of one moment, both must be over.
         kept = facts.claims.kept if facts.claims else ()
         versions = [claim.version for claim in kept if claim.at == revocation.since]
-        return Fence(number + 1) if versions and max(versions) <= number else None
+        return Fence(number) if versions and max(versions) <= number else None
     marked = revocation.since == WITHOUT_GRACE and written_as(facts.version.data) == number
-    return Fence(number + 1) if marked else None
+    return Fence(number) if marked else None
 
 
 def to_revoke(facts: Facts, revocation: Revocation, fence: Fence, proven: Proven | None) -> Warrant:
     """Return leave to revoke what was examined. Raises Rejected when a witness is missing."""
-    if fence.version <= facts.version.number:
+    if fence.version != facts.version.number:
         raise Rejected(f"key {revocation.key_id} was not revoked: nothing was written since the decision")
     if revocation.victim is Victim.SUPERSEDED and proven is None:
         raise Rejected(f"key {revocation.key_id} was not revoked: its successor was not seen to work")
-    return Warrant(revocation.key_id, revocation.victim, _SEAL)
+    return Warrant(_SEAL, revocation.key_id, revocation.victim)
 
 
 def to_discard(created: CreatedKey) -> Warrant:
     """Return leave to revoke a key that this process made, and that was never published."""
-    return Warrant(created.id, "unpublished", _SEAL)
+    return Warrant(_SEAL, created.id, "unpublished")
+
+
+def to_update(
+    facts: Facts, rotation: Rotation | None, doubt: str | None, proven: Proven | None = None
+) -> Update:
+    """Return leave to write the secret with this bookkeeping, and with another plaintext where one is `proven`.
+
+    Without bookkeeping it is written as it is. Raises Rejected when a witness is missing.
+    """
+    data, number = dict(facts.version.data or {}), facts.version.number
+    if proven:
+        data[facts.key.field] = proven.plaintext.reveal()
+    if rotation is None:
+        return Update(_SEAL, data, number)
+    block = read_block(facts.version.data)
+    if block and (forgotten := block.named - rotation.named - (facts.gone or set())):
+        ids = ", ".join(map(str, sorted(forgotten)))
+        raise Rejected(f"nothing was written: key {ids} would be forgotten, and no second list was asked")
+    if doubt and _is_dated(rotation, block, facts):
+        raise clock_in_doubt("nothing was written", doubt)
+    return Update(_SEAL, rotation.merged_into(data, number + 1), number)
+
+
+def _is_dated(rotation: Rotation, block: Block | None, facts: Facts) -> bool:
+    """Whether it holds a moment that the block does not say yet, and that no operator asked for."""
+    said = dict(block.superseded) if block else {}
+    if block and block.key_id:
+        said[block.key_id] = block.rotated_at
+    asked = {WITHOUT_GRACE} if facts.without_grace else set()
+    dates = {**rotation.superseded, rotation.key_id: rotation.rotated_at}
+    return any(id_ not in rotation.undated and at not in {said.get(id_), *asked} for id_, at in dates.items())

@@ -1,7 +1,7 @@
 """What one managed key is decided on: what was observed, and what follows from it. Pure."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -43,8 +43,10 @@ class Facts:
     """Superseded keys, due to go, of which nothing but the block says that they ever stood in this secret."""
     recorded: frozenset[int] = frozenset()
     """Superseded keys that an older version of the secret says we made, whatever the list calls them now."""
-    texts: Mapping[int, Secret] = field(default_factory=dict)
-    """Plaintexts of superseded keys whose previews say too little, out of older versions."""
+    texts: Mapping[int, frozenset[Secret]] = field(default_factory=dict)
+    """By superseded key that is due to go: the plaintexts in older versions that may be its own."""
+    gone: frozenset[int] | None = None
+    """Keys that the secret names and that a second list does not show live, either; None where it was not asked."""
     doubt: str | None = None
     """Why the time is not to be relied on; None while its witnesses agree."""
     without_grace: bool = False
@@ -67,6 +69,22 @@ class Facts:
         """Whether the list shows this key revoked. One that it omits is not known to be."""
         key = self.listed.get(id_)
         return key is not None and not key.live
+
+    def is_gone(self, id_: int) -> bool:
+        """Whether it may be forgotten that this key is revoked: not where a second list says otherwise."""
+        return self.is_revoked(id_) and (self.gone is None or id_ in self.gone)
+
+    @property
+    def forgotten(self) -> frozenset[int]:
+        """The keys that the secret names and that a write would name no more: for that a second list is asked."""
+        block = read_block(self.version.data)
+        current = self.current.key_id if self.current else None
+        kept = self.carried.keys() | ({current} if current and not self.is_gone(current) else set())
+        return block.named - kept if block else frozenset()
+
+    def confirmed(self, live: Collection[int]) -> "Facts":
+        """The same after a second list, which shows these keys `live`."""
+        return replace(self, gone=self.forgotten - frozenset(live))
 
     def may_revoke(self, id_: int) -> bool:
         """Whether a superseded key is ours to revoke, once its grace is over."""
@@ -107,6 +125,20 @@ class Facts:
         known = self.current.superseded if self.current else self._named_without_plaintext()
         return {**known, **{id_: self.now for id_, trace in self.traces.items() if trace is Trace.PUBLISHED}}
 
+    @property
+    def undated(self) -> frozenset[int]:
+        """The keys whose moment the secret does not say, or not so: in doubt, none is written for them."""
+        block = read_block(self.version.data)
+        said = dict(block.superseded) if block else {}
+        undated = {
+            id_ for id_, since in self.superseded.items() if since not in (said.get(id_), WITHOUT_GRACE)
+        }
+        rotation = self.current.rotation if self.current else None
+        since = block.rotated_at if block and rotation and block.key_id == rotation.key_id else None
+        if rotation and rotation.rotated_at != since:
+            undated.add(rotation.key_id)
+        return frozenset(undated)
+
     @cached_property
     def carried(self) -> Mapping[int, datetime]:
         """`superseded` without what is dead, or is no longer listed and past its grace: the list may lag."""
@@ -114,12 +146,14 @@ class Facts:
         rotation = self.current.rotation if self.current else None
 
         def still(id_: int, since: datetime) -> bool:
+            if self.gone is not None and id_ not in self.gone:
+                return True
             if since == WITHOUT_GRACE and rotation:  # noticed anew, it would have a whole grace again
                 since = rotation.rotated_at
             return self.lives(id_) if id_ in self.listed else since + self.key.grace_period > self.now
 
         if self.doubt:
-            return {id_: since for id_, since in self.superseded.items() if not self.is_revoked(id_)}
+            return {id_: since for id_, since in self.superseded.items() if not self.is_gone(id_)}
         return {id_: since for id_, since in self.superseded.items() if still(id_, since)}
 
     def _named_without_plaintext(self) -> dict[int, datetime]:

@@ -6,9 +6,11 @@ a key lives longer.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from rotator.redaction import Secret
 from rotator.rules.bookkeeping import key_named, read_plaintext, written_as
 from rotator.rules.claims import Claims
 from rotator.rules.identify import Current
@@ -56,17 +58,29 @@ def trace(suspect: Key, title: Title, claims: Claims, latest: Version, read: Rea
     return Trace.PUBLISHED if version.data is None else Trace.ORPHAN
 
 
-def held_by(id_: int, listed: Key, latest: Version, read: Read, field: str) -> Version | None:
-    """Return the newest earlier version of the secret that held the key, if one is left and its preview agrees."""
+@dataclass(frozen=True)
+class Holders:
+    """What the history tells of a key that once was current."""
+
+    version: Version | None
+    """The newest version that held it, if one is left and its preview agrees."""
+    texts: frozenset[Secret]
+    """Every plaintext that may be its own: that version's or, where none is known, those of all that name it."""
+
+
+def held_by(id_: int, listed: Key, latest: Version, read: Read, field: str) -> Holders:
+    """Look for the versions of the secret that held the key."""
+    texts: set[Secret] = set()
     for number in range(latest.number, max(0, latest.number - 1 - _LOOKS), -1):
         version = latest if number == latest.number else read(number)
         plaintext = read_plaintext(version.data, field)
         if plaintext is None:
             continue
-        fits = matches_preview(listed, plaintext)
-        if fits is True or (key_named(version.data) == id_ and fits is None):
-            return version
-    return None
+        fits, named = matches_preview(listed, plaintext), key_named(version.data) == id_
+        if fits or (named and fits is None):
+            return Holders(version, frozenset({Secret(plaintext)}))
+        texts |= {Secret(plaintext)} if named else set()
+    return Holders(None, frozenset(texts))
 
 
 def rolled_back(latest: Version, read: Read, field: str) -> bool:

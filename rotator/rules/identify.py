@@ -57,10 +57,13 @@ def identify(
         return None
     block = read_block(version.data)
     superseded, redated = _superseded(version, block, now)
+    redated = redated or (block is not None and block.rotated_at is None and not block.faults)
     faults = block.faults if block else ()
     rotation = _rotation(block, superseded, listed, now) if block else None
     matches = previews.matching(plaintext)
-    if rotation and not _pasted_over(rotation, listed, plaintext, matches):
+    # Block and plaintext of one write belong together, unless the plaintext is known to be another key's.
+    doubtful = written_as(version.data) != version.number or len(matches) == 1
+    if rotation and not (doubtful and _pasted_over(rotation, listed, plaintext, matches)):
         return Current(rotation, superseded, adopted=False, faults=faults, redated=redated)
     published = {**superseded, rotation.key_id: now} if rotation else superseded
     if len(matches) != 1:

@@ -30,7 +30,7 @@ class Key:
     @property
     def well(self) -> bool:
         """Whether its status is known to be that of a key that works. Of another, only the gateway can tell."""
-        return self.status.lower() in ("created", "active")
+        return self.status in ("created", "active")
 
 
 @dataclass(frozen=True)
