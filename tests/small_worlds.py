@@ -16,12 +16,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from email.message import Message
-from email.utils import format_datetime, parsedate_to_datetime
+from email.utils import format_datetime
 from typing import Any, Self
 
 import pytest
 
 from rotator.clients.exchange import Request, Response
+from rotator.clients.gateway.clock import GatewayClock, LocalClock
 from rotator.clients.retry import Policy
 from rotator.errors import RotatorError, Transient
 from rotator.redaction import Secret
@@ -126,7 +127,7 @@ class Told:
     def key(self) -> str:
         value = self.value
         if isinstance(value, Version):
-            value = (value.number, json.dumps(value.data))
+            value = (value.number, json.dumps(value.data), value.written_at)
         return f"{value!r} {self.at} {self.error!r}"
 
     def tell(self) -> Any:
@@ -173,22 +174,18 @@ class TapedGateway(GatedGateway):
     """The program's own client, with a port in place of the network."""
 
     def __init__(self, small: "Small", *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
         self._small, self._port = small, small.port
+        port = self._port
+        # The time that the test itself takes must not tell two runs apart.
+        local = LocalClock(lambda: port.now, lambda: (port.now - DAY).total_seconds())
+        super().__init__(
+            *args, **{**kwargs, "clock": GatewayClock(small.world.timing.clock_tolerance, local)}
+        )
         self._server: Any = self
         self._ready: Response | None = None
-        self._date = self._dated_at = small.now
-
-    def now(self) -> datetime:
-        """Without the real time that the test itself takes: that must not tell two runs apart."""
-        super().now()  # raises where there was no answer yet
-        return self._date + (self._port.now - self._dated_at)
 
     def _send(self, call: Any, bearer: Secret) -> Any:
         self._ready = self._port.ask(self._small.gateway_call(call, bearer.reveal()))
-        if self._ready and "Date" in self._ready.headers:
-            self._date = parsedate_to_datetime(self._ready.headers["Date"])
-            self._dated_at = self._port.now
         return super()._send(call, bearer)
 
     def exchange(self, _request: Request, _headers: Mapping[str, str]) -> Response:
@@ -213,6 +210,7 @@ class Snapshot:
 
     ledger: tuple[AccountKey, ...]
     versions: tuple[tuple[str, tuple[str | None, ...]], ...]
+    written: tuple[tuple[tuple[str, int], datetime], ...]
     published: tuple[tuple[str, tuple[Publication, ...]], ...]
     now: datetime
 
@@ -223,7 +221,7 @@ class Small:
     def __init__(self, dice: Dice) -> None:
         self.dice = dice
         self.account = Ledger(Clock(DAY, frozen=True))
-        self.memory = MemoryStore()
+        self.memory = MemoryStore(clock=self.account.clock.now)
         server = GatewayServer(self.account)  # never started
         self.world = World(
             server, self.memory, policy=Twice(), client=lambda *a, **k: TapedGateway(self, *a, **k)
@@ -240,6 +238,7 @@ class Small:
         return Snapshot(
             self.account.keys,
             tuple((path, tuple(kept)) for path, kept in sorted(self.memory.versions.items())),
+            tuple(sorted(self.memory.written.items())),
             tuple((path, tuple(log)) for path, log in sorted(self.promises._published.items())),
             self.now,
         )
@@ -248,6 +247,7 @@ class Small:
         self.account._keys = list(snapshot.ledger)
         self.account.settle()  # what hides a new key for a moment was of another time
         self.memory.versions = {path: list(kept) for path, kept in snapshot.versions}
+        self.memory.written = dict(snapshot.written)
         self.promises._published = {path: list(log) for path, log in snapshot.published}
         self.account.clock.advance(snapshot.now - self.now)
 

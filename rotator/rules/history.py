@@ -70,17 +70,25 @@ class Holders:
 
 def held_by(id_: int, listed: Key, latest: Version, read: Read, field: str) -> Holders:
     """Look for the versions of the secret that held the key."""
+    found: Version | None = None
     texts: set[Secret] = set()
+    others: set[Secret] = set()
     for number in range(latest.number, max(0, latest.number - 1 - _LOOKS), -1):
         version = latest if number == latest.number else read(number)
-        plaintext = read_plaintext(version.data, field)
+        plaintext, named = read_plaintext(version.data, field), key_named(version.data)
         if plaintext is None:
             continue
-        fits, named = matches_preview(listed, plaintext), key_named(version.data) == id_
-        if fits or (named and fits is None):
-            return Holders(version, frozenset({Secret(plaintext)}))
-        texts |= {Secret(plaintext)} if named else set()
-    return Holders(None, frozenset(texts))
+        fits = matches_preview(listed, plaintext)
+        if named not in (None, id_):
+            others.add(Secret(plaintext))
+        elif named == id_:
+            texts.add(Secret(plaintext))
+        if found is None and (fits or (named == id_ and fits is None)):
+            found, text = version, Secret(plaintext)
+    if found is None:
+        return Holders(None, frozenset(texts))
+    # Who may write the secret may put any id beside a plaintext: that it once was called another key's says so.
+    return Holders(None if text in others else found, frozenset({text}))
 
 
 def rolled_back(latest: Version, read: Read, field: str) -> bool:
