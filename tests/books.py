@@ -95,7 +95,10 @@ class Books:
         return self._world.server.account.clock.now()
 
     def _live(self, id_: str) -> AccountKey | None:
-        return next((key for key in self._world.server.account.keys if key.live and str(key.id) == id_), None)
+        """The key, unless it is dead or, by all that the gateway ever says, would be."""
+        account = self._world.server.account
+        live = (key for key in account.keys if key.live and str(key.id) == id_)
+        return next((key for key in live if account.quirks.status(key).lower() != "revoked"), None)
 
     def _is_made_at(self, block: Mapping[str, Any]) -> bool:
         """Whether the block says that the key was rotated when it was made: so it is where it was adopted."""
