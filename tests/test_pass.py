@@ -201,11 +201,11 @@ class TestThePass:
         world.server.faults.add(Fault("POST /keys", Status(500), at=Phase.AFTER))
         world.server.faults.add(Fault("POST /keys", Status(403), at=Phase.AFTER))
         result = world.make_pass()
-        assert result.refused
+        assert result.failed
         assert result.changed
 
     def test_an_account_that_refuses_us_is_left_as_it_is(self, world: World) -> None:
-        world.server.faults.add(Fault("GET /keys", Status(403)))
+        world.server.faults.add(Fault("GET /keys", Status(403), times=2))
         with pytest.raises(Denied):
             world.make_pass()
         assert world.memory.versions == {}

@@ -1,5 +1,6 @@
 """Create, prove, store: what can go wrong at each, and what becomes of the new key."""
 
+import gzip
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -14,7 +15,7 @@ from rotator.rules.holds import Hold
 from rotator.rules.model import Version
 from rotator.rules.times import format_time
 from rotator.rules.titles import TitleTemplate
-from rotator.sandbox.faults import ALWAYS, Cut, Fault, Phase, Status, data_with, data_without
+from rotator.sandbox.faults import ALWAYS, Cut, Delay, Fault, Phase, Rewrite, Status, data_with, data_without
 from rotator.sandbox.ledger import Lag, Quirks
 from tests.facts import PATH, managed
 from tests.stores import CUT, Faulty, Paused
@@ -78,12 +79,48 @@ class TestCreate:
     @pytest.mark.parametrize("status", [401, 403])
     def test_a_refused_bearer_stops_the_account(self, world: World, status: int) -> None:
         world.keys = tuple(replace(managed(), name=f"K{n}", path=f"k/{n}") for n in range(20))
-        world.server.faults.add(Fault("POST /keys", Status(status), times=ALWAYS))
+        world.server.faults.add(Fault("GET /keys", Delay(0)), Fault("* *", Status(status), times=ALWAYS))
         result = world.make_pass()
         assert isinstance(result.refused, Denied)
         assert not result.changed
         assert all(key.errors[0].request_id and key.errors[0].cure for key in result.keys)
         assert world.posts() <= 4  # one for each worker
+
+    @pytest.mark.parametrize("status", [401, 403])
+    def test_what_is_refused_for_one_key_is_that_keys_alone(self, world: World, status: int) -> None:
+        world.concurrency = 1
+        world.keys = tuple(replace(managed(), name=f"K{n}", path=f"k/{n}") for n in range(4))
+        world.server.faults.add(Fault("POST /keys", Status(status), times=2))
+        result = world.make_pass()
+        assert result.refused is None
+        failed = [key for key in result.keys if key.failed]
+        assert len(failed) == (1 if status == 401 else 2)
+        assert "the bearer is good for other requests" in failed[0].errors[0].message
+
+    def test_one_401_among_good_answers_is_asked_again(self, world: World) -> None:
+        for on in ("GET /keys", "POST /keys"):
+            world.server.faults.add(Fault(on, Status(401)))
+        assert world.make_pass().converged
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            lambda reply: replace(reply, status=201),
+            lambda reply: replace(reply, body=b"\xef\xbb\xbf" + reply.body),
+            lambda reply: replace(
+                reply, body=gzip.compress(reply.body), headers={"Content-Encoding": "gzip"}
+            ),
+            data_without("created_at", "title"),
+            data_with(created_at="today"),
+            Rewrite(lambda envelope: {**envelope, "success": "yes"}),
+        ],
+        ids=["201", "BOM", "gzip", "no time", "no such time", "no such success"],
+    )
+    def test_a_plaintext_in_hand_is_not_thrown_away(self, world: World, answer: Any) -> None:
+        world.server.faults.add(Fault("POST /keys", answer, at=Phase.AFTER))
+        assert world.one().outcome is Outcome.DONE
+        assert world.works()
+        assert world.posts() == 1
 
     def test_an_answer_without_the_plaintext_is_final_and_its_key_is_swept(self, world: World) -> None:
         world.server.faults.add(Fault("POST /keys", data_without("api_key"), at=Phase.AFTER))
@@ -132,13 +169,21 @@ class TestProve:
         assert world.one().outcome is Outcome.DONE
         assert world.works()
 
+    @pytest.mark.parametrize("status", [402, 403, 404, 405, 409, 410, 500])
+    def test_a_probe_that_cannot_tell_is_not_a_no(self, world: World, status: int) -> None:
+        """As an account without credits: the list takes the new key all the same."""
+        world.server.faults.add(Fault("GET /account/balances", Status(status), times=ALWAYS))
+        assert world.one().outcome is Outcome.DONE
+        assert world.works()
+
     def test_a_prove_that_is_refused_with_403_fails_this_key_and_not_the_account(self, world: World) -> None:
         world.impatient()
         world.server.faults.add(Fault("GET /account/balances", Status(403), times=ALWAYS))
+        world.server.faults.add(Fault("GET /keys", Delay(0)), Fault("GET /keys", Status(403), times=ALWAYS))
         result = world.make_pass()
         assert result.refused is None
         assert result.keys[0].errors[0].request_id
-        assert world.live == []
+        assert "it cannot be told whether the key works" in result.keys[0].errors[0].message
 
 
 class TestASecondLookBeforeCreate:

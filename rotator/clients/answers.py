@@ -5,11 +5,12 @@ for the clock, which is read only for a `Retry-After` with a date.
 """
 
 import json
+import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from math import isfinite
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from rotator.errors import BrokenContract, Transient
 from rotator.redaction import redact
@@ -17,19 +18,66 @@ from rotator.redaction import redact
 MAX_DEPTH: Final = 100
 """Levels of JSON. A body of more could be read, and then break whatever walks through it deeper in the stack."""
 MAX_REQUEST_ID: Final = 128
+MAX_UNPACKED: Final = 16 * 1024 * 1024
+"""Bytes that a compressed body may unfold into."""
+_MAX_ENCODINGS: Final = 3
+_ANY_ZLIB: Final = 32 + zlib.MAX_WBITS  # gzip or zlib, by its first bytes
+_LONG: Final = 19  # digits that an integer has at most where it means something to us
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number whose letters say more than Python's would: `1.10`, `1E5`, or five thousand digits."""
+
+    letters: str
 
 
 def read_json(content: bytes) -> tuple[Any, str | None]:
-    """Return the value; or None, and what is wrong with it."""
+    """Return the value; or None, and what is wrong with it. It may begin with a byte order mark (RFC 8259 §8.1)."""
     try:
-        value = json.loads(content.decode(), parse_float=_finite, parse_constant=_finite)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+        text = content.decode("utf-8-sig")
+        value = json.loads(text, parse_float=Number, parse_int=_integer, parse_constant=_none)
+    except (ValueError, RecursionError):
         return None, "the body is not JSON"
-    except ValueError:
-        return None, "the body holds a number that is out of range"
     if _is_deep(value):
         return None, f"the body is nested deeper than {MAX_DEPTH} levels"
     return value, None
+
+
+def write_json(value: Any) -> str:
+    """Write what `read_json` has read, every number as it was. Raises ValueError for what JSON does not have."""
+    match value:
+        case Number():
+            return value.letters
+        case Mapping():
+            return (
+                "{"
+                + ",".join(f"{json.dumps(name)}:{write_json(inner)}" for name, inner in value.items())
+                + "}"
+            )
+        case list() | tuple():
+            return "[" + ",".join(map(write_json, value)) + "]"
+    return json.dumps(value, allow_nan=False)
+
+
+def unpacked(content: bytes, encoding: str) -> bytes | None:
+    """Return the body without its `Content-Encoding`, though none was asked for; None where that cannot be done."""
+    names = [name.strip().lower() for name in encoding.split(",")]
+    if len(names) > _MAX_ENCODINGS:
+        return None
+    for name in reversed(names):
+        if name in ("", "identity"):
+            continue
+        if name not in ("gzip", "x-gzip", "deflate"):
+            return None
+        try:
+            unpacking = zlib.decompressobj(_ANY_ZLIB)
+            content = unpacking.decompress(content, MAX_UNPACKED)
+        except zlib.error:
+            return None
+        if not unpacking.eof:  # cut short, or too large
+            return None
+    return content
 
 
 def request_id(value: object) -> str | None:
@@ -58,7 +106,12 @@ class Answer:
     ) -> None:
         self.what, self.status = what, status
         self.retry_after = parse_retry_after(headers.get("Retry-After"), now=now)
-        body, self.fault = read_json(content)
+        plain = unpacked(content, headers.get("Content-Encoding") or "")
+        fault: str | None = "the body is compressed"
+        body = None
+        if plain is not None:
+            body, fault = read_json(plain)
+        self.fault = fault
         self.body: Mapping[str, Any] = body if isinstance(body, dict) else {}
         """The object that it is; empty for what is none."""
         self.is_object = isinstance(body, dict)
@@ -101,12 +154,12 @@ def parse_retry_after(header: str | None, *, now: datetime | None = None) -> flo
     return max(0.0, (at - (now or datetime.now(UTC))).total_seconds())
 
 
-def _finite(text: str) -> float:
-    """JSON has neither NaN nor Infinity, and a number that became one could not be written again."""
-    number = float(text)
-    if not isfinite(number):
-        raise ValueError("out of range")
-    return number
+def _integer(letters: str) -> int | Number:
+    return int(letters) if len(letters) < _LONG and str(int(letters)) == letters else Number(letters)
+
+
+def _none(_letters: str) -> NoReturn:
+    raise ValueError("JSON has neither NaN nor Infinity")
 
 
 def _is_deep(value: Any) -> bool:

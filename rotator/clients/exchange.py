@@ -4,7 +4,6 @@ The only importer of httpx; what httpx raises becomes one of `rotator.errors` he
 configured host alone: redirects are not followed, and no proxy sees a plain http request.
 """
 
-import json
 import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +16,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import httpx
 
 from rotator import __version__
+from rotator.clients.answers import write_json
 from rotator.errors import BrokenContract, Rejected, RotatorError, Transient, cause, chain
 
 T = TypeVar("T")
@@ -130,11 +130,7 @@ class Server:
         body = None
         if request.body is not None:
             sent.setdefault("Content-Type", "application/json")
-            body = (
-                request.body
-                if isinstance(request.body, bytes)
-                else json.dumps(request.body, allow_nan=False).encode()
-            )
+            body = request.body if isinstance(request.body, bytes) else write_json(request.body).encode()
         try:
             with http.stream(
                 request.method, request.path, params=request.params, content=body, headers=_encoded(sent)

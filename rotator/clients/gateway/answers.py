@@ -29,18 +29,23 @@ class GatewayAnswer(Answer):
         self.size = len(content)
 
     @property
+    def is_success(self) -> bool:
+        """Whether the status is one of success: 200, 201, 204 …"""
+        return self.status // 100 == HTTPStatus.OK // 100
+
+    @property
     def data(self) -> Any:
         """The envelope's `data`, not yet validated; None where it is missing."""
         return self.body.get("data")
 
     def raise_for_refusal(self) -> None:
-        """Raise what the status and the envelope mean. Returns for a success that is the contract's."""
+        """Raise what the status and the envelope mean. Returns for a success: 2xx, with the contract's body."""
         status, said = self.status, self._said()
-        if status == HTTPStatus.OK:
+        if self.is_success:
             self._raise_unless_success()
-        elif status == HTTPStatus.TOO_MANY_REQUESTS:
-            raise self.transient(f"rate limited{said}", ambiguous=False)
-        elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        elif status in _NOT_EXECUTED:
+            raise self.transient(f"{_NOT_EXECUTED[HTTPStatus(status)]}{said}", ambiguous=False)
+        elif status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
             raise self.transient(f"{status}{said}", ambiguous=True)
         elif status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             raise Denied(
@@ -63,8 +68,9 @@ class GatewayAnswer(Answer):
     def _raise_unless_success(self) -> None:
         if self.fault or not self.is_object:
             raise self._broken(self.fault or "the body is not an object")
-        if self.body.get("success") is not True:
-            raise self._broken(f"200, but `success` is not true{self._said()}")
+        # A plaintext in hand exists once: whatever else is odd about its answer, it is not thrown away.
+        if self.body.get("success") is not True and not has_plaintext(self.data):
+            raise self._broken(f"{self.status}, but `success` is not true{self._said()}")
 
     def broken_data(self, error: ValidationError) -> BrokenContract:
         """Name the first fields that are wrong, never their values."""
@@ -89,6 +95,12 @@ class GatewayAnswer(Answer):
         return f" ({text})" if text else ""
 
 
+def has_plaintext(data: Any) -> bool:
+    """Whether an answer's `data` holds a new key."""
+    return isinstance(data, dict) and isinstance(data.get("api_key"), str)
+
+
+_NOT_EXECUTED: Final = {HTTPStatus.TOO_MANY_REQUESTS: "rate limited", HTTPStatus.TOO_EARLY: "too early"}
 _IS_IT_THE_URL: Final = "is gateway.url the API's base URL? It ends in /api/v1"
 _ASK_THE_VENDOR: Final = "ask the gateway's support, with the request_id"
 _DENIED: Final = {
@@ -116,6 +128,13 @@ _Time = Annotated[
 ]
 
 
+def _time_if_any(value: object) -> datetime | None:
+    try:
+        return parse_time(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
 class KeyRow(BaseModel):
     """An item of the contract's answer to `GET /keys`. Fields that it does not name are ignored."""
 
@@ -136,8 +155,9 @@ class CreatedRow(BaseModel):
 
     model_config = _STRICT
     id: _Id
-    title: str
-    created_at: _Time
+    title: str | None = None
+    created_at: Annotated[datetime | None, BeforeValidator(_time_if_any)] = None
+    """Neither is worth a plaintext: they may be missing, and the list says them, too."""
     # What cannot stand in a header could be stored, but never used.
     api_key: Annotated[str, Field(min_length=16, max_length=512, pattern=f"^{WORD}$")]
 

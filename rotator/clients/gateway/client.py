@@ -13,7 +13,7 @@ from rotator.clients.gateway.answers import CreatedRow, GatewayAnswer, RevokedRo
 from rotator.clients.gateway.bearer import Bearer
 from rotator.clients.gateway.clock import GatewayClock
 from rotator.clients.request_log import logged
-from rotator.errors import BrokenContract, Denied, Rejected, Transient
+from rotator.errors import BrokenContract, Denied, Rejected, RotatorError, Transient
 from rotator.redaction import Secret, is_word
 from rotator.rules.evidence import Warrant
 from rotator.rules.model import CreatedKey, Key
@@ -23,6 +23,8 @@ MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
 MAX_PAGES: Final = 10_000
 MAX_LIST_BYTES: Final = 16 * MAX_ANSWER_BYTES
 """All pages together; about a million keys fit."""
+
+_LIST: Final = Request("GET", "/keys")
 
 T = TypeVar("T")
 
@@ -91,7 +93,7 @@ class Gateway:
 
     def list_keys(self) -> Listing:
         """Return every key of the account. Raises rather than return a part of them."""
-        first = self._patiently(lambda: self._call(Request("GET", "/keys")))
+        first = self._patiently(lambda: self._call(_LIST))
         now = self.now()
         page = page_of(first)
         keys = {row.id: row.key() for row in page.rows}
@@ -123,35 +125,40 @@ class Gateway:
         """Create one key, in one attempt. The answer holds the only copy of its plaintext."""
         answer = self._call(Request("POST", "/keys", body={"title": title}))
         row = validated(CreatedRow, answer)
-        return CreatedKey(row.id, row.title, row.created_at, Secret(row.api_key), answer.request_id)
+        made_as = title if row.title is None else row.title
+        return CreatedKey(
+            row.id, made_as, row.created_at or self.now(), Secret(row.api_key), answer.request_id
+        )
 
     def authenticates(self, plaintext: Secret) -> Probe:
         """Ask whether `plaintext` works as a bearer: 200 is yes, 401 is no, all else raises."""
         return self._patiently(lambda: self._probe(plaintext))
 
     def revoke(self, warrant: Warrant) -> None:
-        """Revoke a key. Idempotent: a 404 is taken for success only when a fresh list agrees."""
+        """Revoke a key. Idempotent: where the answer does not say that it is revoked, a fresh list does."""
         key_id = warrant.key_id
         try:
             answer = self._patiently(lambda: self._call(Request("DELETE", f"/keys/{key_id}")))
-        except Rejected as error:
-            if error.status != HTTPStatus.NOT_FOUND:
+            row = validated(RevokedRow, answer)
+            if row.id != key_id or row.status.lower() != "revoked":
+                raise BrokenContract(
+                    f"DELETE /keys/{key_id}: {answer.status}, but the key is not said to be revoked",
+                    status=answer.status,
+                    request_id=answer.request_id,
+                )
+        except (Rejected, BrokenContract) as error:
+            status = error.status or 0
+            if status != HTTPStatus.NOT_FOUND and status // 100 != HTTPStatus.OK // 100:
                 raise
             if self._is_listed_live(key_id):
-                raise Rejected(
-                    f"DELETE /keys/{key_id}: 404, yet the list shows the key live",
-                    status=error.status,
+                raise type(error)(
+                    f"{error.message}; and the list shows the key live",
+                    status=status,
                     request_id=error.request_id,
                     cure="the next pass tries again; else revoke it by hand",
                 ) from None
-            return
-        self.asked_to_revoke.add(key_id)
-        row = validated(RevokedRow, answer)
-        if row.id != key_id or row.status != "revoked":
-            raise BrokenContract(
-                f"DELETE /keys/{key_id}: 200, but the key is not said to be revoked",
-                request_id=answer.request_id,
-            )
+        else:
+            self.asked_to_revoke.add(key_id)
 
     def unrevoked(self) -> frozenset[int]:
         """Return what is listed as live though its DELETE was answered well. A list may lag: it is asked again."""
@@ -170,22 +177,24 @@ class Gateway:
             return error.ids
 
     def _probe(self, plaintext: Secret) -> Probe:
+        """Ask one way after the other: what is neither a success nor a 401 tells nothing of the key."""
         if not is_word(plaintext.reveal()):
             return Probe(works=False, request_id=None)
-        path = "/account/balances" if self._balances else "/keys"
-        try:
-            answer = self._call(Request("GET", path), plaintext)
-        except Denied as error:
-            if error.status == HTTPStatus.UNAUTHORIZED:
-                return Probe(works=False, request_id=error.request_id)
-            # It is this key that was refused, not the bearer.
-            raise Rejected(error.message, status=error.status, request_id=error.request_id) from None
-        except Rejected as error:
-            if error.status == HTTPStatus.NOT_FOUND and self._balances:
-                self._balances = False  # documented by the vendor, promised by no contract
-                return self._probe(plaintext)
-            raise
-        return Probe(works=True, request_id=answer.request_id)
+        untold: list[RotatorError] = []
+        for path in ("/account/balances", "/keys") if self._balances else ("/keys",):
+            try:
+                answer = self._call(Request("GET", path), plaintext)
+            except (Denied, Rejected, BrokenContract, Transient) as error:
+                if error.status == HTTPStatus.UNAUTHORIZED:
+                    return Probe(works=False, request_id=error.request_id)
+                if isinstance(error, Transient) and (error.status or 0) < HTTPStatus.INTERNAL_SERVER_ERROR:
+                    raise
+                untold.append(error)
+            else:
+                # Documented by the vendor, promised by no contract: an account may lack it.
+                self._balances = self._balances and not untold
+                return Probe(works=True, request_id=answer.request_id)
+        raise _untold(untold)
 
     def _is_listed_live(self, key_id: int) -> bool:
         return any(key.id == key_id and key.live for key in self.list_keys().keys)
@@ -194,14 +203,34 @@ class Gateway:
         return retry.call(attempt, self._policy, event="gateway.retry", sleep=self._sleep)
 
     def _call(self, request: Request, bearer: Secret | None = None) -> GatewayAnswer:
-        """One call. With our own bearer, a 401 makes us read its source again, once: it may have rotated."""
+        """One call, as our own bearer or as another.
+
+        After a 401 our bearer's source is read again: it may have rotated. And a refusal is of that request alone,
+        until a second question says that it is the bearer's.
+        """
         used = bearer or self._bearer.current()
         try:
             return self._send(request, used)
         except Denied as error:
-            if bearer or error.status != HTTPStatus.UNAUTHORIZED or not self._bearer.refresh(used):
+            if bearer:
                 raise
-        return self._send(request, self._bearer.current())
+            denied = error
+        if denied.status == HTTPStatus.UNAUTHORIZED and self._bearer.refresh(used):
+            return self._send(request, self._bearer.current())
+        answer = self._send(_LIST, used)
+        if request == _LIST:
+            return answer
+        if denied.status == HTTPStatus.UNAUTHORIZED:
+            try:
+                return self._send(request, used)
+            except Denied as error:
+                denied = error
+        raise Rejected(
+            f"{denied.message}; the bearer is good for other requests",
+            status=denied.status,
+            request_id=denied.request_id,
+            cure="ask the gateway's support why it refuses this one, with the request_id",
+        ) from None
 
     def _send(self, request: Request, bearer: Secret) -> GatewayAnswer:
         return logged("gateway.request", "request_id", request, lambda: self._exchange(request, bearer))
@@ -212,6 +241,25 @@ class Gateway:
         if answer.date or answer.status == HTTPStatus.OK:
             self.clock.read(answer.date)
         return answer
+
+
+def _untold(errors: list[RotatorError]) -> RotatorError:
+    """What is raised where no way told whether a plaintext works; it is tried again where one may tell later."""
+    later = next((error for error in errors if isinstance(error, Transient)), None)
+    last = later or errors[-1]
+    said = "; ".join(error.message for error in errors)
+    message = f"it cannot be told whether the key works: {said}"
+    cure = "ask the gateway's support why it refuses a key's own requests, with the request_id"
+    if later:
+        return Transient(
+            message,
+            ambiguous=False,
+            retry_after=later.retry_after,
+            status=later.status,
+            request_id=later.request_id,
+            cure=cure,
+        )
+    return Rejected(message, status=last.status, request_id=last.request_id, cure=cure)
 
 
 def _contradiction(fault: str, answer: GatewayAnswer) -> BrokenContract:
