@@ -91,7 +91,7 @@ def facts(
     by_id = {key.id: key for key in listed}
     latest = Version((1 if data else 0) if version is None else version, data)
     family = tuple(key for key in by_id.values() if key.live and key.title.startswith("Backend ["))
-    current = identify(latest, "api_key", by_id, Previews(by_id.values()), now)
+    current = identify(latest, managed(), by_id, Previews(by_id.values()), now)
     unnamed = suspects(current, family)
     traces = {suspect.id: traces(suspect) for suspect in unnamed} if callable(traces) else traces or {}
     assert {suspect.id for suspect in unnamed} == set(traces)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotator.rules.bookkeeping import Rotation, read_block, read_plaintext
+from rotator.rules.bookkeeping import Rotation, fault_of_owner, read_block, read_plaintext
 from rotator.rules.times import format_time, parse_time
 from tests.facts import as_written, at, block, secret
 
@@ -57,7 +57,6 @@ def test_what_is_written_reads_back_and_the_rest_is_kept(
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        (None, "`rotation` is not an object"),
         ([1], "`rotation` is not an object"),
         ({"key_id": "x"}, "not a positive integer"),
         ({"key_id": True}, "not a positive integer"),
@@ -129,6 +128,31 @@ def test_any_block_reads_or_is_nonsense(value: object) -> None:
 def test_a_secret_without_a_block() -> None:
     assert read_block({"api_key": "x"}) is None
     assert read_block(None) is None
+    assert read_block({"rotation": None}) is None
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        ({}, None),
+        ({"api_key": None, "rotation": None}, None),
+        ({"api_key": "x", "rotation": {}}, None),
+        ({"api_key": "x", "rotation": {"superseded": []}}, None),
+        ({"api_key": 5}, "the field api_key holds no string"),
+        ({"api_key": {"value": "x"}}, "the field api_key holds no string"),
+        ({"api_key": ["x"]}, "the field api_key holds no string"),
+        ({"api_key": False}, "the field api_key holds no string"),
+        ({"rotation": "30d"}, "the field rotation was not written by the rotator"),
+        ({"rotation": ["a"]}, "the field rotation was not written by the rotator"),
+        ({"rotation": {"every": "30d", "version": 2}}, "the field rotation was not written by the rotator"),
+    ],
+)
+def test_what_is_its_owners_is_known(data: dict[str, object], fault: str | None) -> None:
+    assert fault_of_owner(data, "api_key") == fault
+    renamed = {{"rotation": "apimall"}.get(name, name): value for name, value in data.items()}
+    assert fault_of_owner({"rotation": 7, **renamed}, "api_key", "apimall") == (
+        fault and fault.replace("rotation", "apimall")
+    )
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,12 @@ class TestToken:
         assert (found.state, says in found.seen) == (state, True)
         assert (found.cure is None) == (state is State.OK)
 
+    def test_one_that_may_be_used_up_is_for_no_rotation(self) -> None:
+        counted = TokenFacts(None, False, (), uses=30)
+        assert "30 more requests" in token(counted, HOUR, static=True).seen
+        assert token(counted, HOUR, static=True).state is State.BAD
+        assert token(counted, HOUR, static=False).state is State.OK  # there is another when it is used up
+
     def test_the_cure_fits_the_login(self) -> None:
         facts = TokenFacts(timedelta(minutes=1), False, ())
         assert "vault token create" in str(token(facts, HOUR, static=True).cure)

@@ -7,10 +7,16 @@ import pytest
 
 from rotator.passes.result import Action, Outcome
 from rotator.rules.times import format_time
-from rotator.sandbox.faults import ALWAYS, Fault, Phase, Status
+from rotator.sandbox.faults import ALWAYS, Delay, Fault, Phase, Status
 from rotator.sandbox.ledger import Lag, Quirks
 from tests.facts import PATH, at, managed
 from tests.world import STATE, World
+
+
+def unanswered(world: World, status: int, times: int) -> None:
+    """Let no way tell whether a key works, after the pass has its list."""
+    lists = [Fault("GET /keys", Delay(0)), Fault("GET /keys", Status(status), times=times)]
+    world.server.faults.add(Fault("GET /account/balances", Status(status), times=times), *lists)
 
 
 class TestAdoption:
@@ -180,9 +186,7 @@ class TestNothingIsStuck:
         self, world: World, status: int
     ) -> None:
         world.memory.put(PATH, {"api_key": "sk-of-nobody-that-the-list-knows"})
-        world.server.faults.add(
-            Fault("GET /account/balances", Status(status), times=4 if status == 500 else 1)
-        )
+        unanswered(world, status, times=4 if status == 500 else 1)
         result = world.one()
         assert result.plan
         assert (result.plan.reason, result.outcome) == ("due", Outcome.DONE)
@@ -210,7 +214,7 @@ class TestNothingIsStuck:
         assert old
         world.advance(1)
         world.server.account.quirks = Quirks(omitted=frozenset({old}))
-        world.server.faults.add(Fault("GET /account/balances", Status(500), times=4))
+        unanswered(world, 500, times=4)
         assert world.one(forced=forced).outcome is outcome
 
     @pytest.mark.parametrize(("minutes", "action"), [(1.9, Action.NONE), (2, Action.ROTATE)])

@@ -6,16 +6,16 @@ from rotator.rules.bookkeeping import WITHOUT_GRACE, Rotation
 from rotator.rules.identify import Current, identify
 from rotator.rules.model import Key, Version
 from rotator.rules.previews import Previews
-from tests.facts import at, block, key, plaintext, secret
+from tests.facts import at, block, key, managed, plaintext, secret
 
 
 def _identify(data: object, *listed: Key) -> Current | None:
     assert isinstance(data, dict)
-    return identify(Version(1, data), "api_key", {key.id: key for key in listed}, Previews(listed), at(10))
+    return identify(Version(1, data), managed(), {key.id: key for key in listed}, Previews(listed), at(10))
 
 
 def test_no_plaintext_is_no_current_key() -> None:
-    assert identify(Version(3, None), "api_key", {}, Previews([]), at(10)) is None
+    assert identify(Version(3, None), managed(), {}, Previews([]), at(10)) is None
     assert _identify({"api_key": ""}) is None
 
 
@@ -95,7 +95,7 @@ def test_what_was_superseded_in_the_future_is_since_now_and_that_is_noted(since:
 def test_a_grace_counts_from_when_the_write_landed(late: float, counts: bool) -> None:
     data = secret(block(2, rotated=at(3), superseded={1: at(3), 5: at(1)}))
     landed = at(3, minutes=late)
-    found = identify(Version(1, data, landed), "api_key", {2: key(2)}, Previews([key(2)]), at(10))
+    found = identify(Version(1, data, landed), managed(), {2: key(2)}, Previews([key(2)]), at(10))
     assert found
     assert found.superseded == {1: landed if counts else at(3), 5: at(1)}
 

@@ -36,7 +36,7 @@ def ownership(
     for entry in keys:
         if entry.name in secrets:
             version = Version(1, secrets[entry.name])
-            held[entry.name] = Held(version, identify(version, entry.field, by_id, previews, NOW))
+            held[entry.name] = Held(version, identify(version, entry, by_id, previews, NOW))
     titled = by_title(keys, listed, TitleTemplate(), OURS)
     return Ownership(keys, titled, held, previews, bearer, NOW)
 

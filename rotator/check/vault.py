@@ -179,6 +179,11 @@ class VaultChecks:
 
 def token(facts: TokenFacts, rotation: timedelta, *, static: bool) -> Finding:
     """`static`: nobody renews it, and there is no login to get another by."""
+    if static and facts.uses is not None:
+        return bad(
+            f"is good for {facts.uses} more requests: it could be used up between a create and its store",
+            f"issue another with {_ISSUE}, without -use-limit; or log in: see vault.auth",
+        )
     if facts.ttl is None:
         return ok("does not expire")
     said = f"expires in {short(facts.ttl)}"

@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 import structlog
@@ -23,7 +24,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Policy:
-    """All times in seconds. `attempts` counts the first one; 0 means no bound but `deadline`."""
+    """All times in seconds. `attempts` counts the first one; 0 means no bound but `deadline`.
+
+    A 429 counts as none: the server asks for patience, and `deadline` bounds that.
+    """
 
     attempts: int = 6
     deadline: float = PATIENCE.total_seconds()
@@ -64,7 +68,7 @@ def call(
 
     stops: list[tenacity.stop.stop_base] = [tenacity.stop_before_delay(policy.deadline)]
     if policy.attempts:
-        stops.append(tenacity.stop_after_attempt(policy.attempts))
+        stops.append(_stop_after(policy.attempts))
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(again),
         wait=lambda state: _wait(policy, state),
@@ -74,6 +78,26 @@ def call(
         reraise=True,
     )
     return retrying(attempt)
+
+
+def _stop_after(attempts: int) -> tenacity.stop.stop_base:
+    limited = 0
+
+    def stop(state: tenacity.RetryCallState) -> bool:
+        nonlocal limited
+        error = _error(state)
+        limited += isinstance(error, RotatorError) and error.status == HTTPStatus.TOO_MANY_REQUESTS
+        return state.attempt_number - limited >= attempts
+
+    return _Stop(stop)
+
+
+class _Stop(tenacity.stop.stop_base):
+    def __init__(self, stop: Callable[[tenacity.RetryCallState], bool]) -> None:
+        self._stop = stop
+
+    def __call__(self, state: tenacity.RetryCallState) -> bool:
+        return self._stop(state)
 
 
 def _wait(policy: Policy, state: tenacity.RetryCallState) -> float:

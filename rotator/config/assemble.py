@@ -74,6 +74,7 @@ def joint_faults(sound: Sound) -> Iterator[Fault]:
         whole = {index: entry for index, entry in entries.items() if entry}
         for index, entry in whole.items():
             yield from _policy_faults(index, entry, defaults)
+            yield from _field_faults(index, entry, defaults)
         if len(whole) == len(entries):
             yield from _idle_defaults(list(whole.values()), defaults)
 
@@ -105,6 +106,13 @@ def _state_path_faults(sound: Sound) -> Iterator[Fault]:
         path = sound.text("keys", index, "path")
         if path is not None and path.strip("/") == state_path.strip("/"):
             yield ("keys", index, "path"), "is vault.state_path, which holds the identity; write another"
+
+
+def _field_faults(index: int, entry: Entry, defaults: Defaults) -> Iterator[Fault]:
+    if (entry.field or defaults.field) == (entry.bookkeeping or defaults.bookkeeping):
+        own = "field" if entry.field else "bookkeeping" if entry.bookkeeping else None
+        place = ("keys", index, own) if own else ("defaults", "field")
+        yield place, "one field holds the plaintext, another one holds the bookkeeping; write two names"
 
 
 def _policy_faults(index: int, entry: Entry, defaults: Defaults) -> Iterator[Fault]:
@@ -140,6 +148,7 @@ def _managed_key(entry: Entry, defaults: Defaults) -> ManagedKey:
         name=entry.name,
         path=entry.path,
         field=entry.field or defaults.field,
+        bookkeeping=entry.bookkeeping or defaults.bookkeeping,
         cadence=_cadence(entry, defaults),
         grace_period=entry.grace_period or defaults.grace_period,
         revoke_adopted=revoke_adopted,

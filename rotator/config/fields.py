@@ -20,6 +20,7 @@ from rotator.config import texts
 from rotator.config.auth import Auth
 from rotator.config.monitoring import Http, MetricsBlock, Webhook
 from rotator.config.texts import Block, FileName, SecretPath, VariableName
+from rotator.rules.bookkeeping import FIELD
 from rotator.rules.times import LONGEST, PATTERN, parse_duration
 from rotator.rules.titles import DEFAULT_TEMPLATE
 
@@ -201,6 +202,9 @@ class EntryPolicy(Block):
     field: SecretField | None = Field(
         default=None, description="The secret's field that holds the plaintext."
     )
+    bookkeeping: SecretField | None = Field(
+        default=None, description="The secret's field that holds the rotator's own record."
+    )
     revoke_adopted: bool | None = Field(
         default=None, description="Revoke replaced keys too that were made by hand and only adopted."
     )
@@ -222,6 +226,9 @@ class Defaults(EntryPolicy):
 
     grace_period: Duration = _lasting("24h", "How long a replaced key lives on.")
     field: SecretField = Field(default="api_key", description="The secret's field that holds the plaintext.")
+    bookkeeping: SecretField = Field(
+        default=FIELD, description="The secret's field that holds the rotator's own record."
+    )
     revoke_adopted: bool = Field(
         default=False, description="Revoke replaced keys too that were made by hand and only adopted."
     )

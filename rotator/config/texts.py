@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from rotator.rules import bookkeeping, cadence, titles
+from rotator.rules import cadence, titles
 
 MAX_PATH = 512
 """Characters of a path in Vault."""
@@ -62,9 +62,7 @@ def key_name(text: str) -> str:
 
 
 def secret_field(text: str) -> str:
-    """Check the name of the field that holds the plaintext; `rotation` is the bookkeeping's."""
-    if text == bookkeeping.FIELD:
-        raise ValueError(f"`{bookkeeping.FIELD}` holds the bookkeeping; write another name, such as api_key")
+    """Check the name of a field of a secret."""
     return _plain(text, "field", 128)
 
 

@@ -13,7 +13,7 @@ from rotator.passes.each import each
 from rotator.passes.installation import read_installation
 from rotator.passes.result import KeyResult, planned, unacted
 from rotator.redaction import Secret, remember
-from rotator.rules.bookkeeping import read_block, read_plaintext
+from rotator.rules.bookkeeping import fault_of_owner, read_block, read_plaintext
 from rotator.rules.claims import read_claims
 from rotator.rules.decide import decide
 from rotator.rules.facts import Facts, is_doubted
@@ -157,8 +157,13 @@ class _Reader:
         """Read the secret, and say which key it holds."""
         self._account.stopping.check()
         version = _remembered(self._account.store.read(key.path), key)
-        current = identify(version, key.field, self._listed, self.previews, self._now)
-        if current and current.superseded and rolled_back(version, self._versions(key), key.field):
+        if fault := fault_of_owner(version.data, key.field, key.bookkeeping):
+            raise Rejected(
+                f"the secret {key.path}: {fault}; nothing is written over it",
+                cure="move it to another field; or give this managed key a `field` and a `bookkeeping` of its own",
+            )
+        current = identify(version, key, self._listed, self.previews, self._now)
+        if current and current.superseded and rolled_back(version, self._versions(key), key):
             current = current.as_rolled_back(self._now)
         return Held(version, current)
 
@@ -225,7 +230,7 @@ class _Reader:
             key, gone = facts.listed.get(id_), since + facts.key.grace_period <= facts.now
             if key is None or not key.live or not gone:
                 continue
-            found = held_by(id_, key, facts.version, self._versions(facts.key), facts.key.field)
+            found = held_by(id_, key, facts.version, self._versions(facts.key), facts.key)
             texts[id_] = found.texts
             said = matches_preview(key, bearer.reveal()) is not None and honest
             if bearer in found.texts or not (found.texts or said):  # it is, or may be
@@ -233,7 +238,7 @@ class _Reader:
             if found.version is None:
                 unproven |= {id_} - ours
                 continue
-            block = read_block(found.version.data)
+            block = read_block(found.version.data, facts.key.bookkeeping)
             title = self._account.titles.parse(block.title) if block and block.key_id == id_ else None
             if title and title.installation == self._installation and title.name == facts.key.name:
                 recorded.add(id_)

@@ -22,7 +22,7 @@ from rotator.rules.bookkeeping import Rotation, key_named, read_plaintext
 from rotator.rules.decide import Plan, decide
 from rotator.rules.evidence import Proven, Update, to_update
 from rotator.rules.facts import Facts
-from rotator.rules.model import Key, Version
+from rotator.rules.model import Key, ManagedKey, Version
 from rotator.rules.previews import matches_preview
 from rotator.rules.times import format_time, time_to_json
 
@@ -152,13 +152,13 @@ def _find(account: Account, facts: Facts, previous: Key) -> Version:
         version = account.store.read(facts.key.path, number)
         if version.number == 0:
             break  # it was trimmed, and so are those before it
-        if _holds(version.data, facts.key.field, previous):
+        if _holds(version.data, facts.key, previous):
             return version
     raise _refused(facts.key.name, f"Vault has no version of its secret that holds key {previous.id}")
 
 
-def _holds(data: Mapping[str, Any] | None, field: str, key: Key) -> bool:
-    plaintext, named = read_plaintext(data, field), key_named(data)
+def _holds(data: Mapping[str, Any] | None, where: ManagedKey, key: Key) -> bool:
+    plaintext, named = read_plaintext(data, where.field), key_named(data, where.bookkeeping)
     if plaintext is None:
         return False
     fits = matches_preview(key, plaintext)

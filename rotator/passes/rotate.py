@@ -210,7 +210,7 @@ class _Storing:
         version = self._account.store.read(self._facts.key.path, self._facts.version.number + 1, once=True)
         if version.data is None:
             return False
-        if key_named(version.data) == self._created.id:
+        if key_named(version.data, self._facts.key.bookkeeping) == self._created.id:
             return True
         raise _overtaken(self._facts, version)
 

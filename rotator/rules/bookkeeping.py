@@ -13,7 +13,9 @@ from typing import Any, Final, TypeVar
 from rotator.rules.times import format_time, parse_time
 
 T = TypeVar("T")
-FIELD = "rotation"
+_OURS: Final = {"key_id", "superseded"}
+FIELD: Final = "rotation"
+"""The secret's field that holds the block, unless the config names another."""
 WITHOUT_GRACE: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Superseded since then: no grace period, whatever the config says, keeps such a key alive."""
 
@@ -36,7 +38,7 @@ class Rotation:
         """Every key that it names."""
         return frozenset({self.key_id, *self.superseded})
 
-    def merged_into(self, data: Mapping[str, Any], version: int) -> dict[str, Any]:
+    def merged_into(self, data: Mapping[str, Any], version: int, name: str = FIELD) -> dict[str, Any]:
         """Return `data` with this block in it and nothing else changed, to be written as `version`."""
         others = {id_: at for id_, at in self.superseded.items() if id_ != self.key_id}
         block = {
@@ -47,7 +49,7 @@ class Rotation:
             "rotated_at": self._dated(self.key_id, self.rotated_at),
             "superseded": {str(id_): self._dated(id_, at) for id_, at in sorted(others.items())},
         }
-        return {**data, FIELD: block}
+        return {**data, name: block}
 
     def _dated(self, id_: int, at: datetime) -> str | None:
         return None if id_ in self.undated else format_time(at)
@@ -72,13 +74,23 @@ class Block:
         return frozenset(self.superseded) | ({self.key_id} if self.key_id else set())
 
 
-def read_block(data: Mapping[str, Any] | None) -> Block | None:
+def fault_of_owner(data: Mapping[str, Any] | None, field: str, name: str = FIELD) -> str | None:
+    """Say which field of the secret is its owner's, though we would write over it; None where none is."""
+    value, block = (data or {}).get(field), (data or {}).get(name)
+    if value is not None and not isinstance(value, str):
+        return f"the field {field} holds no string"
+    if block is not None and not (isinstance(block, dict) and (not block or block.keys() & _OURS)):
+        return f"the field {name} was not written by the rotator"
+    return None
+
+
+def read_block(data: Mapping[str, Any] | None, name: str = FIELD) -> Block | None:
     """Return what makes sense of the block, or None when there is none."""
-    if FIELD not in (data or {}):
+    block = (data or {}).get(name)
+    if block is None:
         return None
-    block = (data or {})[FIELD]
     if not isinstance(block, dict):
-        return Block(None, "", None, None, {}, (f"`{FIELD}` is not an object",))
+        return Block(None, "", None, None, {}, (f"`{name}` is not an object",))
     faults: list[str] = []
 
     def sound(name: str, read: Callable[[object], T], value: object) -> T | None:
@@ -109,23 +121,23 @@ def read_block(data: Mapping[str, Any] | None) -> Block | None:
     return Block(key_id, title, created_at, rotated_at, superseded, tuple(dict.fromkeys(faults)))
 
 
-def key_named(data: Mapping[str, Any] | None) -> int | None:
+def key_named(data: Mapping[str, Any] | None, name: str = FIELD) -> int | None:
     """Return the id of the key that the block says the plaintext is, if it says so."""
-    block = read_block(data)
+    block = read_block(data, name)
     return block.key_id if block else None
 
 
-def written_as(data: Mapping[str, Any] | None) -> int | None:
+def written_as(data: Mapping[str, Any] | None, name: str = FIELD) -> int | None:
     """Return the version of the secret as which its block was written; None when it does not say."""
-    block = (data or {}).get(FIELD)
+    block = (data or {}).get(name)
     version = block.get("version") if isinstance(block, dict) else None
     return version if type(version) is int and version > 0 else None
 
 
 def read_plaintext(data: Mapping[str, Any] | None, field: str) -> str | None:
-    """Return the plaintext in `field`, or None when nothing usable is there."""
+    """Return the plaintext in `field`, without white space around it; None when nothing usable is there."""
     value = (data or {}).get(field)
-    return value if isinstance(value, str) and value else None
+    return (value.strip() or None) if isinstance(value, str) else None
 
 
 def _id(value: object) -> int:

@@ -141,6 +141,12 @@ def _warnings(facts: Facts, reason: Reason | None) -> Iterator[str]:
     current = facts.current
     if current is None:
         return
+    text = (facts.version.data or {}).get(facts.key.field)
+    if isinstance(text, str) and text != text.strip():
+        yield (
+            f"the field {facts.key.field} has white space around the plaintext, with which no program can use it; "
+            "write it without, or let the next rotation do so"
+        )
     if current.faults:
         rest = "its key is treated as adopted" if current.adopted else "the rest of it is used"
         yield f"the secret's bookkeeping makes no sense ({'; '.join(current.faults)}); {rest}"

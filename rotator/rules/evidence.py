@@ -111,7 +111,9 @@ def fenced(facts: Facts, revocation: Revocation) -> Fence | None:
         kept = facts.claims.kept if facts.claims else ()
         versions = [claim.version for claim in kept if claim.at == revocation.since]
         return Fence(number) if versions and max(versions) <= number else None
-    marked = revocation.since == WITHOUT_GRACE and written_as(facts.version.data) == number
+    marked = (
+        revocation.since == WITHOUT_GRACE and written_as(facts.version.data, facts.key.bookkeeping) == number
+    )
     return Fence(number) if marked else None
 
 
@@ -141,13 +143,13 @@ def to_update(
         data[facts.key.field] = proven.plaintext.reveal()
     if rotation is None:
         return Update(_SEAL, data, number)
-    block = read_block(facts.version.data)
+    block = read_block(facts.version.data, facts.key.bookkeeping)
     if block and (forgotten := block.named - rotation.named - (facts.gone or set())):
         ids = ", ".join(map(str, sorted(forgotten)))
         raise Rejected(f"nothing was written: key {ids} would be forgotten, and no second list was asked")
     if doubt and _is_dated(rotation, block, facts):
         raise clock_in_doubt("nothing was written", doubt)
-    return Update(_SEAL, rotation.merged_into(data, number + 1), number)
+    return Update(_SEAL, rotation.merged_into(data, number + 1, facts.key.bookkeeping), number)
 
 
 def _is_dated(rotation: Rotation, block: Block | None, facts: Facts) -> bool:

@@ -77,7 +77,7 @@ class Facts:
     @property
     def forgotten(self) -> frozenset[int]:
         """The keys that the secret names and that a write would name no more: for that a second list is asked."""
-        block = read_block(self.version.data)
+        block = read_block(self.version.data, self.key.bookkeeping)
         current = self.current.key_id if self.current else None
         kept = self.carried.keys() | ({current} if current and not self.is_gone(current) else set())
         return block.named - kept if block else frozenset()
@@ -128,7 +128,7 @@ class Facts:
     @property
     def undated(self) -> frozenset[int]:
         """The keys whose moment the secret does not say, or not so: in doubt, none is written for them."""
-        block = read_block(self.version.data)
+        block = read_block(self.version.data, self.key.bookkeeping)
         said = dict(block.superseded) if block else {}
         undated = {
             id_ for id_, since in self.superseded.items() if since not in (said.get(id_), WITHOUT_GRACE)
@@ -158,7 +158,7 @@ class Facts:
 
     def _named_without_plaintext(self) -> dict[int, datetime]:
         """What the block says where the plaintext beside it is gone: the key that it names is current no more."""
-        block = read_block(self.version.data)
+        block = read_block(self.version.data, self.key.bookkeeping)
         if block is None:
             return {}
         known = {id_: min(at or self.now, self.now) for id_, at in block.superseded.items()}

@@ -49,7 +49,7 @@ def trace(suspect: Key, title: Title, claims: Claims, latest: Version, read: Rea
         return Trace.ORPHAN if claim.version == latest.number + 1 else Trace.PUBLISHED
     version = latest if became == latest.number else read(became)
     plaintext = read_plaintext(version.data, key.field)
-    named = key_named(version.data) == suspect.id
+    named = key_named(version.data, key.bookkeeping) == suspect.id
     if named or (plaintext is not None and matches_preview(suspect, plaintext) is True):
         return Trace.PUBLISHED
     if claim is None:
@@ -68,14 +68,14 @@ class Holders:
     """Every plaintext that may be its own: that version's or, where none is known, those of all that name it."""
 
 
-def held_by(id_: int, listed: Key, latest: Version, read: Read, field: str) -> Holders:
+def held_by(id_: int, listed: Key, latest: Version, read: Read, key: ManagedKey) -> Holders:
     """Look for the versions of the secret that held the key."""
     found: Version | None = None
     texts: set[Secret] = set()
     others: set[Secret] = set()
     for number in range(latest.number, max(0, latest.number - 1 - _LOOKS), -1):
         version = latest if number == latest.number else read(number)
-        plaintext, named = read_plaintext(version.data, field), key_named(version.data)
+        plaintext, named = read_plaintext(version.data, key.field), key_named(version.data, key.bookkeeping)
         if plaintext is None:
             continue
         fits = matches_preview(listed, plaintext)
@@ -91,19 +91,19 @@ def held_by(id_: int, listed: Key, latest: Version, read: Read, field: str) -> H
     return Holders(None if text in others else found, frozenset({text}))
 
 
-def rolled_back(latest: Version, read: Read, field: str) -> bool:
+def rolled_back(latest: Version, read: Read, key: ManagedKey) -> bool:
     """Whether another key may have stood in the secret since its bookkeeping was written.
 
     So it is where somebody restored an older version. What its bookkeeping says of superseded keys is then out
     of date: one of them may have been current again until now.
     """
-    written = written_as(latest.data)
+    written = written_as(latest.data, key.bookkeeping)
     if written is None or written > latest.number:
         return True
-    plaintext = read_plaintext(latest.data, field)
+    plaintext = read_plaintext(latest.data, key.field)
     between = (read(number) for number in range(max(written + 1, latest.number - _LOOKS), latest.number))
     # Of a version that was trimmed nothing is left, not even its number.
-    return any(seen.number and read_plaintext(seen.data, field) != plaintext for seen in between)
+    return any(seen.number and read_plaintext(seen.data, key.field) != plaintext for seen in between)
 
 
 def suspects(current: Current | None, family: tuple[Key, ...]) -> tuple[Key, ...]:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from rotator.rules.bookkeeping import Block, Rotation, read_block, read_plaintext, written_as
-from rotator.rules.model import Key, Version
+from rotator.rules.model import Key, ManagedKey, Version
 from rotator.rules.previews import Previews, matches_preview
 
 _FUTURE: Final = timedelta(days=7)
@@ -49,20 +49,21 @@ class Current:
 
 
 def identify(
-    version: Version, field: str, listed: Mapping[int, Key], previews: Previews, now: datetime
+    version: Version, where: ManagedKey, listed: Mapping[int, Key], previews: Previews, now: datetime
 ) -> Current | None:
     """Return which key the secret's plaintext is; None when there is no plaintext."""
-    plaintext = read_plaintext(version.data, field)
+    plaintext = read_plaintext(version.data, where.field)
     if plaintext is None:
         return None
-    block = read_block(version.data)
-    superseded, redated = _superseded(version, block, now)
+    block = read_block(version.data, where.bookkeeping)
+    together = written_as(version.data, where.bookkeeping) == version.number
+    superseded, redated = _superseded(block, version.written_at if together else None, now)
     redated = redated or (block is not None and block.rotated_at is None and not block.faults)
     faults = block.faults if block else ()
     rotation = _rotation(block, superseded, listed, now) if block else None
     matches = previews.matching(plaintext)
     # Block and plaintext of one write belong together, unless the plaintext is known to be another key's.
-    doubtful = written_as(version.data) != version.number or len(matches) == 1
+    doubtful = not together or len(matches) == 1
     if rotation and not (doubtful and _pasted_over(rotation, listed, plaintext, matches)):
         return Current(rotation, superseded, adopted=False, faults=faults, redated=redated)
     published = {**superseded, rotation.key_id: now} if rotation else superseded
@@ -88,15 +89,16 @@ def _rotation(
     return Rotation(block.key_id, block.title, created_at, rotated_at, superseded)
 
 
-def _superseded(version: Version, block: Block | None, now: datetime) -> tuple[dict[int, datetime], bool]:
-    """Since when each key is superseded, and whether any of it is not as it was written.
+def _superseded(
+    block: Block | None, landed: datetime | None, now: datetime
+) -> tuple[dict[int, datetime], bool]:
+    """Since when each key is superseded, and whether any of it is not as it was written, which `landed` then.
 
     What cannot be told, or lies ahead, counts from now. And what the current key superseded counts from when the
     version was written: a rotator may have stood still between making up its write and sending it.
     """
     if block is None:
         return {}, False
-    landed = version.written_at if written_as(version.data) == version.number else None
     since: dict[int, datetime] = {}
     redated = False
     for id_, at in block.superseded.items():

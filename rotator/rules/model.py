@@ -74,6 +74,8 @@ class ManagedKey:
     """How long a superseded key lives on."""
     revoke_adopted: bool
     """Whether a superseded key whose title is not ours may be revoked too."""
+    bookkeeping: str = "rotation"
+    """The secret's field that holds our own record."""
 
 
 PATIENCE: Final = timedelta(minutes=2)

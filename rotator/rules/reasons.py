@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Generic, TypeVar
 
-from rotator.redaction import words
+from rotator.redaction import is_word, words
+from rotator.rules.bookkeeping import read_plaintext
 from rotator.rules.facts import Facts
 from rotator.rules.times import short, when
 
@@ -75,6 +76,8 @@ def _revoked(facts: Facts) -> str:
     if facts.current is None:
         return "there is no plaintext that could be refused"
     listed = listed_as(facts)
+    if facts.refused and not is_word(read_plaintext(facts.version.data, facts.key.field) or ""):
+        return "the plaintext holds a space or another character that no key has, so it cannot work"
     if facts.refused:
         return f"{listed}, and the gateway answered 401 to its plaintext"
     if facts.doubted:

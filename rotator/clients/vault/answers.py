@@ -50,6 +50,8 @@ class TokenFacts(NamedTuple):
     """None when it does not expire."""
     renewable: bool
     policies: tuple[str, ...]
+    uses: int | None = None
+    """How many requests it is good for yet; None when that has no bound."""
 
 
 class VaultAnswer(Answer):
@@ -98,8 +100,12 @@ class VaultAnswer(Answer):
 
     def raise_for_refusal(self) -> None:
         """Raise what the status means. Returns for a success, and for a 404, which is an answer too."""
+        if self.status == HTTPStatus.BAD_REQUEST and "missing client token" in self.errors:
+            self.status = HTTPStatus.FORBIDDEN  # as later servers call it
         said = f"{self.status} ({self.errors})" if self.errors else str(self.status)
         message = f"{self.what}: {said}"
+        if self.status in _NOT_EXECUTED or (self.status in _REFUSALS and _PASSING.search(self.errors)):
+            raise self.transient(said, ambiguous=False, cure=_cure(self))
         if self.status == HTTPStatus.NOT_FOUND and not _NOWHERE.search(self.errors):
             if not self.body.keys() & {"errors", "data"}:
                 raise self.broken("a 404 that is not Vault's own")
@@ -108,9 +114,8 @@ class VaultAnswer(Answer):
             return
         if self.status == HTTPStatus.BAD_REQUEST and "check-and-set" in self.errors:
             raise Conflict(message, status=self.status)
-        if self.status in _NOT_EXECUTED:
-            raise self.transient(said, ambiguous=False, cure=_cure(self))
-        if self.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        mistaken = _MISTAKEN.search(self.errors)
+        if self.status == HTTPStatus.REQUEST_TIMEOUT or (self.status >= 500 and not mistaken):
             raise self.transient(said, ambiguous=True, cure=_cure(self))
         raise Rejected(message, status=self.status, cure=_cure(self))
 
@@ -119,7 +124,12 @@ _NO_NAMESPACE: Final = "namespace not found"
 # A 404 that is no answer of a secrets engine: there is none.
 _NOWHERE: Final = re.compile(f"no handler for route|{_NO_NAMESPACE}")
 # 412: the node has not seen the state yet that the request needs. 472, 473: a standby that does not serve.
-_NOT_EXECUTED: Final = {307, 412, HTTPStatus.TOO_MANY_REQUESTS, 472, 473}
+_NOT_EXECUTED: Final = {307, 412, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS, 472, 473}
+_REFUSALS: Final = range(400, 500)
+# A KV engine that is being upgraded answers 400: after a start, an unseal, a failover.
+_PASSING: Final = re.compile("from non-versioned to versioned|for a brief period|try again later|temporarily")
+# A mistake in the set-up that old servers answer with 500.
+_MISTAKEN: Final = re.compile("claim .{1,40} is invalid|invalid (issuer|audience)")
 
 
 def _cure(answer: VaultAnswer) -> str | None:
@@ -130,6 +140,15 @@ def _cure(answer: VaultAnswer) -> str | None:
     if answer.status == HTTPStatus.FORBIDDEN:
         needed = "read" if answer.what.startswith("GET") else "create and update"
         return f"has the token expired, and does its policy grant {needed} on this path?"
+    if _MISTAKEN.search(answer.errors):
+        return (
+            "Vault before 1.9 checks who issued a service account's token: set `disable_iss_validation=true`, or "
+            "the right `issuer`, in the auth method's config"
+        )
+    if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+        return (
+            "a quota of Vault's own is reached: `vault read sys/quotas/config`, and the quotas on this mount"
+        )
     if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
         return "is Vault sealed? `vault status` tells"
     if answer.status == HTTPStatus.TEMPORARY_REDIRECT:
@@ -164,6 +183,7 @@ def token_of(answer: VaultAnswer) -> TokenFacts:
         timedelta(seconds=ttl) if expires else None,
         answer.data.get("renewable") is True,
         tuple(words(str(name)) for name in policies) if isinstance(policies, list) else (),
+        uses if isinstance(uses := answer.data.get("num_uses"), int) and uses > 0 else None,
     )
 
 

@@ -142,9 +142,15 @@ class Vault:
 
     def token_ttl(self, *, at_least: timedelta = timedelta()) -> timedelta | None:
         """As the port says. A renewal that fails while the token lives is logged, and the TTL stays short."""
-        ttl = self.look_up_token().ttl
-        if ttl is None or ttl >= at_least:
-            return ttl
+        token = self.look_up_token()
+        if token.uses is not None and not self._session.ours:
+            raise Rejected(
+                f"the Vault token is good for {token.uses} more requests, and could be used up between a create "
+                "and its store; nothing was created",
+                cure="make one without num_uses, or let the rotator log in: vault.auth",
+            )
+        if token.ttl is None or token.ttl >= at_least:
+            return token.ttl
         self._patiently(self._session.prolong)
         return self.look_up_token().ttl
 

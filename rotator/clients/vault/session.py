@@ -50,6 +50,12 @@ class Session:
                 return self._prolong().token
             return self._lease.token
 
+    @property
+    def ours(self) -> bool:
+        """Whether a login of ours made the token, so that there can be another."""
+        with self._lock:
+            return self._lease is not None and self._lease.ours
+
     def refresh(self, refused: Secret) -> bool:
         """After a 403, which may be about the token or about the path: whether there is now another token."""
         with self._lock, _not_sent():
