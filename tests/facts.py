@@ -60,15 +60,19 @@ def block(id_: int, *, rotated: datetime = DAY, superseded: Mapping[int, datetim
 
 
 def as_written(data: Mapping[str, Any]) -> Rotation | None:
-    """The block as it was written; None when anything of it makes no sense."""
+    """The block as it was written; None when anything of it makes no sense, or is not dated."""
     read = read_block(data)
-    if read is None or read.faults or read.key_id is None or read.created_at is None:
+    if (
+        read is None
+        or read.faults
+        or read.key_id is None
+        or read.created_at is None
+        or read.rotated_at is None
+    ):
         return None
-    dates = {**read.superseded, read.key_id: read.rotated_at}
-    guess = {id_: at or DAY for id_, at in dates.items()}
-    rotated_at = guess.pop(read.key_id)
-    undated = frozenset(id_ for id_, at in dates.items() if at is None)
-    return Rotation(read.key_id, read.title, read.created_at, rotated_at, guess, undated)
+    superseded = {id_: at for id_, at in read.superseded.items() if at}
+    whole = superseded.keys() == read.superseded.keys()
+    return Rotation(read.key_id, read.title, read.created_at, read.rotated_at, superseded) if whole else None
 
 
 def secret(rotation: Rotation, **others: Any) -> dict[str, Any]:

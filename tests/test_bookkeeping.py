@@ -92,8 +92,7 @@ def test_an_odd_field_is_named_without_its_value_and_costs_that_field(change: ob
 
 
 def test_a_moment_that_was_a_guess_is_not_written_and_that_is_no_fault() -> None:
-    rotation = replace(block(2, superseded={1: at(3), 3: at(4)}), undated=frozenset({1, 2}))
-    data = secret(rotation)
+    data = block(2, superseded={1: at(3), 3: at(4)}).merged_into({}, 1, undated={1, 2})
     assert data["rotation"]["superseded"] == {"1": None, "3": "2026-11-05T00:00:00Z"}
     assert data["rotation"]["rotated_at"] is None
     read = read_block(data)

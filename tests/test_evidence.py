@@ -23,7 +23,7 @@ PROVEN = Proven(Secret("sk-that-works"))
 
 def test_a_warrant_is_not_made_by_hand() -> None:
     with pytest.raises(TypeError, match="given on evidence"):
-        Warrant(object(), 1, "superseded")
+        Warrant(object(), 1)
     with pytest.raises(TypeError, match="given on evidence"):
         Update(object(), {}, 1)
 
@@ -60,31 +60,30 @@ class TestUpdate:
                     to_update(seen, block(3, superseded=kept), None)
 
     @pytest.mark.parametrize(
-        ("rotation", "dates"),
+        ("rotation", "undated"),
         [
-            (block(2, superseded={1: at(0)}), False),
-            (block(2, superseded={1: at(1)}), True),
-            (block(2, superseded={1: WITHOUT_GRACE}), True),
-            (block(2, rotated=at(8), superseded={1: at(0)}), True),
-            (block(3, superseded={1: at(0), 2: at(8)}), True),
-            (replace(block(3, superseded={1: at(0), 2: at(8)}), undated=frozenset({2, 3})), False),
-            (replace(block(3, superseded={1: at(5), 2: at(8)}), undated=frozenset({2, 3})), True),
+            (block(2, superseded={1: at(0)}), set()),
+            (block(2, superseded={1: at(1)}), {"1"}),
+            (block(2, rotated=at(8), superseded={1: at(0)}), {"rotated_at"}),
+            (block(3, superseded={1: at(0), 2: at(8)}), {"rotated_at", "2"}),
         ],
     )
-    def test_while_the_clocks_part_no_moment_is_written(self, rotation: Rotation, dates: bool) -> None:
-        assert to_update(SEEN, rotation, None).of == 1
-        if dates:
-            with pytest.raises(Rejected, match="held: clock"):
-                to_update(SEEN, rotation, "the clocks part")
-        else:
-            to_update(SEEN, rotation, "the clocks part")
+    def test_while_the_clocks_part_no_moment_is_written(self, rotation: Rotation, undated: set[str]) -> None:
+        def without(doubt: str | None) -> set[str]:
+            written = to_update(SEEN, rotation, doubt).data["rotation"]
+            dates = {"rotated_at": written["rotated_at"], **written["superseded"]}
+            return {name for name, at_ in dates.items() if at_ is None}
 
-    def test_but_an_operator_ends_a_grace_at_any_time(self) -> None:
-        leak = replace(SEEN, without_grace=True)
-        ended = replace(block(3, superseded={1: WITHOUT_GRACE, 2: WITHOUT_GRACE}), undated=frozenset({3}))
-        assert (
-            to_update(leak, ended, "the clocks part").data["rotation"]["superseded"]["2"].startswith("1970")
-        )
+        assert without(None) == set()
+        assert without("the clocks part") == undated
+
+    def test_no_grace_is_ended_then_unless_an_operator_ends_it(self) -> None:
+        ended = block(3, superseded={1: WITHOUT_GRACE, 2: WITHOUT_GRACE})
+        with pytest.raises(Rejected, match="held: clock"):
+            to_update(SEEN, ended, "the clocks part")
+        leak = to_update(replace(SEEN, without_grace=True), ended, "the clocks part").data["rotation"]
+        assert leak["superseded"]["2"].startswith("1970")
+        assert leak["rotated_at"] is None
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from rotator.sandbox.dates import Dated
 from rotator.sandbox.disguises import times
 from rotator.sandbox.faults import ALWAYS, Fault, Phase, Status
 from rotator.sandbox.ledger import Quirks
-from tests.facts import DAY, PATH, as_written, managed
+from tests.facts import PATH, as_written, managed
 from tests.witness import edit, is_live, rotated, tell, traces
 from tests.world import World
 
@@ -230,25 +230,16 @@ _IDS = st.integers(1, 2**63 - 1) | st.integers(1, 3)
     created_at=_MOMENTS,
     rotated_at=_MOMENTS,
     superseded=st.dictionaries(_IDS, _MOMENTS, max_size=4),
-    guesses=st.sets(st.integers(0, 4)),
 )
 def test_what_is_written_is_read_as_it_was_meant(
-    key_id: int,
-    title: str,
-    created_at: datetime,
-    rotated_at: datetime,
-    superseded: dict[int, datetime],
-    guesses: set[int],
+    key_id: int, title: str, created_at: datetime, rotated_at: datetime, superseded: dict[int, datetime]
 ) -> None:
-    others = {id_: since for id_, since in superseded.items() if id_ != key_id}
-    undated = frozenset(id_ for at, id_ in enumerate((key_id, *others)) if at in guesses)
     meant = Rotation(
         key_id,
         title,
         created_at.replace(microsecond=created_at.microsecond // 1000 * 1000),
-        DAY if key_id in undated else rotated_at.replace(microsecond=0),
-        {id_: DAY if id_ in undated else since.replace(microsecond=0) for id_, since in others.items()},
-        undated,
+        rotated_at.replace(microsecond=0),
+        {id_: since.replace(microsecond=0) for id_, since in superseded.items() if id_ != key_id},
     )
     written = replace(meant, superseded=superseded).merged_into({}, 1)
     try:

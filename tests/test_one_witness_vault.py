@@ -6,11 +6,13 @@ from functools import partial
 
 import pytest
 
+from rotator.errors import RotatorError
 from rotator.sandbox.faults import Fault, Phase, Status
 from rotator.sandbox.ledger import AccountKey
-from tests.facts import PATH, managed
+from tests.facts import PATH, managed, new_nonce
 from tests.interleave import interleave
 from tests.memory_store import MemoryStore
+from tests.stores import StaleAtFirst
 from tests.witness import CLAIMS, a_copy_of, edit, is_live, rotated, tell, traces
 from tests.world import STATE, Gate, World, new_server
 
@@ -101,6 +103,14 @@ class TestALostIdentity:
         assert traces(world) == before
         assert told.code == 3
         assert told.names(*LOST)
+
+    @pytest.mark.parametrize("times", [1, 2])
+    def test_a_stale_read_does_not_make_it_new(self, world: World, times: int) -> None:
+        world.make_pass()
+        world.memory.delete(STATE)
+        with pytest.raises(RotatorError):
+            world.make_pass(store=StaleAtFirst(world.memory, STATE, times=times))
+        assert world.memory.read(STATE).data is None
 
     def test_a_dry_run_says_so_too(self, world: World) -> None:
         world.make_pass()
@@ -261,6 +271,18 @@ class TestIdsInABlock:
             world.advance(7, minutes=1)
             tell(world)
             assert is_live(world, victim.id)
+
+    def test_a_title_alone_is_no_version_that_held_it(self, world: World) -> None:
+        """A title as version 0.1.0 made it, in the right block, on a key that never stood in the secret."""
+        world.make_pass()
+        ours = world.secret("rotator/installation")["installation"]
+        victim = world.server.account.create(f"Backend [2026-11-01T00:00:00Z {ours}-{new_nonce(PATH, 1, 0)}]")
+        edit(world, superseded={str(victim.id): "2026-10-01T00:00:00Z"})
+        for _ in range(3):
+            told = tell(world)
+            assert is_live(world, victim.id)
+            world.advance(7, minutes=1)
+        assert told.names(str(victim.id))
 
     def test_an_adopted_key_that_a_version_held_goes(self, world: World) -> None:
         world.keys = (managed(revoke_adopted=True),)

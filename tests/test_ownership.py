@@ -1,10 +1,12 @@
 """What must never be revoked, and whose a key is: the rule that every revocation goes by."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from rotator.rules.identify import identify
+from rotator.rules.identify import identify, named_by
 from rotator.rules.model import Key, ManagedKey, Version
 from rotator.rules.ownership import Held, Ownership, by_title
 from rotator.rules.previews import Previews
@@ -25,18 +27,20 @@ def made(id_: int, entry: ManagedKey = BACKEND, *, installation: str = OURS, pat
 
 def ownership(
     listed: list[Key],
-    secrets: dict[str, dict[str, object] | None],
+    secrets: Mapping[str, Version | dict[str, Any] | None],
     *,
     keys: tuple[ManagedKey, ...] = BOTH,
     bearer: str = "sk-of-nobody-who-is-listed",
 ) -> Ownership:
-    """`secrets` by managed key; one that is left out could not be read."""
+    """`secrets` by managed key: None where there never was one; one that is left out could not be read."""
     previews, by_id = Previews(listed), {one.id: one for one in listed}
     held = {}
     for entry in keys:
         if entry.name in secrets:
-            version = Version(1, secrets[entry.name])
-            held[entry.name] = Held(version, identify(version, entry, by_id, previews, NOW))
+            version = secrets[entry.name]
+            version = version if isinstance(version, Version) else Version(int(version is not None), version)
+            current = identify(version, entry, by_id, previews, NOW)
+            held[entry.name] = Held(version, current, named_by(version, entry, current, NOW))
     titled = by_title(keys, listed, TitleTemplate(), OURS)
     return Ownership(keys, titled, held, previews, bearer, NOW)
 
@@ -91,6 +95,18 @@ class TestProtected:
         listed = [key(7, ours=False), made(8), made(6, REPORTING)]
         seen = ownership(listed, {"Backend": mine, "Reporting": theirs})
         assert (7 in seen.protected(BACKEND)) is is_protected
+
+    def test_what_a_secret_held_that_lost_its_plaintext_is(self) -> None:
+        mine = secret(block(8, superseded={7: at(1)}))
+        theirs = {"rotation": secret(block(7))["rotation"]}
+        seen = ownership([key(7, ours=False), made(8)], {"Backend": mine, "Reporting": theirs})
+        assert seen.protected(BACKEND) == {7}
+
+    def test_what_a_secret_may_have_held_that_was_deleted_is(self) -> None:
+        mine = secret(block(8, superseded={6: at(1), 7: at(1)}))
+        listed = [key(6, ours=False), made(7), made(8)]
+        seen = ownership(listed, {"Backend": mine, "Reporting": Version(3, None)})
+        assert seen.protected(BACKEND) == {6}
 
     def test_what_bears_the_title_of_another_is(self) -> None:
         data = secret(block(8, superseded={5: at(1), 6: at(1), 7: at(1)}))

@@ -1,6 +1,7 @@
 """Revoking: only against the secret as it is now, and until it is done."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,8 +9,9 @@ import pytest
 from rotator.errors import Rejected
 from rotator.passes.account import Account
 from rotator.passes.observe import observe
-from rotator.passes.result import Action, Outcome
+from rotator.passes.result import Action, KeyResult, Outcome
 from rotator.passes.revoke import Revoker
+from rotator.rules.bookkeeping import key_named
 from rotator.rules.facts import Facts
 from rotator.rules.model import Version
 from rotator.rules.revocations import Revocation, Victim
@@ -189,6 +191,79 @@ class TestRevoke:
         assert "written by somebody else meanwhile, but not rotated" in str(result.errors[0])
         assert [done.victim for done in world.log[-2].keys[0].revoked] == ["orphan"]
         assert world.works()
+
+    def test_the_fence_of_one_orphan_is_not_anothers(self, world: World) -> None:
+        """Of two orphans one can never be published any more; the other one's rotator stands still."""
+        world.one()
+        world.advance(1)
+        world.server.faults.add(Fault("POST /keys", Status(500), at=Phase.AFTER))
+        world.one(forced=True)
+        world.advance(0, minutes=1)
+
+        def twenty_minutes() -> None:
+            world.advance(0, minutes=20)
+            world.one()
+
+        slow = Paused(world.memory, twenty_minutes)
+        world.one(store=slow, forced=True)
+        assert [done.victim for done in world.log[-2].keys[0].revoked] == ["orphan", "orphan"]
+        assert world.works()
+
+    def _marked(self, world: World) -> int:
+        """A superseded key of which DELETE failed after it was fenced."""
+        old = self._superseded(world)
+        world.server.faults.add(Fault("DELETE /keys/*", Status(500), times=4))
+        world.one()
+        world.advance(0, minutes=10)
+        return old
+
+    def _put_back(self, world: World, number: int) -> None:
+        """After the pass has read the secret, a person restores a version."""
+        older = world.store.read(PATH, number).data or {}
+
+        def put(reply: Any) -> Any:
+            world.memory.put(PATH, older)
+            return reply
+
+        world.server.faults.add(Fault("GET /account/balances", put, at=Phase.AFTER))
+
+    def test_a_key_that_was_fenced_before_and_is_put_back_is_kept(self, world: World) -> None:
+        old = self._marked(world)
+        self._put_back(world, 1)
+        assert world.one().revoked == ()
+        assert old in [key.id for key in world.live]
+        assert world.works()
+
+    def test_the_fence_of_one_superseded_key_is_not_anothers(self, world: World) -> None:
+        world.keys = (managed(grace=timedelta(days=6)),)
+        world.one()
+        world.advance(7)
+        world.one()
+        world.advance(6, minutes=1)
+        world.server.faults.add(Fault("DELETE /keys/2", Status(500), times=ALWAYS))
+        world.one()
+        world.advance(1)
+        world.one()
+        world.advance(6, minutes=1)
+        number = next(n for n in range(1, 10) if key_named(world.store.read(PATH, n).data) == 3)
+        self._put_back(world, number)
+        world.one()
+        assert 3 in [key.id for key in world.live]
+        assert world.works()
+
+    def test_who_loses_a_claim_undoes_nothing(self, world: World) -> None:
+        """Two are forced while a grace is over: the loser's fence would take the winner's version."""
+        self._superseded(world)
+        others: list[KeyResult] = []
+        slow = Paused(world.memory, lambda: others.append(world.one(forced=True)))
+        assert world.one(store=slow, forced=True).outcome is Outcome.DONE
+        assert others[0].outcome is Outcome.FAILED
+
+    def test_nor_does_a_pass_that_only_revokes(self, world: World) -> None:
+        old = self._superseded(world)
+        slow = Paused(world.memory, lambda: world.one())
+        assert world.one(store=slow, forced=True).outcome is Outcome.DONE
+        assert old not in [key.id for key in world.live]
 
     def test_nor_where_nothing_is_stored_yet(self, world: World) -> None:
         """The same, before the first rotation, while the gateway fails the other one's creates."""

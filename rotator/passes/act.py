@@ -11,7 +11,7 @@ import structlog
 
 from rotator.errors import RotatorError
 from rotator.passes.account import Account
-from rotator.passes.claim import Claiming
+from rotator.passes.claim import Claimed, Claiming
 from rotator.passes.fence import Moved, write_on_top
 from rotator.passes.result import KeyResult, Outcome
 from rotator.passes.revoke import Revoker
@@ -22,7 +22,7 @@ from rotator.rules.bookkeeping import Rotation
 from rotator.rules.decide import Plan
 from rotator.rules.evidence import Fence, Proven, fenced, to_update
 from rotator.rules.facts import Facts
-from rotator.rules.revocations import Revocation
+from rotator.rules.revocations import Revocation, Victim
 
 log = structlog.get_logger()
 
@@ -40,6 +40,9 @@ class Actor:
             self._state.go_on(facts.key.path, plan)
             made, proven = self._write(facts, plan)
             result = result.written(facts, made)
+        except Claimed as error:  # a write of ours would undo what the other rotator is about to store
+            self._state.failed("rotation.failed", error, reason=plan.reason)
+            return replace(result, outcome=Outcome.FAILED, errors=(*result.errors, error))
         except (Lost, Moved):
             log.info("rotation.yielded", reason=plan.reason)
             return replace(result, outcome=Outcome.YIELDED)
@@ -81,12 +84,15 @@ class Actor:
         revoker = Revoker(self._account, facts, proven)
         revoked: list[Revocation] = []
         errors = list(result.errors)
-        fence = Fence(facts.version.number) if result.rotation else None
+        written = Fence(facts.version.number) if result.rotation else None
         for revocation in plan.revocations:
             try:
                 self._state.go_on(facts.key.path, plan)
                 revoker.check(revocation)
-                fence = fence or fenced(facts, revocation) or self._overwrite(facts, plan)
+                fence = written or self._standing(facts, revocation)
+                if fence is None:
+                    self._yield_to_another(facts)
+                    fence = written = self._overwrite(facts, plan)
                 self._state.changing()
                 revoker.revoke(revocation, fence)
             except (Moved, Stopped) as error:
@@ -101,6 +107,20 @@ class Actor:
             else:
                 revoked.append(revocation)
         return replace(result, revoked=tuple(revoked), errors=tuple(errors))
+
+    def _standing(self, facts: Facts, revocation: Revocation) -> Fence | None:
+        """Return the fence of an earlier pass, if the secret is still as it was read."""
+        fence = fenced(facts, revocation)
+        may_be_back = fence and revocation.victim is Victim.SUPERSEDED
+        if may_be_back and self._account.store.read(facts.key.path) != facts.version:
+            raise Moved
+        return fence
+
+    def _yield_to_another(self, facts: Facts) -> None:
+        """Raise Moved while another rotator may be about to store a key: a write of ours would undo its work."""
+        now, in_flight = self._account.gateway.now(), facts.timing.in_flight
+        if facts.claims.pending(facts.version.number, now, in_flight):
+            raise Moved
 
     def _overwrite(self, facts: Facts, plan: Plan) -> Fence:
         """Write the secret, with its key as it is, on top of the version that was decided on.

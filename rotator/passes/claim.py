@@ -34,7 +34,7 @@ class Claiming:
     def __init__(self, account: Account, facts: Facts) -> None:
         self._account, self._facts = account, facts
         self._path = account.claims_path(facts.key)
-        self._claims = facts.claims or read_claims(account.store.read(self._path))
+        self._claims = facts.claims
         self._written: Claim | None = None
 
     def claim(self) -> Claim:

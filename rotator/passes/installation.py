@@ -74,6 +74,8 @@ def _create(account: Account) -> str:
     version = account.store.read(account.state_path, once=True)
     if version.data is not None:
         return read_identity(version.data, account.state_path).installation
+    if version.number:
+        raise lost(account.state_path)
     identity = Identity.new(secrets.token_hex(3), account.store.whereabouts())
     _write(account, identity, version)
     return identity.installation

@@ -18,7 +18,7 @@ from rotator.rules.claims import read_claims
 from rotator.rules.decide import decide
 from rotator.rules.facts import Facts, is_doubted
 from rotator.rules.history import Read, Trace, held_by, rolled_back, suspects, trace
-from rotator.rules.identify import identify
+from rotator.rules.identify import identify, named_by
 from rotator.rules.model import Key, ManagedKey, Version
 from rotator.rules.ownership import Held, Ownership, Titled, by_title
 from rotator.rules.previews import Previews, matches_preview
@@ -152,6 +152,8 @@ class _Reader:
     ) -> None:
         self._account, self._installation, self._listed, self._now = account, installation, listed, now
         self.previews = Previews(listed.values())
+        self._past: dict[tuple[str, int], Version] = {}
+        """By path and number: what was read of earlier versions, which do not change."""
 
     def held(self, key: ManagedKey) -> Held:
         """Read the secret, and say which key it holds."""
@@ -165,7 +167,7 @@ class _Reader:
         current = identify(version, key, self._listed, self.previews, self._now)
         if current and current.superseded and rolled_back(version, self._versions(key), key):
             current = current.as_rolled_back(self._now)
-        return Held(version, current)
+        return Held(version, current, named_by(version, key, current, self._now))
 
     def is_refused(self, key: ManagedKey, held: Held, *, forced: bool) -> bool:
         """Whether the gateway answers 401 to the current plaintext; asked only where that is in doubt."""
@@ -219,7 +221,7 @@ class _Reader:
 
     def _with_history(self, facts: Facts) -> Facts:
         """Look the superseded keys that are due to go up in older versions: title and preview alone can deceive."""
-        ours = {mine.id for mine in facts.family}
+        asked_for = facts.asked_at.keys()
         bearer = self._account.bearer.current()
         honest = self._previews_are_honest(facts)
         unproven: set[int] = set()
@@ -236,7 +238,7 @@ class _Reader:
             if bearer in found.texts or not (found.texts or said):  # it is, or may be
                 bearers.add(id_)
             if found.version is None:
-                unproven |= {id_} - ours
+                unproven |= {id_} - asked_for
                 continue
             block = read_block(found.version.data, facts.key.bookkeeping)
             title = self._account.titles.parse(block.title) if block and block.key_id == id_ else None
@@ -257,7 +259,12 @@ class _Reader:
         return current is not None and plaintext is not None and matches_preview(current, plaintext) is True
 
     def _versions(self, key: ManagedKey) -> Read:
-        return lambda number: _remembered(self._account.store.read(key.path, number), key)
+        def read(number: int) -> Version:
+            if (key.path, number) not in self._past:
+                self._past[key.path, number] = _remembered(self._account.store.read(key.path, number), key)
+            return self._past[key.path, number]
+
+        return read
 
 
 def _remembered(version: Version, key: ManagedKey) -> Version:

@@ -94,7 +94,7 @@ def roll_back(account: Account, name: str, *, dry_run: bool) -> RolledBack:
     for error in Preflight(account.store, account.timing).refused_paths([facts.key.path]).values():
         raise error
     now, doubt = account.gateway.now(), account.gateway.clock.doubt
-    rotation = _swapped(current, previous, now, doubt)
+    rotation = _swapped(current, previous, now)
     if not dry_run:
         _write(account, facts, to_update(facts, rotation, doubt, Proven(plaintext)))
         log.info("rotation.rolled_back", key=name, key_id=previous.id, superseded=current.key_id)
@@ -166,12 +166,11 @@ def _holds(data: Mapping[str, Any] | None, where: ManagedKey, key: Key) -> bool:
     return fits is True if named != key.id else fits is not False
 
 
-def _swapped(current: Rotation, previous: Key, now: datetime, doubt: str | None) -> Rotation:
+def _swapped(current: Rotation, previous: Key, now: datetime) -> Rotation:
     """It begins a whole period anew, else the next pass would rotate it at once."""
     superseded = {id_: since for id_, since in current.superseded.items() if id_ != previous.id}
     superseded[current.key_id] = max(now, current.created_at)
-    undated = current.undated | {previous.id, current.key_id} if doubt else frozenset()
-    return Rotation(previous.id, previous.title, previous.created_at, now, superseded, undated)
+    return Rotation(previous.id, previous.title, previous.created_at, now, superseded)
 
 
 def _write(account: Account, facts: Facts, update: Update) -> None:

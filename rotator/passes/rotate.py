@@ -65,7 +65,7 @@ class Making:
         changing: Callable[[], None],
     ) -> None:
         self._account, self._facts, self._installation = account, facts, installation
-        self._nonces = list(claim.nonces)
+        self._nonces = claim.nonces
         self._changing = changing
 
     def rotate(self) -> tuple[Rotation, Proven]:
@@ -93,7 +93,7 @@ class Making:
     def _create(self) -> CreatedKey:
         """Create a key. Each attempt of which one may have come is left behind as an orphan, with its nonce."""
         account, facts = self._account, self._facts
-        budget = min(MAX_ORPHANS - len(facts.orphans), len(self._nonces))
+        budget = MAX_ORPHANS - len(facts.orphans)
         ambiguous = 0
 
         def attempt() -> CreatedKey:
@@ -189,9 +189,8 @@ class _Storing:
         if self._sent and self._landed():
             return self._sent
         gateway = self._account.gateway
-        doubt = gateway.clock.doubt
-        rotation = succeed(self._facts, self._created, gateway.now(), doubt)
-        update = to_update(self._facts, rotation, doubt, self._proven)
+        rotation = succeed(self._facts, self._created, gateway.now())
+        update = to_update(self._facts, rotation, gateway.clock.doubt, self._proven)
         try:
             self._account.store.write(self._facts.key.path, update.data, cas=update.of)
         except (Conflict, BrokenContract) as error:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from rotator.errors import Denied, Rejected, RotatorError
+from rotator.errors import Denied, RotatorError
 from rotator.log import log_failure
 from rotator.passes.account import Account, claims_path
 from rotator.passes.preflight import Preflight
@@ -52,7 +52,7 @@ class PassState:
         """Raise when nothing may be begun: asked to stop, the bearer refused, or the token unfit."""
         self._account.stopping.check()
         if refused := self.refused:
-            raise Rejected(refused.message, request_id=refused.request_id, cure=refused.cure)
+            raise refused
         if error := self.unfit(path, plan):
             raise error
 

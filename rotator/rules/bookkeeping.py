@@ -5,7 +5,7 @@ to somebody else and are handed on as they are.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
@@ -30,29 +30,38 @@ class Rotation:
     rotated_at: datetime
     superseded: Mapping[int, datetime]
     """Ids of replaced keys, each with the moment at which it was replaced."""
-    undated: frozenset[int] = frozenset()
-    """Of all these, the keys whose moment is a guess: it is not written. A pass whose clocks agree writes one."""
 
     @property
     def named(self) -> frozenset[int]:
         """Every key that it names."""
         return frozenset({self.key_id, *self.superseded})
 
-    def merged_into(self, data: Mapping[str, Any], version: int, name: str = FIELD) -> dict[str, Any]:
-        """Return `data` with this block in it and nothing else changed, to be written as `version`."""
+    def merged_into(
+        self,
+        data: Mapping[str, Any],
+        version: int,
+        name: str = FIELD,
+        *,
+        undated: Collection[int] = (),
+    ) -> dict[str, Any]:
+        """Return `data` with this block in it and nothing else changed, to be written as `version`.
+
+        `undated`: the keys whose moment is a guess. None is written; a pass whose clocks agree writes its own.
+        """
+
+        def dated(id_: int, at: datetime) -> str | None:
+            return None if id_ in undated else format_time(at)
+
         others = {id_: at for id_, at in self.superseded.items() if id_ != self.key_id}
         block = {
             "version": version,
             "key_id": self.key_id,
             "title": self.title,
             "created_at": format_time(self.created_at, "milliseconds"),
-            "rotated_at": self._dated(self.key_id, self.rotated_at),
-            "superseded": {str(id_): self._dated(id_, at) for id_, at in sorted(others.items())},
+            "rotated_at": dated(self.key_id, self.rotated_at),
+            "superseded": {str(id_): dated(id_, at) for id_, at in sorted(others.items())},
         }
         return {**data, name: block}
-
-    def _dated(self, id_: int, at: datetime) -> str | None:
-        return None if id_ in self.undated else format_time(at)
 
 
 @dataclass(frozen=True)

@@ -46,11 +46,8 @@ class Claims:
 
     def pending(self, latest: int, now: datetime, in_flight: timedelta) -> Claim | None:
         """Return a claim on what follows version `latest` whose key may be about to be stored."""
-        return next((claim for claim in self.open(latest) if abs(now - claim.at) < in_flight), None)
-
-    def open(self, latest: int) -> tuple[Claim, ...]:
-        """Return the claims on what follows version `latest` of which a key may still be published."""
-        return tuple(claim for claim in self.kept if claim.version > latest and not claim.ended)
+        follow = (claim for claim in self.kept if claim.version > latest and not claim.ended)
+        return next((claim for claim in follow if abs(now - claim.at) < in_flight), None)
 
     def to_json(self) -> dict[str, Any]:
         """The record as it is written."""

@@ -87,7 +87,7 @@ def decide(facts: Facts) -> Plan:
         because=why,
         held=hold,
         note=_note(facts) if why is None or hold else None,
-        bookkeeping=_kept_up(facts, current, others) if current else None,
+        bookkeeping=replace(current, superseded=_handed_on(facts, others)) if current else None,
         others=others,
         warnings=(
             *_warnings(facts, why.name if why else None),
@@ -98,23 +98,14 @@ def decide(facts: Facts) -> Plan:
     )
 
 
-def succeed(facts: Facts, created: CreatedKey, now: datetime, doubt: str | None = None) -> Rotation:
-    """Return the bookkeeping with which `created` takes over at `now`: in `doubt` a guess, and not written."""
+def succeed(facts: Facts, created: CreatedKey, now: datetime) -> Rotation:
+    """Return the bookkeeping that is stored with the new key."""
     superseded = _handed_on(facts, fates(facts))
-    replaced = facts.current.key_id if facts.current else None
-    if replaced and not facts.is_gone(replaced):
-        superseded[replaced] = now
-    undated = facts.undated | {created.id} | ({replaced} if replaced else set()) if doubt else frozenset()
+    if facts.current and facts.current.key_id and not facts.is_gone(facts.current.key_id):
+        superseded[facts.current.key_id] = now
     if facts.without_grace:
-        superseded, undated = dict.fromkeys(superseded, WITHOUT_GRACE), undated & {created.id}
-    return Rotation(created.id, created.title, created.created_at, now, superseded, undated)
-
-
-def _kept_up(facts: Facts, current: Rotation, others: tuple[Revocation, ...]) -> Rotation:
-    """The bookkeeping of the key that stays; in doubt without a moment that is not written yet."""
-    superseded = _handed_on(facts, others)
-    undated = facts.undated - {id_ for id_, since in superseded.items() if since == WITHOUT_GRACE}
-    return replace(current, superseded=superseded, undated=undated if facts.doubt else frozenset())
+        superseded = dict.fromkeys(superseded, WITHOUT_GRACE)
+    return Rotation(created.id, created.title, created.created_at, now, superseded)
 
 
 def _note(facts: Facts) -> Note | None:

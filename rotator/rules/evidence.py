@@ -37,9 +37,11 @@ _SEAL: Final = object()
 
 @dataclass(frozen=True)
 class Fence:
-    """No late write that was decided on this version, or before, can publish a victim any more."""
+    """A write landed on top of `version`: what was decided on that one, or before, can no longer be stored."""
 
     version: int
+    key_id: int | None = None
+    """The one victim that it holds for, where an earlier pass wrote it; None where this pass did."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,6 @@ class Warrant(_Sealed):
     """Leave to revoke one key."""
 
     key_id: int
-    victim: str
 
 
 @dataclass(frozen=True)
@@ -103,32 +104,32 @@ def examine(facts: Facts, revocation: Revocation, bearer: Secret, doubt: str | N
 def fenced(facts: Facts, revocation: Revocation) -> Fence | None:
     """Return the fence that stands already: what an earlier pass wrote for this victim, with nothing on top.
 
-    So a DELETE that has no effect does not write a version in each pass.
+    So a DELETE that has no effect does not write a version in each pass. That a superseded key was not put back
+    since, another read must say; of an orphan nobody holds the plaintext.
     """
     number = facts.version.number
     if revocation.victim is Victim.ORPHAN:
         # Claims are written to the second: of two of one moment, both must be over.
-        kept = facts.claims.kept if facts.claims else ()
-        versions = [claim.version for claim in kept if claim.at == revocation.since]
-        return Fence(number) if versions and max(versions) <= number else None
+        versions = [claim.version for claim in facts.claims.kept if claim.at == revocation.since]
+        return Fence(number, revocation.key_id) if versions and max(versions) <= number else None
     marked = (
         revocation.since == WITHOUT_GRACE and written_as(facts.version.data, facts.key.bookkeeping) == number
     )
-    return Fence(number) if marked else None
+    return Fence(number, revocation.key_id) if marked else None
 
 
 def to_revoke(facts: Facts, revocation: Revocation, fence: Fence, proven: Proven | None) -> Warrant:
     """Return leave to revoke what was examined. Raises Rejected when a witness is missing."""
-    if fence.version != facts.version.number:
+    if fence.version != facts.version.number or fence.key_id not in (None, revocation.key_id):
         raise Rejected(f"key {revocation.key_id} was not revoked: nothing was written since the decision")
     if revocation.victim is Victim.SUPERSEDED and proven is None:
         raise Rejected(f"key {revocation.key_id} was not revoked: its successor was not seen to work")
-    return Warrant(_SEAL, revocation.key_id, revocation.victim)
+    return Warrant(_SEAL, revocation.key_id)
 
 
 def to_discard(created: CreatedKey) -> Warrant:
     """Return leave to revoke a key that this process made, and that was never published."""
-    return Warrant(_SEAL, created.id, "unpublished")
+    return Warrant(_SEAL, created.id)
 
 
 def to_update(
@@ -147,16 +148,19 @@ def to_update(
     if block and (forgotten := block.named - rotation.named - (facts.gone or set())):
         ids = ", ".join(map(str, sorted(forgotten)))
         raise Rejected(f"nothing was written: key {ids} would be forgotten, and no second list was asked")
-    if doubt and _is_dated(rotation, block, facts):
+    guessed = _dated_anew(facts, rotation, block) if doubt else frozenset()
+    if any(rotation.superseded.get(id_) == WITHOUT_GRACE for id_ in guessed):
         raise clock_in_doubt("nothing was written", doubt)
-    return Update(_SEAL, rotation.merged_into(data, number + 1, facts.key.bookkeeping), number)
+    return Update(
+        _SEAL, rotation.merged_into(data, number + 1, facts.key.bookkeeping, undated=guessed), number
+    )
 
 
-def _is_dated(rotation: Rotation, block: Block | None, facts: Facts) -> bool:
-    """Whether it holds a moment that the block does not say yet, and that no operator asked for."""
+def _dated_anew(facts: Facts, rotation: Rotation, block: Block | None) -> frozenset[int]:
+    """Return the keys with a moment that the secret does not say yet, and that no operator asked for."""
     said = dict(block.superseded) if block else {}
     if block and block.key_id:
         said[block.key_id] = block.rotated_at
     asked = {WITHOUT_GRACE} if facts.without_grace else set()
     dates = {**rotation.superseded, rotation.key_id: rotation.rotated_at}
-    return any(id_ not in rotation.undated and at not in {said.get(id_), *asked} for id_, at in dates.items())
+    return frozenset(id_ for id_, at in dates.items() if at not in {said.get(id_), *asked})

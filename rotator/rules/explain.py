@@ -96,7 +96,7 @@ def _record(facts: Facts) -> str:
     if facts.current and facts.current.rolled_back:
         return "record: somebody restored an older version; the grace of the keys that it names begins anew"
     if facts.current and facts.current.redated:
-        return "record: the block dates a superseded key in no way that makes sense; its grace begins now"
+        return "record: a moment in the block is missing or makes no sense, and is written anew"
     found = [id_ for id_, trace in facts.traces.items() if trace is Trace.PUBLISHED]
     return f"record: published once, and now named: {', '.join(map(str, found))}"
 

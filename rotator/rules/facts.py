@@ -9,7 +9,7 @@ from rotator.redaction import Secret
 from rotator.rules.bookkeeping import WITHOUT_GRACE, read_block
 from rotator.rules.claims import Claims
 from rotator.rules.history import Trace
-from rotator.rules.identify import Current
+from rotator.rules.identify import Current, named_by
 from rotator.rules.model import Key, ManagedKey, Timing, Version
 
 
@@ -35,8 +35,8 @@ class Facts:
     """Keys that this managed key must not revoke: the bearer, and what is another's or may be."""
     forced: bool
     """The operator said `--rotate-now`."""
-    claims: Claims | None = None
-    """What this Vault asked for; None where there was no cause to look."""
+    claims: Claims = field(default_factory=Claims)
+    """What this Vault asked for; none where there was no cause to look."""
     asked_at: Mapping[int, datetime] = field(default_factory=dict)
     """By key of the family: when it was asked for, where a claim says so."""
     unproven: frozenset[int] = frozenset()
@@ -122,22 +122,8 @@ class Facts:
 
         One that the secret does not name counts from now on, when it was noticed.
         """
-        known = self.current.superseded if self.current else self._named_without_plaintext()
+        known = named_by(self.version, self.key, self.current, self.now)
         return {**known, **{id_: self.now for id_, trace in self.traces.items() if trace is Trace.PUBLISHED}}
-
-    @property
-    def undated(self) -> frozenset[int]:
-        """The keys whose moment the secret does not say, or not so: in doubt, none is written for them."""
-        block = read_block(self.version.data, self.key.bookkeeping)
-        said = dict(block.superseded) if block else {}
-        undated = {
-            id_ for id_, since in self.superseded.items() if since not in (said.get(id_), WITHOUT_GRACE)
-        }
-        rotation = self.current.rotation if self.current else None
-        since = block.rotated_at if block and rotation and block.key_id == rotation.key_id else None
-        if rotation and rotation.rotated_at != since:
-            undated.add(rotation.key_id)
-        return frozenset(undated)
 
     @cached_property
     def carried(self) -> Mapping[int, datetime]:
@@ -148,21 +134,13 @@ class Facts:
         def still(id_: int, since: datetime) -> bool:
             if self.gone is not None and id_ not in self.gone:
                 return True
+            if id_ in self.listed or self.doubt:
+                return not self.is_revoked(id_)
             if since == WITHOUT_GRACE and rotation:  # noticed anew, it would have a whole grace again
                 since = rotation.rotated_at
-            return self.lives(id_) if id_ in self.listed else since + self.key.grace_period > self.now
+            return since + self.key.grace_period > self.now
 
-        if self.doubt:
-            return {id_: since for id_, since in self.superseded.items() if not self.is_gone(id_)}
         return {id_: since for id_, since in self.superseded.items() if still(id_, since)}
-
-    def _named_without_plaintext(self) -> dict[int, datetime]:
-        """What the block says where the plaintext beside it is gone: the key that it names is current no more."""
-        block = read_block(self.version.data, self.key.bookkeeping)
-        if block is None:
-            return {}
-        known = {id_: min(at or self.now, self.now) for id_, at in block.superseded.items()}
-        return {**known, block.key_id: self.now} if block.key_id else known
 
 
 def is_doubted(current: Current, listed: Mapping[int, Key], timing: Timing, now: datetime) -> bool:

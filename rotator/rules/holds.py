@@ -77,8 +77,6 @@ def _in_flight(facts: Facts) -> bool:
 
 
 def _pending(facts: Facts) -> Claim | None:
-    if facts.claims is None:
-        return None
     return facts.claims.pending(facts.version.number, facts.now, facts.timing.in_flight)
 
 

@@ -34,7 +34,7 @@ class Current:
     faults: tuple[str, ...] = ()
     """What makes no sense of the bookkeeping that was found."""
     redated: bool = False
-    """Whether a time of `superseded` is not the one that was written: it made no sense, or lay ahead."""
+    """Whether a moment in the block is missing, makes no sense or lies ahead, so that another one is written."""
     rolled_back: bool = False
     """Whether a person restored an older version."""
 
@@ -73,6 +73,19 @@ def identify(
     published = {id_: since for id_, since in published.items() if id_ != key.id}
     adopted = Rotation(key.id, key.title, key.created_at, min(key.created_at, now), published)
     return Current(adopted, published, adopted=True, faults=faults)
+
+
+def named_by(
+    version: Version, where: ManagedKey, current: Current | None, now: datetime
+) -> Mapping[int, datetime]:
+    """Return what the secret names as superseded; where its plaintext is gone, the key of its block, too."""
+    if current:
+        return current.superseded
+    block = read_block(version.data, where.bookkeeping)
+    if block is None:
+        return {}
+    known = {id_: min(at or now, now) for id_, at in block.superseded.items()}
+    return {**known, block.key_id: now} if block.key_id else known
 
 
 def _rotation(

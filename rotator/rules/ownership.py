@@ -20,6 +20,13 @@ class Held:
 
     version: Version
     current: Current | None
+    superseded: Mapping[int, datetime]
+    """The keys that it names as current once, whether it holds a plaintext or not."""
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether there was something in it that cannot be read any more."""
+        return self.version.number > 0 and self.version.data is None
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,7 @@ class Ownership:
         self.bearers = frozenset(key.id for key in previews.matching(bearer))
         """The keys that may be the bearer, by their previews."""
         self._foreign = frozenset(key.id for key in (*titled.foreign, *titled.leftovers))
-        self._unread = any(key.name not in held for key in keys)
+        self._unread = any(key.name not in held or held[key.name].is_deleted for key in keys)
         self._users: dict[int, set[str]] = {}
         """By key id: the managed keys in whose secret it is, in whose grace it is, or whose family it is of."""
         for key in keys:
@@ -89,14 +96,15 @@ class Ownership:
 
     def protected(self, key: ManagedKey) -> frozenset[int]:
         """Return which of the keys that `key` knows it must not revoke: the bearer, and what may be another's."""
-        current = self._held[key.name].current
-        named = {current.key_id or 0, *current.superseded} if current else set()
+        held = self._held[key.name]
+        named = {held.current.key_id or 0} if held.current else set()
+        named |= held.superseded.keys()
         family = {mine.id for mine in self._titled.families[key.name]}
         return frozenset(id_ for id_ in named | family if self._is_protected(id_, key, family))
 
     def unmanaged(self, listed: Iterable[Key]) -> tuple[Key, ...]:
         """Return the live keys that have nothing to do with any managed key, as far as its secret could be read."""
-        named = {id_ for held in self._held.values() if held.current for id_ in held.current.superseded}
+        named = {id_ for held in self._held.values() for id_ in held.superseded}
         known = named | self._users.keys() | self._foreign
         return tuple(key for key in listed if key.live and key.id not in known)
 
@@ -117,7 +125,6 @@ class Ownership:
 
     def _in_grace(self, key: ManagedKey) -> set[int]:
         held = self._held.get(key.name)
-        if held is None or held.current is None:
+        if held is None:
             return set()
-        superseded = held.current.superseded.items()
-        return {id_ for id_, since in superseded if since + key.grace_period > self._now}
+        return {id_ for id_, since in held.superseded.items() if since + key.grace_period > self._now}
