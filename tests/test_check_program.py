@@ -336,7 +336,7 @@ class TestGateway:
         assert found["gateway access"]["state"] == "skipped"
 
     def test_an_account_without_access(self, rotator: Program, gateway: GatewayServer) -> None:
-        gateway.faults.add(Fault("GET /keys", Status(403)))
+        gateway.faults.add(Fault("GET /keys", Status(403), times=2))
         found = check(rotator, 1)
         assert found["gateway access"]["seen"].startswith("GET /keys: 403")
         assert "approve API access" in found["gateway access"]["cure"]

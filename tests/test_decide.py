@@ -1,6 +1,6 @@
 """The protocol's tables, row by row."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -255,7 +255,8 @@ class TestNote:
     def test_record(self) -> None:
         plan = decide(facts([key(2), key(9)], FRESH, now=at(2), traces={9: Trace.PUBLISHED}))
         assert plan.note is Note.RECORD
-        assert plan.bookkeeping == block(2, rotated=at(0), superseded={9: at(2)})
+        titles = {2: key(2).title, 9: key(9).title}
+        assert plan.bookkeeping == replace(block(2, rotated=at(0), superseded={9: at(2)}), titles=titles)
 
     def test_nothing_is_noted_of_orphans(self) -> None:
         assert decide(facts([key(2), key(8)], FRESH, now=at(2), traces={8: Trace.ORPHAN})).note is None

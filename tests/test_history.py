@@ -32,7 +32,7 @@ def _trace(
         return Version(number if number in versions else 0, versions.get(number))
 
     claims = Claims(1, (Claim(made_for, at(5), ("00000000", nonce)),) if asked else ())
-    return trace(SUSPECT, title, claims, Version(latest, versions.get(latest)), read, managed())
+    return trace(SUSPECT, title, claims, Version(latest, versions.get(latest)), read, managed(), at(10))
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_a_secret_put_there_by_hand_is_matched_by_its_preview() -> None:
 def test_another_key_pasted_over_ours_supersedes_it() -> None:
     data = {**secret(block(2, superseded={1: at(3)})), "api_key": plaintext(5)}
     pasted, published = key(5, created=at(4)), {1: at(3), 2: at(10)}
-    expected = Rotation(5, pasted.title, at(4), at(4), published)
+    expected = Rotation(5, pasted.title, at(4), at(4), published, {2: key(2).title})
     assert _identify(data, key(2), pasted) == Current(expected, published, adopted=True)
 
 

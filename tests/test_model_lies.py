@@ -150,6 +150,10 @@ class Titles(Lying):
 
     heals = False
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.renamed: set[int] = set()
+
     @lie(how=st.sampled_from(["as sent", "cut 40", "cut 3", "lower", "folded", "html", "nfkc"]))
     def titles_are_shown_otherwise(self, how: str) -> None:
         self.gateway.account.quirks = Quirks(titles=titles(how))
@@ -157,7 +161,13 @@ class Titles(Lying):
     @lie(at=st.integers(0, 3))
     def a_key_is_renamed(self, at: int) -> None:
         if live := self.world.live:
+            self.renamed.add(live[at % len(live)].id)
             self.gateway.account.rename(live[at % len(live)].id, "renamed")
+
+    def none_is_left(self) -> None:
+        """What the list calls something else is left to a person."""
+        left = {key.id for key in self.world.live} - self.renamed
+        assert len(left) <= len(self.world.keys), f"left: {left}"
 
 
 class Bearers(Lying):

@@ -1,11 +1,12 @@
 """Leave to revoke, for tests of what comes after it was given."""
 
-from datetime import UTC, datetime
-
 from rotator.redaction import Secret
 from rotator.rules.evidence import Warrant, to_discard
-from rotator.rules.model import CreatedKey
+from rotator.rules.model import CreatedKey, Key
+from tests.facts import DAY, key, plaintext
 
 
 def warrant(key_id: int) -> Warrant:
-    return to_discard(CreatedKey(key_id, "", datetime(2026, 11, 1, tzinfo=UTC), Secret(""), None))
+    listed: Key = key(key_id)
+    created = CreatedKey(key_id, listed.title, DAY, Secret(plaintext(key_id)), None)
+    return to_discard(created, listed, listed.title)

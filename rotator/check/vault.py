@@ -167,9 +167,11 @@ class VaultChecks:
     def _deleted_after(self) -> Iterator[Finding]:
         """Name what Vault deletes by itself: the identity, or the only copy of a plaintext."""
         state, mount = self._config.vault.state_path, self._config.vault.mount
-        for path in (state, *(key.path for key in self._config.managed)):
+        kept = {state: "the identity"}
+        kept |= {key.path: "the key that programs use" for key in self._config.managed}
+        kept |= {claims_path(state, key.path): "the record of claims" for key in self._config.managed}
+        for path, what in kept.items():
             if at := self.vault.read(path).deletes_at:
-                what = "the identity" if path == state else "the key that programs use"
                 off = f"`vault kv metadata put -mount={mount} -delete-version-after=0s {path}`"
                 yield bad(
                     f"Vault deletes each version at {path}: {what} is gone at {at:%Y-%m-%d %H:%M} UTC",

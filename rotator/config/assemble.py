@@ -102,10 +102,17 @@ def _twice(sound: Sound, field: str) -> Iterator[Fault]:
 
 def _state_path_faults(sound: Sound) -> Iterator[Fault]:
     state_path = sound.text("vault", "state_path") or VaultBlock.model_fields["state_path"].default
+    directory = state_path.strip("/").rpartition("/")[0]
+    claims = f"{directory}/claims/" if directory else "claims/"
     for index in sound.entries:
-        path = sound.text("keys", index, "path")
-        if path is not None and path.strip("/") == state_path.strip("/"):
+        path = (sound.text("keys", index, "path") or "").strip("/")
+        if path == state_path.strip("/"):
             yield ("keys", index, "path"), "is vault.state_path, which holds the identity; write another"
+        elif path.startswith(claims):
+            yield (
+                ("keys", index, "path"),
+                f"is below {claims}, where the rotator keeps its claims; write another",
+            )
 
 
 def _field_faults(index: int, entry: Entry, defaults: Defaults) -> Iterator[Fault]:

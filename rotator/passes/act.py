@@ -74,7 +74,7 @@ class Actor:
         except Unsettled:
             raise
         except RotatorError:
-            claiming.end()
+            claiming.end(making.unknown)
             raise
         if self._account.is_bearer(facts.key):
             self._account.bearer.forget()

@@ -50,7 +50,7 @@ class Claiming:
                 look_again(account, facts)
                 raise Claimed(facts.timing.in_flight) if facts.forced else Lost
             nonces = tuple(secrets.token_hex(4) for _ in range(MAX_ORPHANS))
-            claim = Claim(facts.version.number + 1, now, nonces)
+            claim = Claim(facts.version.number + 1, now, nonces, without_grace=facts.without_grace)
             if self._write(self._claims.adding(claim, self._live()), claim):
                 self._written = claim
                 break
@@ -61,12 +61,15 @@ class Claiming:
             raise
         return claim
 
-    def end(self) -> None:
-        """Say that no key of it will be published: nobody waits. If that fails, they wait for `in_flight`."""
+    def end(self, unknown: int = 0) -> None:
+        """Say that no key of it will be published: nobody waits. If that fails, they wait for `in_flight`.
+
+        `unknown`: how many creates may have made a key.
+        """
         if self._written:
             with suppress(RotatorError):
-                self._claims = read_claims(self._account.store.read(self._path))
-                ending = self._claims.ending(self._written)
+                self._claims = read_claims(self._account.store.read(self._path), self._path)
+                ending = self._claims.ending(self._written, unknown)
                 self._account.store.write(self._path, ending.to_json(), cas=ending.number)
 
     def _live(self) -> set[str]:
@@ -84,7 +87,7 @@ class Claiming:
             retry.call(attempt, self._account.policy, event="vault.retry", sleep=self._account.stopping.sleep)
         except (Conflict, BrokenContract, Transient) as error:
             # It may be ours all the same: its answer was lost, or somebody in between sent it twice.
-            self._claims = read_claims(self._account.store.read(self._path))
+            self._claims = read_claims(self._account.store.read(self._path), self._path)
             if self._claims.of(claim.nonces[0]):
                 return True
             if not isinstance(error, Conflict):

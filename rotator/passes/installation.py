@@ -3,13 +3,16 @@
 import secrets
 from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from typing import TypeVar
 
 from rotator.clients import retry
 from rotator.errors import Conflict, Rejected, Transient
 from rotator.passes.account import Account
+from rotator.passes.each import each
+from rotator.rules.bookkeeping import read_block
 from rotator.rules.installation import MOVE, Identity, check_place, lost, read_identity
-from rotator.rules.model import Version
+from rotator.rules.model import ManagedKey, Version
 
 T = TypeVar("T")
 
@@ -36,6 +39,8 @@ def read_installation(account: Account, *, create: bool) -> str | None:
         account.store.check_mount()
         if version.number:
             raise lost(path)
+        if any(each(account.keys, partial(_was_ours, account), workers=account.concurrency).done.values()):
+            return _patiently(account, lambda: _reread(account))
         if not create:
             return None
         return _patiently(account, lambda: _create(account))
@@ -45,6 +50,23 @@ def read_installation(account: Account, *, create: bool) -> str | None:
     if identity.bound is None and create:
         _bind(account, Identity.new(identity.installation, here), version)
     return identity.installation
+
+
+def _reread(account: Account) -> str:
+    """One attempt to read an identity that there must have been: a read may be stale for seconds."""
+    version = account.store.read(account.state_path, once=True)
+    if version.data is None:
+        gone = lost(account.state_path)
+        raise Transient(gone.message, ambiguous=False, cure=gone.cure)
+    identity = read_identity(version.data, account.state_path)
+    check_place(identity, account.store.whereabouts(), account.state_path)
+    return identity.installation
+
+
+def _was_ours(account: Account, key: ManagedKey) -> bool:
+    """Whether the secret's bookkeeping is of a rotator, so that there was an identity once."""
+    block = read_block(account.store.read(key.path).data, key.bookkeeping)
+    return block is not None and account.titles.parse(block.title) is not None
 
 
 def change_installation(account: Account, change: Change) -> Identity:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 import structlog
@@ -13,16 +14,17 @@ from rotator.passes.each import each
 from rotator.passes.installation import read_installation
 from rotator.passes.result import KeyResult, planned, unacted
 from rotator.redaction import Secret, remember
-from rotator.rules.bookkeeping import fault_of_owner, read_block, read_plaintext
+from rotator.rules.bookkeeping import WITHOUT_GRACE, fault_of_owner, read_block, read_plaintext
 from rotator.rules.claims import read_claims
 from rotator.rules.decide import decide
 from rotator.rules.facts import Facts, is_doubted
 from rotator.rules.history import Read, Trace, held_by, rolled_back, suspects, trace
-from rotator.rules.identify import identify, named_by
+from rotator.rules.identify import Current, identify, named_by
 from rotator.rules.model import Key, ManagedKey, Version
-from rotator.rules.ownership import Held, Ownership, Titled, by_title
+from rotator.rules.ownership import Held, Ownership, Titled, by_title, may_be
 from rotator.rules.previews import Previews, matches_preview
 from rotator.rules.reasons import because
+from rotator.rules.titles import resembles
 
 SKEW: Final = timedelta(seconds=60)
 """A local clock that is further off the gateway's is worth a line in the log. Nothing is measured by it."""
@@ -59,6 +61,7 @@ def observe(
 
     `forced` and `without_grace`: what the operator asked for, for the facts. A dry run makes no identity.
     """
+    account.gateway.clock.begin()
     account.bearer.forget()  # of an earlier pass; another replica may have rotated it since
     listing = account.gateway.list_keys()
     doubt = account.gateway.clock.doubt
@@ -70,6 +73,8 @@ def observe(
     titled = by_title(account.keys, listed.values(), account.titles, installation)
     bearer = account.bearer.current().reveal()
     ownership = Ownership(account.keys, titled, held.done, reader.previews, bearer, listing.now)
+
+    unmanaged = ownership.unmanaged(listed.values())
 
     def facts_of(key: ManagedKey) -> Facts:
         seen = held.done[key.name]
@@ -87,8 +92,10 @@ def observe(
             forced=forced,
             doubt=doubt,
             without_grace=without_grace,
+            unmanaged=frozenset(key.id for key in unmanaged),
+            unread=ownership.unread,
         )
-        return reader.with_evidence(facts, titled)
+        return reader.with_evidence(facts, titled, ownership)
 
     read = [key for key in account.keys if key.name in held.done]
     facts = each(read, facts_of, workers=account.concurrency)
@@ -99,7 +106,7 @@ def observe(
         failed={**held.failed, **facts.failed},
         foreign=titled.foreign,
         leftovers=(*titled.leftovers, *_unasked(facts.done.values())),
-        unmanaged=ownership.unmanaged(listed.values()),
+        unmanaged=unmanaged,
         bearers=ownership.bearers,
     )
 
@@ -165,9 +172,16 @@ class _Reader:
                 cure="move it to another field; or give this managed key a `field` and a `bookkeeping` of its own",
             )
         current = identify(version, key, self._listed, self.previews, self._now)
-        if current and current.superseded and rolled_back(version, self._versions(key), key):
-            current = current.as_rolled_back(self._now)
+        if current and current.superseded:
+            known = self._is_known(version, key, current)
+            if rolled_back(version, self._versions(key), key, known=known):
+                current = current.as_rolled_back(self._now)
         return Held(version, current, named_by(version, key, current, self._now))
+
+    def _is_known(self, version: Version, key: ManagedKey, current: Current) -> bool:
+        """Whether the list shows that the plaintext is the key's that it is taken for."""
+        listed, plaintext = self._listed.get(current.key_id or 0), read_plaintext(version.data, key.field)
+        return listed is not None and plaintext is not None and matches_preview(listed, plaintext) is True
 
     def is_refused(self, key: ManagedKey, held: Held, *, forced: bool) -> bool:
         """Whether the gateway answers 401 to the current plaintext; asked only where that is in doubt."""
@@ -177,18 +191,19 @@ class _Reader:
             return False
         plaintext = Secret(read_plaintext(held.version.data, key.field) or "")
         try:
-            return not self._account.gateway.authenticates(plaintext).works
+            return not self._account.gateway.authenticates(plaintext, by_all=True).works
         except (Rejected, Transient):
             if held.current.rotation and not forced:
                 raise
             return False  # it is due or forced anyway; this would only have given a better reason
 
-    def with_evidence(self, facts: Facts, titled: Titled) -> Facts:
+    def with_evidence(self, facts: Facts, titled: Titled, ownership: Ownership) -> Facts:
         """Add what is looked up only where it matters: who asked for each key, and what became of it."""
         unnamed = suspects(facts.current, facts.family)
         if not (unnamed or facts.superseded or because(facts)):
             return facts
-        claims = read_claims(self._account.store.read(self._account.claims_path(facts.key)))
+        path = self._account.claims_path(facts.key)
+        claims = read_claims(self._account.store.read(path), path)
         traces = {
             suspect.id: trace(
                 suspect,
@@ -197,6 +212,7 @@ class _Reader:
                 facts.version,
                 self._versions(facts.key),
                 facts.key,
+                facts.now,
             )
             for suspect in unnamed
         }
@@ -209,54 +225,68 @@ class _Reader:
             or traces.get(mine.id) in (Trace.ORPHAN, Trace.PUBLISHED)
             or (mine.id not in traces and (asked[mine.id] or titled.titles[mine.id].is_for(facts.key.path)))
         )
-        return self._with_history(
-            replace(
-                facts,
-                family=family,
-                traces=traces,
-                claims=claims,
-                asked_at={id_: claim.at for id_, claim in asked.items() if claim},
-            )
+        facts = replace(
+            facts,
+            family=family,
+            traces=traces,
+            claims=claims,
+            asked_at={id_: claim.at for id_, claim in asked.items() if claim},
         )
+        facts = replace(
+            facts, recorded=frozenset(filter(partial(self._is_recorded, facts), facts.superseded))
+        )
+        return self._with_history(facts, ownership)
 
-    def _with_history(self, facts: Facts) -> Facts:
+    def _is_recorded(self, facts: Facts, id_: int) -> bool:
+        """Whether our records say that we made a superseded key, and the list calls it nothing else."""
+        listed, sent = facts.listed.get(id_), facts.titles().get(id_, "")
+        title = self._account.titles.parse(sent)
+        if listed is None or title is None or not resembles(listed.title, sent):
+            return False
+        ours = title.installation == self._installation and title.name == facts.key.name
+        return ours and (facts.claims.of(title.nonce) is not None or listed.title == sent)
+
+    def _with_history(self, facts: Facts, ownership: Ownership) -> Facts:
         """Look the superseded keys that are due to go up in older versions: title and preview alone can deceive."""
-        asked_for = facts.asked_at.keys()
-        bearer = self._account.bearer.current()
-        honest = self._previews_are_honest(facts)
+        in_use = ownership.in_use(facts.key)
         unproven: set[int] = set()
         recorded: set[int] = set()
-        bearers: set[int] = set()
+        used: set[int] = set()
         texts: dict[int, frozenset[Secret]] = {}
+        ended: dict[int, datetime] = {}
         for id_, since in facts.superseded.items():
             key, gone = facts.listed.get(id_), since + facts.key.grace_period <= facts.now
             if key is None or not key.live or not gone:
                 continue
-            found = held_by(id_, key, facts.version, self._versions(facts.key), facts.key)
+            found = held_by(id_, key, facts.version, self._versions(facts.key), facts.key, facts.now)
             texts[id_] = found.texts
-            said = matches_preview(key, bearer.reveal()) is not None and honest
-            if bearer in found.texts or not (found.texts or said):  # it is, or may be
-                bearers.add(id_)
+            if any(may_be(key, found.texts, text, owner) for text, owner in in_use):
+                used.add(id_)
+            if found.until and not self._ended_by_an_operator(facts, since):
+                ended[id_] = found.until
             if found.version is None:
-                unproven |= {id_} - asked_for
+                unproven |= {id_} - facts.asked_at.keys() - facts.recorded
                 continue
             block = read_block(found.version.data, facts.key.bookkeeping)
-            title = self._account.titles.parse(block.title) if block and block.key_id == id_ else None
-            if title and title.installation == self._installation and title.name == facts.key.name:
+            sent = block.title if block and block.key_id == id_ else ""
+            title = self._account.titles.parse(sent)
+            ours = title and title.installation == self._installation and title.name == facts.key.name
+            if ours and resembles(key.title, sent):
                 recorded.add(id_)
         return replace(
             facts,
             unproven=frozenset(unproven),
-            recorded=frozenset(recorded),
+            recorded=facts.recorded | recorded,
             texts=texts,
-            protected=facts.protected | bearers,
+            ended=ended,
+            protected=facts.protected | used,
         )
 
-    def _previews_are_honest(self, facts: Facts) -> bool:
-        """Whether the list shows the current key with the preview of the plaintext that the secret holds."""
-        current = facts.listed.get(facts.current.key_id or 0) if facts.current else None
-        plaintext = read_plaintext(facts.version.data, facts.key.field)
-        return current is not None and plaintext is not None and matches_preview(current, plaintext) is True
+    def _ended_by_an_operator(self, facts: Facts, since: datetime) -> bool:
+        """Whether a claim, too, says that a key has no grace: who may write the secret could say so there."""
+        claims = facts.claims.kept
+        landed = any(claim.without_grace and claim.version <= facts.version.number for claim in claims)
+        return since == WITHOUT_GRACE and landed
 
     def _versions(self, key: ManagedKey) -> Read:
         def read(number: int) -> Version:

@@ -132,7 +132,7 @@ class _Work:
             left = self._account.gateway.unrevoked()
         except RotatorError as error:
             log_failure("key.unverified", error)
-            return results
+            return tuple(result.unverified(error) for result in results)
         for id_ in left:
             log.error("key.revoke_failed", key_id=id_, error="the list still shows it live")
         return tuple(result.without(left) for result in results)

@@ -115,6 +115,10 @@ class KeyResult:
         gone = tuple(done for done in self.revoked if done.key_id not in unrevoked)
         return replace(self, revoked=gone, errors=(*self.errors, error))
 
+    def unverified(self, error: RotatorError) -> "KeyResult":
+        """The same, when no later list could be had to say that what was revoked is gone."""
+        return replace(self, errors=(*self.errors, error)) if self.revoked else self
+
     @property
     def _current(self) -> Rotation | None:
         return self.rotation or (self.plan.current if self.plan else None)

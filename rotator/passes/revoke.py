@@ -26,6 +26,12 @@ class Revoker:
         examine(self._facts, revocation, account.bearer.current(), account.gateway.clock.doubt)
         plaintext = Secret(read_plaintext(self._facts.version.data, self._facts.key.field) or "")
         if revocation.victim is Victim.SUPERSEDED and self._proven is None and plaintext:
+            current = self._facts.current.key_id if self._facts.current else None
+            if self._facts.omitted or (current and self._facts.is_revoked(current)):
+                raise Rejected(
+                    f"key {revocation.key_id} was not revoked: its successor, key {current}, is not listed as live",
+                    cure="rotate this managed key with --rotate-now --key; if the list is wrong, ask the gateway",
+                )
             probe = account.gateway.authenticates(plaintext)
             if not probe.works:
                 raise Rejected(

@@ -4,7 +4,6 @@ It is a check-and-set write on top of the version that was looked at. A pass tha
 written on top of that version, too, so only one of the two can happen.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -18,7 +17,7 @@ from rotator.passes.fence import Moved, write_on_top
 from rotator.passes.observe import confirmed, observe, second_look
 from rotator.passes.preflight import Preflight
 from rotator.redaction import Secret
-from rotator.rules.bookkeeping import Rotation, key_named, read_plaintext
+from rotator.rules.bookkeeping import Rotation, key_named, read_plaintext, written_as
 from rotator.rules.decide import Plan, decide
 from rotator.rules.evidence import Proven, Update, to_update
 from rotator.rules.facts import Facts
@@ -152,25 +151,29 @@ def _find(account: Account, facts: Facts, previous: Key) -> Version:
         version = account.store.read(facts.key.path, number)
         if version.number == 0:
             break  # it was trimmed, and so are those before it
-        if _holds(version.data, facts.key, previous):
+        if _holds(version, facts.key, previous):
             return version
     raise _refused(facts.key.name, f"Vault has no version of its secret that holds key {previous.id}")
 
 
-def _holds(data: Mapping[str, Any] | None, where: ManagedKey, key: Key) -> bool:
-    plaintext, named = read_plaintext(data, where.field), key_named(data, where.bookkeeping)
+def _holds(version: Version, where: ManagedKey, key: Key) -> bool:
+    """Whether a version held the key: by its block, where the two were written together; else by its preview."""
+    plaintext, named = read_plaintext(version.data, where.field), key_named(version.data, where.bookkeeping)
     if plaintext is None:
         return False
     fits = matches_preview(key, plaintext)
-    # A preview that tells nothing leaves it to the bookkeeping; one that differs was pasted over.
-    return fits is True if named != key.id else fits is not False
+    if named and written_as(version.data, where.bookkeeping) == version.number:
+        return named == key.id and fits is not False
+    return fits is True or (fits is None and named == key.id)
 
 
 def _swapped(current: Rotation, previous: Key, now: datetime) -> Rotation:
     """It begins a whole period anew, else the next pass would rotate it at once."""
     superseded = {id_: since for id_, since in current.superseded.items() if id_ != previous.id}
-    superseded[current.key_id] = max(now, current.created_at)
-    return Rotation(previous.id, previous.title, previous.created_at, now, superseded)
+    superseded[current.key_id] = now
+    made_as = current.titles.get(previous.id, previous.title)
+    titles = {**current.titles, current.key_id: current.title}
+    return Rotation(previous.id, made_as, previous.created_at, now, superseded, titles)
 
 
 def _write(account: Account, facts: Facts, update: Update) -> None:

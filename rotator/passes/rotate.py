@@ -18,7 +18,7 @@ from rotator.rules.evidence import Proven, to_discard, to_update
 from rotator.rules.facts import Facts
 from rotator.rules.holds import MAX_ORPHANS
 from rotator.rules.model import CreatedKey, Version
-from rotator.rules.previews import matches_preview
+from rotator.rules.titles import resembles
 
 log = structlog.get_logger()
 
@@ -67,6 +67,8 @@ class Making:
         self._account, self._facts, self._installation = account, facts, installation
         self._nonces = claim.nonces
         self._changing = changing
+        self.unknown = 0
+        """Creates that may have made a key of which nothing was seen."""
 
     def rotate(self) -> tuple[Rotation, Proven]:
         """Give the managed key a new current key; return it, and the bookkeeping that was stored with it.
@@ -85,7 +87,7 @@ class Making:
             except Unsettled:
                 raise  # a write of ours may still land, and must not publish a dead key
             except RotatorError:
-                _discard(account, created)
+                _discard(account, created, created.title)
                 raise
         log.info("rotation.stored", key_id=created.id, version=facts.version.number + 1)
         return rotation, proven
@@ -94,24 +96,23 @@ class Making:
         """Create a key. Each attempt of which one may have come is left behind as an orphan, with its nonce."""
         account, facts = self._account, self._facts
         budget = MAX_ORPHANS - len(facts.orphans)
-        ambiguous = 0
 
         def attempt() -> CreatedKey:
-            nonlocal ambiguous
             title = account.titles.render(
                 facts.key.name,
                 now=account.gateway.now(),
                 installation=self._installation,
-                nonce=self._nonces[ambiguous],
+                nonce=self._nonces[self.unknown],
             )
             try:
                 created = account.gateway.create(title)
             except Transient as error:
                 if error.ambiguous:
-                    ambiguous += 1
+                    self.unknown += 1
                     self._changing()
                 raise
             except BrokenContract:
+                self.unknown += 1
                 self._changing()
                 raise
             self._changing()
@@ -123,18 +124,25 @@ class Making:
             account.policy,
             event="gateway.retry",
             sleep=account.stopping.sleep,
-            again=lambda error: isinstance(error, Transient) and ambiguous < budget,
+            again=lambda error: isinstance(error, Transient) and self.unknown < budget,
         )
 
     def _check(self, created: CreatedKey, title: str) -> None:
-        """Refuse a key that would not be known as ours, or is not new."""
+        """Refuse a key that would not be known as ours, or is not new, or is not the one that we asked for."""
         if created.id in self._facts.listed:
             raise BrokenContract(
                 f"POST /keys answered with key {created.id}, which existed before",
                 request_id=created.request_id,
             )
+        if not resembles(created.title, title):
+            raise BrokenContract(
+                f"POST /keys answered with key {created.id} of another title: that may be another create's answer, "
+                "and the key was left alone",
+                request_id=created.request_id,
+                cure="ask the gateway's support, with the request_id",
+            )
         if created.title != title:
-            _discard(self._account, created)
+            _discard(self._account, created, title)
             raise BrokenContract(
                 f"the gateway changed the title of key {created.id}, so it would not be known as ours",
                 request_id=created.request_id,
@@ -221,25 +229,15 @@ def _overtaken(facts: Facts, version: Version) -> Lost | Overtaken:
     return Overtaken() if same and facts.forced else Lost()
 
 
-def _discard(account: Account, created: CreatedKey) -> None:
-    """Revoke a new key that was never published. If that fails, a later pass sweeps it."""
+def _discard(account: Account, created: CreatedKey, sent: str) -> None:
+    """Revoke a new key that was never published. If that fails, a later pass sweeps it.
+
+    `sent`: its title as it was asked for.
+    """
     try:
-        if not _is_listed_as(account, created):
-            log.warning(
-                "key.revoke_failed", key_id=created.id, reason="unpublished", error="its id is another's"
-            )
-            return
-        account.gateway.revoke(to_discard(created))
+        listed = next((key for key in account.gateway.list_keys().keys if key.id == created.id), None)
+        account.gateway.revoke(to_discard(created, listed, sent))
     except RotatorError as error:
         log.warning("key.revoke_failed", key_id=created.id, reason="unpublished", error=str(error))
     else:
         log.info("key.revoked", key_id=created.id, reason="unpublished")
-
-
-def _is_listed_as(account: Account, created: CreatedKey) -> bool:
-    """Whether the list shows the id that create answered as our key's, or does not show it yet."""
-    key = next((key for key in account.gateway.list_keys().keys if key.id == created.id), None)
-    if key is None:
-        return True
-    fits = matches_preview(key, created.plaintext.reveal())
-    return fits is True or (fits is None and key.title == created.title)

@@ -6,8 +6,9 @@ to somebody else and are handed on as they are.
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from rotator.rules.times import format_time, parse_time
@@ -30,6 +31,8 @@ class Rotation:
     rotated_at: datetime
     superseded: Mapping[int, datetime]
     """Ids of replaced keys, each with the moment at which it was replaced."""
+    titles: Mapping[int, str] = field(default_factory=dict)
+    """What replaced keys were called when they were made: a list may call them otherwise."""
 
     @property
     def named(self) -> frozenset[int]:
@@ -53,7 +56,7 @@ class Rotation:
             return None if id_ in undated else format_time(at)
 
         others = {id_: at for id_, at in self.superseded.items() if id_ != self.key_id}
-        block = {
+        block: dict[str, Any] = {
             "version": version,
             "key_id": self.key_id,
             "title": self.title,
@@ -61,6 +64,8 @@ class Rotation:
             "rotated_at": dated(self.key_id, self.rotated_at),
             "superseded": {str(id_): dated(id_, at) for id_, at in sorted(others.items())},
         }
+        if titles := {str(id_): title for id_, title in sorted(self.titles.items()) if id_ in others}:
+            block["titles"] = titles
         return {**data, name: block}
 
 
@@ -74,6 +79,7 @@ class Block:
     rotated_at: datetime | None
     superseded: Mapping[int, datetime | None]
     """Ids of replaced keys; without a time where none was written, or one that makes no sense."""
+    titles: Mapping[int, str]
     faults: tuple[str, ...]
     """What makes no sense, without its value."""
 
@@ -83,11 +89,11 @@ class Block:
         return frozenset(self.superseded) | ({self.key_id} if self.key_id else set())
 
 
-def fault_of_owner(data: Mapping[str, Any] | None, field: str, name: str = FIELD) -> str | None:
-    """Say which field of the secret is its owner's, though we would write over it; None where none is."""
-    value, block = (data or {}).get(field), (data or {}).get(name)
+def fault_of_owner(data: Mapping[str, Any] | None, plaintext: str, name: str = FIELD) -> str | None:
+    """Say which of our two fields is the secret's owner's, and not to be written over; None where none is."""
+    value, block = (data or {}).get(plaintext), (data or {}).get(name)
     if value is not None and not isinstance(value, str):
-        return f"the field {field} holds no string"
+        return f"the field {plaintext} holds no string"
     if block is not None and not (isinstance(block, dict) and (not block or block.keys() & _OURS)):
         return f"the field {name} was not written by the rotator"
     return None
@@ -99,7 +105,7 @@ def read_block(data: Mapping[str, Any] | None, name: str = FIELD) -> Block | Non
     if block is None:
         return None
     if not isinstance(block, dict):
-        return Block(None, "", None, None, {}, (f"`{name}` is not an object",))
+        return Block(None, "", None, None, {}, {}, (f"`{name}` is not an object",))
     faults: list[str] = []
 
     def sound(name: str, read: Callable[[object], T], value: object) -> T | None:
@@ -127,7 +133,8 @@ def read_block(data: Mapping[str, Any] | None, name: str = FIELD) -> Block | Non
             faults.append("`superseded` names the current key")
         elif id_ is not None:
             superseded[id_] = sound("superseded", _time_if_any, at)
-    return Block(key_id, title, created_at, rotated_at, superseded, tuple(dict.fromkeys(faults)))
+    titles = sound("titles", partial(_titles, superseded), block.get("titles", {})) or {}
+    return Block(key_id, title, created_at, rotated_at, superseded, titles, tuple(dict.fromkeys(faults)))
 
 
 def key_named(data: Mapping[str, Any] | None, name: str = FIELD) -> int | None:
@@ -143,9 +150,9 @@ def written_as(data: Mapping[str, Any] | None, name: str = FIELD) -> int | None:
     return version if type(version) is int and version > 0 else None
 
 
-def read_plaintext(data: Mapping[str, Any] | None, field: str) -> str | None:
-    """Return the plaintext in `field`, without white space around it; None when nothing usable is there."""
-    value = (data or {}).get(field)
+def read_plaintext(data: Mapping[str, Any] | None, name: str) -> str | None:
+    """Return the plaintext in the field `name`, without white space around it; None when none is there."""
+    value = (data or {}).get(name)
     return (value.strip() or None) if isinstance(value, str) else None
 
 
@@ -154,6 +161,12 @@ def _id(value: object) -> int:
     if isinstance(value, bool) or not re.fullmatch(r"[1-9][0-9]{0,18}", text) or int(text) >= 2**63:
         raise ValueError("not a positive integer")
     return int(text)
+
+
+def _titles(ids: Collection[int], value: object) -> dict[int, str]:
+    if not isinstance(value, dict) or not all(isinstance(title, str) for title in value.values()):
+        raise ValueError("not an object of titles")
+    return {id_: title for id_ in ids if (title := value.get(str(id_)))}
 
 
 def _time(value: object) -> datetime:

@@ -6,10 +6,11 @@ revoked, whatever its title says.
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from rotator.errors import Rejected
 from rotator.rules.model import Version
 from rotator.rules.times import format_time, parse_time
 
@@ -30,6 +31,10 @@ class Claim:
     """For the titles of its attempts."""
     ended: bool = False
     """Whether it is known that no key of it will be published any more; one may live all the same."""
+    unknown: int = 0
+    """Creates of which it is not known whether they made a key."""
+    without_grace: bool = False
+    """Whether an operator ended the grace of all that the key supersedes."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,8 @@ class Claims:
                     "at": format_time(claim.at),
                     "nonces": list(claim.nonces),
                     **({"ended": True} if claim.ended else {}),
+                    **({"unknown": claim.unknown} if claim.unknown else {}),
+                    **({"without_grace": True} if claim.without_grace else {}),
                 }
                 for claim in self.kept
             ]
@@ -74,14 +81,22 @@ class Claims:
                 kept.append(old)
         return Claims(self.number, (*kept, claim))
 
-    def ending(self, claim: Claim) -> "Claims":
-        """Return them with the one that is `claim` ended."""
-        ended = Claim(claim.version, claim.at, claim.nonces, ended=True)
+    def ending(self, claim: Claim, unknown: int = 0) -> "Claims":
+        """Return them with the one that is `claim` ended. `unknown`: creates of it that may have made a key."""
+        ended = replace(claim, ended=True, unknown=unknown)
         return Claims(self.number, tuple(ended if old.nonces == claim.nonces else old for old in self.kept))
 
 
-def read_claims(record: Version) -> Claims:
-    """Read the record. An entry that makes no sense costs that entry: its keys live longer."""
+def read_claims(record: Version, path: str) -> Claims:
+    """Read the record at `path`. An entry that makes no sense costs that entry: its keys live longer.
+
+    Raises Rejected for a secret that is somebody else's.
+    """
+    if record.data and not record.data.keys() <= {FIELD}:
+        raise Rejected(
+            f"the secret at {path} is not a record of claims, which are kept there; nothing was written over it",
+            cure="move it, or give the rotator another vault.state_path",
+        )
     entries = (record.data or {}).get(FIELD)
     read = [_claim(entry) for entry in entries] if isinstance(entries, list) else []
     return Claims(record.number, tuple(claim for claim in read if claim))
@@ -95,6 +110,15 @@ def _claim(entry: object) -> Claim | None:
         return None
     sound = tuple(nonce for nonce in nonces if isinstance(nonce, str) and re.fullmatch("[0-9a-f]{8}", nonce))
     try:
-        return Claim(version, parse_time(str(entry.get("at"))), sound, entry.get("ended") is True)
+        at = parse_time(str(entry.get("at")))
+        unknown = entry.get("unknown")
+        return Claim(
+            version,
+            at,
+            sound,
+            entry.get("ended") is True,
+            unknown if type(unknown) is int and unknown > 0 else 0,
+            entry.get("without_grace") is True,
+        )
     except ValueError:
         return None

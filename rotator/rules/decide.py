@@ -87,7 +87,9 @@ def decide(facts: Facts) -> Plan:
         because=why,
         held=hold,
         note=_note(facts) if why is None or hold else None,
-        bookkeeping=replace(current, superseded=_handed_on(facts, others)) if current else None,
+        bookkeeping=replace(current, superseded=_handed_on(facts, others), titles=facts.titles())
+        if current
+        else None,
         others=others,
         warnings=(
             *_warnings(facts, why.name if why else None),
@@ -105,7 +107,7 @@ def succeed(facts: Facts, created: CreatedKey, now: datetime) -> Rotation:
         superseded[facts.current.key_id] = now
     if facts.without_grace:
         superseded = dict.fromkeys(superseded, WITHOUT_GRACE)
-    return Rotation(created.id, created.title, created.created_at, now, superseded)
+    return Rotation(created.id, created.title, created.created_at, now, superseded, facts.titles())
 
 
 def _note(facts: Facts) -> Note | None:

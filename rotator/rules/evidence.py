@@ -10,7 +10,8 @@ A `Warrant`, to revoke:
   write landed on top of the version that was decided on.
 - *orphan*: a claim of this Vault, on a version that it can never become any more; it is not the bearer; the clocks
   agree that it is old; a write landed on top of the version that was decided on.
-- *unpublished*: this process made it a moment ago, and knows that no write of it landed, nor will.
+- *unpublished*: this process made it a moment ago, by the answer and by the list, and knows that no write of it
+  landed, nor will.
 
 An `Update`, to write over a secret:
 
@@ -28,9 +29,10 @@ from rotator.redaction import Secret
 from rotator.rules.bookkeeping import WITHOUT_GRACE, Block, Rotation, read_block, read_plaintext, written_as
 from rotator.rules.facts import Facts
 from rotator.rules.holds import clock_in_doubt
-from rotator.rules.model import CreatedKey
+from rotator.rules.model import CreatedKey, Key
 from rotator.rules.previews import matches_preview
 from rotator.rules.revocations import Revocation, Victim
+from rotator.rules.titles import resembles
 
 _SEAL: Final = object()
 
@@ -127,8 +129,16 @@ def to_revoke(facts: Facts, revocation: Revocation, fence: Fence, proven: Proven
     return Warrant(_SEAL, revocation.key_id)
 
 
-def to_discard(created: CreatedKey) -> Warrant:
-    """Return leave to revoke a key that this process made, and that was never published."""
+def to_discard(created: CreatedKey, listed: Key | None, sent: str) -> Warrant:
+    """Return leave to revoke a key that this process made, and that was never published.
+
+    `listed`: the key of its id; `sent`: its title as it was asked for. Raises Rejected unless the list shows it.
+    """
+    if listed is None:
+        raise Rejected(f"key {created.id} is not listed yet; a later pass sweeps it")
+    fits = matches_preview(listed, created.plaintext.reveal())
+    if not resembles(listed.title, sent) or fits is False or (fits is None and listed.title != sent):
+        raise Rejected(f"key {created.id} was left alone: by the list it is another's")
     return Warrant(_SEAL, created.id)
 
 

@@ -42,7 +42,13 @@ class Facts:
     unproven: frozenset[int] = frozenset()
     """Superseded keys, due to go, of which nothing but the block says that they ever stood in this secret."""
     recorded: frozenset[int] = frozenset()
-    """Superseded keys that an older version of the secret says we made, whatever the list calls them now."""
+    """Superseded keys that our own records say we made, and that the list does not call something else."""
+    ended: Mapping[int, datetime] = field(default_factory=dict)
+    """By superseded key that is due to go: when Vault says that another one took its place."""
+    unmanaged: frozenset[int] = frozenset()
+    """Live keys that have nothing to do with any managed key, as far as can be told."""
+    unread: bool = False
+    """Whether another managed key's secret could not be read, so that any key may stand in it."""
     texts: Mapping[int, frozenset[Secret]] = field(default_factory=dict)
     """By superseded key that is due to go: the plaintexts in older versions that may be its own."""
     gone: frozenset[int] | None = None
@@ -96,6 +102,24 @@ class Facts:
         """The keys of the family that were never published, young ones included."""
         return tuple(key for key in self.family if self.traces.get(key.id) is Trace.ORPHAN)
 
+    def lives_until(self, id_: int, since: datetime) -> datetime:
+        """When the grace ends of a key that is superseded `since`, by the block and by Vault's own time."""
+        since = max(since, self.ended.get(id_, since))
+        return since if since == WITHOUT_GRACE else since + self.key.grace_period
+
+    @property
+    def lacks_the_current(self) -> bool:
+        """Whether the list omits a key that the secret holds: then it may omit others."""
+        return self.current is not None and self.current.key_id not in (None, *self.listed)
+
+    def titles(self) -> Mapping[int, str]:
+        """What each superseded key was called when it was made, as far as it is known."""
+        block = read_block(self.version.data, self.key.bookkeeping)
+        rotation = self.current.rotation if self.current else None
+        noticed = {key.id: key.title for key in self.family if key.id in self.traces}
+        named = rotation.titles if rotation else block.titles if block else {}
+        return {**noticed, **named, **({rotation.key_id: rotation.title} if rotation else {})}
+
     @property
     def due_at(self) -> datetime | None:
         """When the current key falls due; now, when it is not known which key it is. None without one."""
@@ -134,7 +158,7 @@ class Facts:
         def still(id_: int, since: datetime) -> bool:
             if self.gone is not None and id_ not in self.gone:
                 return True
-            if id_ in self.listed or self.doubt:
+            if id_ in self.listed or self.doubt or self.lacks_the_current:
                 return not self.is_revoked(id_)
             if since == WITHOUT_GRACE and rotation:  # noticed anew, it would have a whole grace again
                 since = rotation.rotated_at
@@ -149,4 +173,5 @@ def is_doubted(current: Current, listed: Mapping[int, Key], timing: Timing, now:
         return True
     if key := listed.get(current.rotation.key_id):
         return not key.well
-    return current.rotation.created_at <= now - timing.in_flight
+    rotation = current.rotation
+    return min(rotation.created_at, rotation.rotated_at) <= now - timing.in_flight

@@ -7,6 +7,7 @@ a key lives longer.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -20,6 +21,8 @@ from rotator.rules.titles import Title
 
 _LOOKS: Final = 10
 """As many versions as Vault keeps, unless it is told otherwise."""
+_LATE: Final = timedelta(minutes=5)
+"""So far the clocks of Vault and of the gateway may be apart."""
 
 Read = Callable[[int], Version]
 
@@ -35,7 +38,15 @@ class Trace(StrEnum):
     """Nothing shows that this Vault asked for it: it is reported, and left alone."""
 
 
-def trace(suspect: Key, title: Title, claims: Claims, latest: Version, read: Read, key: ManagedKey) -> Trace:
+def trace(
+    suspect: Key,
+    title: Title,
+    claims: Claims,
+    latest: Version,
+    read: Read,
+    key: ManagedKey,
+    now: datetime,
+) -> Trace:
     """Judge by the version that `suspect` was to become; `read` returns an earlier one than `latest`."""
     claim = claims.of(title.nonce)
     if claim:
@@ -45,8 +56,10 @@ def trace(suspect: Key, title: Title, claims: Claims, latest: Version, read: Rea
     if became is None or became > latest.number:
         if claim is None:
             return Trace.UNASKED
-        # Further ahead than the next version, the history was lost, and nothing can be told.
-        return Trace.ORPHAN if claim.version == latest.number + 1 else Trace.PUBLISHED
+        # Further ahead than the next version, or older than the latest: the history was lost, and tells nothing.
+        written_at = when_written(latest, now)
+        lost = claim.version > latest.number + 1 or (written_at and written_at > claim.at + _LATE)
+        return Trace.PUBLISHED if lost else _unless_held(suspect, latest, read, key, now)
     version = latest if became == latest.number else read(became)
     plaintext = read_plaintext(version.data, key.field)
     named = key_named(version.data, key.bookkeeping) == suspect.id
@@ -55,7 +68,19 @@ def trace(suspect: Key, title: Title, claims: Claims, latest: Version, read: Rea
     if claim is None:
         return Trace.UNASKED
     # Of a version that was deleted, destroyed or trimmed nothing can be told.
-    return Trace.PUBLISHED if version.data is None else Trace.ORPHAN
+    return Trace.PUBLISHED if version.data is None else _unless_held(suspect, latest, read, key, now)
+
+
+def when_written(version: Version, now: datetime) -> datetime | None:
+    """Return Vault's time of a version; None for one that lies ahead of `now`, which is of another clock."""
+    at = version.written_at
+    return at if at and at <= now + _LATE else None
+
+
+def _unless_held(suspect: Key, latest: Version, read: Read, key: ManagedKey, now: datetime) -> Trace:
+    """An orphan, unless any version that is left says otherwise."""
+    found = held_by(suspect.id, suspect, latest, read, key, now)
+    return Trace.PUBLISHED if found.version else Trace.ORPHAN
 
 
 @dataclass(frozen=True)
@@ -65,17 +90,22 @@ class Holders:
     version: Version | None
     """The newest version that held it, if one is left and its preview agrees."""
     texts: frozenset[Secret]
-    """Every plaintext that may be its own: that version's or, where none is known, those of all that name it."""
+    """The plaintext of that version; if there is none, of every version that names the key."""
+    until: datetime | None = None
+    """When the next version was written, by Vault's clock: until then it may have been current."""
 
 
-def held_by(id_: int, listed: Key, latest: Version, read: Read, key: ManagedKey) -> Holders:
+def held_by(id_: int, listed: Key, latest: Version, read: Read, key: ManagedKey, now: datetime) -> Holders:
     """Look for the versions of the secret that held the key."""
     found: Version | None = None
+    until: datetime | None = None
+    later: datetime | None = None
     texts: set[Secret] = set()
     others: set[Secret] = set()
     for number in range(latest.number, max(0, latest.number - 1 - _LOOKS), -1):
         version = latest if number == latest.number else read(number)
         plaintext, named = read_plaintext(version.data, key.field), key_named(version.data, key.bookkeeping)
+        written_after, later = later, when_written(version, now)
         if plaintext is None:
             continue
         fits = matches_preview(listed, plaintext)
@@ -84,14 +114,14 @@ def held_by(id_: int, listed: Key, latest: Version, read: Read, key: ManagedKey)
         elif named == id_:
             texts.add(Secret(plaintext))
         if found is None and (fits or (named == id_ and fits is None)):
-            found, text = version, Secret(plaintext)
+            found, text, until = version, Secret(plaintext), written_after
     if found is None:
         return Holders(None, frozenset(texts))
     # Who may write the secret may put any id beside a plaintext: that it once was called another key's says so.
-    return Holders(None if text in others else found, frozenset({text}))
+    return Holders(None if text in others else found, frozenset({text}), until)
 
 
-def rolled_back(latest: Version, read: Read, key: ManagedKey) -> bool:
+def rolled_back(latest: Version, read: Read, key: ManagedKey, *, known: bool = True) -> bool:
     """Whether another key may have stood in the secret since its bookkeeping was written.
 
     So it is where somebody restored an older version. What its bookkeeping says of superseded keys is then out
@@ -101,9 +131,10 @@ def rolled_back(latest: Version, read: Read, key: ManagedKey) -> bool:
     if written is None or written > latest.number:
         return True
     plaintext = read_plaintext(latest.data, key.field)
-    between = (read(number) for number in range(max(written + 1, latest.number - _LOOKS), latest.number))
     # Of a version that was trimmed nothing is left, not even its number.
-    return any(seen.number and read_plaintext(seen.data, key.field) != plaintext for seen in between)
+    first = max(written + known, latest.number - _LOOKS)
+    since = (read(number) for number in range(first, latest.number))
+    return any(seen.number and read_plaintext(seen.data, key.field) != plaintext for seen in since)
 
 
 def suspects(current: Current | None, family: tuple[Key, ...]) -> tuple[Key, ...]:

@@ -11,6 +11,7 @@ from rotator.rules.claims import Claim
 from rotator.rules.facts import Facts
 from rotator.rules.reasons import REASONS, Reason, Row, listed_as
 from rotator.rules.times import age, count, short, when
+from rotator.rules.titles import resembles
 
 MAX_ORPHANS: Final = 3
 """Live orphans of a family at which making more keys is not the cure."""
@@ -20,6 +21,11 @@ MAX_SUPERSEDED: Final = 12
 Twice as many where the current key is missing or revoked, and after that one for each grace period, so that
 a family in use is not left without one.
 """
+
+
+MAX_UNSEEN: Final = 6
+"""Keys that creates may have made, and that the list does not show as ours, before no more are tried."""
+_EARLY: Final = timedelta(minutes=5)
 
 
 class Hold(StrEnum):
@@ -99,7 +105,7 @@ def _say_in_flight(facts: Facts) -> str:
 
 def _piled_up(facts: Facts) -> bool:
     """Whether so many keys are live already that more are not the cure."""
-    if len(facts.orphans) >= MAX_ORPHANS:
+    if len(facts.orphans) >= MAX_ORPHANS or _unseen(facts) >= MAX_UNSEEN:
         return True
     if _piled(facts) < _most_piled(facts):
         return False
@@ -107,7 +113,28 @@ def _piled_up(facts: Facts) -> bool:
     return not _is_urgent(facts) or _youngest(facts) < facts.key.grace_period
 
 
+def _unseen(facts: Facts) -> int:
+    """How many keys creates may have made for this version of which the list shows none as ours.
+
+    As many as are there now, are managed by nobody, and could be called so by a list that cuts titles.
+    """
+    vain = [
+        claim for claim in facts.claims.kept if claim.version == facts.version.number + 1 and claim.unknown
+    ]
+    if not vain:
+        return 0
+    since = min(claim.at for claim in vain) - _EARLY
+    strangers = (facts.listed[id_] for id_ in facts.unmanaged)
+    like = sum(key.created_at >= since and resembles(key.title, facts.key.name) for key in strangers)
+    return min(like, sum(claim.unknown for claim in vain))
+
+
 def _say_piled_up(facts: Facts) -> str:
+    if (unseen := _unseen(facts)) >= MAX_UNSEEN:
+        return (
+            f"{unseen} creates failed, and as many new keys are there that the list does not show as ours: "
+            "revoke by hand those that nobody made"
+        )
     orphans = f"{count(len(facts.orphans), 'orphan')} of {MAX_ORPHANS}"
     text = f"{orphans}, {_piled(facts)} superseded of {_most_piled(facts)}"
     text += ": making more is not the cure" if _piled_up(facts) else ""

@@ -71,7 +71,8 @@ def identify(
         return Current(None, published, adopted=True, faults=faults)
     key = matches[0]
     published = {id_: since for id_, since in published.items() if id_ != key.id}
-    adopted = Rotation(key.id, key.title, key.created_at, min(key.created_at, now), published)
+    titles = {**block.titles, **({block.key_id: block.title} if block.key_id else {})} if block else {}
+    adopted = Rotation(key.id, key.title, key.created_at, min(key.created_at, now), published, titles)
     return Current(adopted, published, adopted=True, faults=faults)
 
 
@@ -99,7 +100,7 @@ def _rotation(
     rotated_at = block.rotated_at
     if rotated_at is None or rotated_at > now + _FUTURE:
         rotated_at = min(created_at, key.created_at if key else now, now)
-    return Rotation(block.key_id, block.title, created_at, rotated_at, superseded)
+    return Rotation(block.key_id, block.title, created_at, rotated_at, superseded, block.titles)
 
 
 def _superseded(

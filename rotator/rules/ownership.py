@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from rotator.redaction import Secret
 from rotator.rules.bookkeeping import read_plaintext
 from rotator.rules.identify import Current
 from rotator.rules.model import Key, ManagedKey, Version
-from rotator.rules.previews import Previews
+from rotator.rules.previews import Previews, matches_preview
 from rotator.rules.titles import Title, TitleTemplate
 
 
@@ -70,6 +71,17 @@ def by_title(
     )
 
 
+def may_be(key: Key, texts: frozenset[Secret], used: Secret, owner: int | None) -> bool:
+    """Whether a plaintext that is `used`, by the key `owner` if that is known, may be that of `key`.
+
+    `texts`: what it may have been; where nothing is left of it, a preview alone does not rule it out.
+    """
+    if texts:
+        return used in texts
+    other = owner is not None and owner != key.id
+    return not (other and matches_preview(key, used.reveal()) is False)
+
+
 class Ownership:
     """Whose each key is or may be. `held` lacks the secrets that could not be read."""
 
@@ -82,14 +94,22 @@ class Ownership:
         bearer: str,
         now: datetime,
     ) -> None:
-        self._keys, self._titled, self._held, self._previews, self._now = keys, titled, held, previews, now
+        self._keys, self._titled, self._held, self._previews, self._now = (
+            tuple(keys),
+            titled,
+            held,
+            previews,
+            now,
+        )
+        self._bearer = bearer
         self.bearers = frozenset(key.id for key in previews.matching(bearer))
         """The keys that may be the bearer, by their previews."""
         self._foreign = frozenset(key.id for key in (*titled.foreign, *titled.leftovers))
-        self._unread = any(key.name not in held or held[key.name].is_deleted for key in keys)
+        self.unread = any(key.name not in held or held[key.name].is_deleted for key in self._keys)
+        """Whether a secret could not be read, so that any key may stand in it."""
         self._users: dict[int, set[str]] = {}
         """By key id: the managed keys in whose secret it is, in whose grace it is, or whose family it is of."""
-        for key in keys:
+        for key in self._keys:
             family = {mine.id for mine in titled.families[key.name]}
             for id_ in family | self._ids_in(key) | self._in_grace(key):
                 self._users.setdefault(id_, set()).add(key.name)
@@ -112,7 +132,21 @@ class Ownership:
         if id_ in self.bearers or id_ in self._foreign or self._users.get(id_, set()) - {key.name}:
             return True
         # What a secret holds that could not be read, we cannot know; what we made for this one, we do.
-        return self._unread and id_ not in family
+        return self.unread and id_ not in family
+
+    def in_use(self, key: ManagedKey) -> tuple[tuple[Secret, int | None], ...]:
+        """Return the plaintexts that others than `key` use, each with the key that it is known to be.
+
+        They are the bearer, and what the other secrets hold.
+        """
+        bearers = self._previews.matching(self._bearer)
+        texts = [(Secret(self._bearer), bearers[0].id if len(bearers) == 1 else None)]
+        for other in self._keys:
+            held = self._held.get(other.name)
+            text = read_plaintext(held.version.data, other.field) if held else None
+            if text and held and other.name != key.name:
+                texts.append((Secret(text), held.current.key_id if held.current else None))
+        return tuple(texts)
 
     def _ids_in(self, key: ManagedKey) -> set[int]:
         """Every key that the secret may hold, by its bookkeeping or by a preview."""

@@ -72,10 +72,15 @@ KEPT: Final[Mapping[Victim, tuple[KeptRule, ...]]] = {
         ),
         KeptRule(
             Kept.IN_GRACE,
-            lambda facts, _, since: since + facts.key.grace_period > facts.now,
+            lambda facts, id_, since: facts.lives_until(id_, since) > facts.now,
             "so it lives on",
         ),
-        KeptRule(Kept.PROTECTED, lambda facts, id_, _: id_ in facts.protected, _STANDS_ELSEWHERE),
+        KeptRule(
+            Kept.PROTECTED,
+            # What an operator ended the grace of goes wherever else it stands.
+            lambda facts, id_, since: id_ in facts.protected or (facts.unread and since != WITHOUT_GRACE),
+            _STANDS_ELSEWHERE,
+        ),
         KeptRule(
             Kept.ADOPTED,
             lambda facts, id_, _: not facts.may_revoke(id_),
@@ -128,11 +133,13 @@ def going(goes_at: datetime | None, now: datetime, *, overdue: bool = False) -> 
 
 
 def _superseded(facts: Facts, id_: int, since: datetime, rotated_at: datetime) -> Revocation:
-    ends = rotated_at if since == WITHOUT_GRACE else since + facts.key.grace_period
-    if since == WITHOUT_GRACE:
+    until = facts.lives_until(id_, since)
+    ends = rotated_at if until == WITHOUT_GRACE else until
+    if until == WITHOUT_GRACE:
         text = "superseded without grace, by --revoke-old-now"
     else:
-        text = f"superseded {when(since, facts.now)}; its grace of {short(facts.key.grace_period)} "
+        grace = facts.key.grace_period
+        text = f"superseded {when(until - grace, facts.now)}; its grace of {short(grace)} "
         text += f"{'ended' if ends <= facts.now else 'ends'} {when(ends, facts.now)}"
     return _fate(facts, Victim.SUPERSEDED, id_, since, ends if facts.may_revoke(id_) else None, text)
 

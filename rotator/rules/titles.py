@@ -7,7 +7,9 @@ apart.
 """
 
 import hashlib
+import html
 import re
+import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -23,6 +25,7 @@ _PLACEHOLDERS = {
 }
 _NEEDED = ("name", "installation", "nonce")
 _VERSIONS = 0x10000
+_FEWEST = 3  # letters that say anything
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,17 @@ class TitleTemplate:
                 "{name} must stand at an edge of the title or beside a character that no name holds, "
                 "such as [ or :, so that it parses back"
             )
+
+
+def resembles(listed: str, sent: str) -> bool:
+    """Whether a list that cuts, folds or escapes titles could show the one that was `sent` as `listed`."""
+    shown, made = _letters(listed), _letters(sent)
+    return len(shown) >= _FEWEST and (shown in made or made in shown)
+
+
+def _letters(title: str) -> str:
+    plain = unicodedata.normalize("NFKC", html.unescape(title)).casefold()
+    return "".join(character for character in plain if character.isalnum())
 
 
 def valid_name(name: str) -> bool:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, Ty
 
 from rotator.clients.answers import Answer
 from rotator.errors import BrokenContract, Denied, Rejected
-from rotator.redaction import WORD, words
+from rotator.redaction import WORD, remember, words
 from rotator.rules.model import Key
 from rotator.rules.times import parse_time
 
@@ -27,6 +27,11 @@ class GatewayAnswer(Answer):
         self.date = _date(headers.get("Date"))
         super().__init__(what, status, headers, content, now=self.date)
         self.size = len(content)
+
+    def remember(self) -> None:
+        """A new key's plaintext, which whoever answers may have put elsewhere, too."""
+        if has_plaintext(self.data):
+            remember(self.data["api_key"])
 
     @property
     def is_success(self) -> bool:
@@ -179,8 +184,6 @@ class _Paged(BaseModel):
     items: _Rows
     limit: Annotated[int, Field(gt=0, lt=2**31)] | None = None
     page: Annotated[int, Field(ge=0, lt=2**31)] | None = None
-    total: Annotated[int, Field(ge=0, lt=2**31)] | None = None
-    has_more: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -190,8 +193,11 @@ class Page:
     rows: list[KeyRow]
     limit: int | None = None
     page: int | None = None
-    total: int | None = None
-    has_more: bool | None = None
+    total: int = 0
+    """The most keys that any counter speaks of."""
+    pages: int = 0
+    more: str | None = None
+    """The field that says that there are more; None where none does."""
     paged: bool = False
     """Whether there may be more pages."""
 
@@ -201,10 +207,14 @@ class Page:
             return f"page {asked} was asked for, and page {self.page} answered"
         if new and before and before.limit is not None and len(before.rows) < before.limit:
             return f"page {asked - 1} had fewer rows than its limit, and yet page {asked} has more"
-        if self.has_more and not new:
-            return f"page {asked} says that there are more, and has none"
-        if not new and self.total is not None and self.total > seen:
+        if new and self.paged:
+            return None  # the next page tells
+        if self.more:
+            return f"page {asked} is the last one, and says in {self.more} that there are more"
+        if self.total > seen:
             return f"it has {seen} keys, and says that there are {self.total}"
+        if self.pages >= asked + (not self.paged):
+            return f"page {asked} is the last one, and says that there are {self.pages}"
         return None
 
 
@@ -216,11 +226,33 @@ def page_of(answer: GatewayAnswer) -> Page:
     """Read a page, or a list that has none. Raises BrokenContract for rows that are not the contract's."""
     if isinstance(answer.data, dict):
         paged = validated(_Paged, answer)
-        return Page(paged.items, paged.limit, paged.page, paged.total, paged.has_more, paged=True)
+        return Page(paged.items, paged.limit, paged.page, *_counters(answer), paged=True)
     try:
-        return Page(_KEY_ROWS.validate_python(answer.data))
+        return Page(_KEY_ROWS.validate_python(answer.data), None, None, *_counters(answer))
     except ValidationError as error:
         raise answer.broken_data(error) from None
+
+
+_TOTALS: Final = {"total", "totalcount", "totalitems", "totalresults", "count"}
+_PAGES: Final = {"totalpages", "pages", "pagecount", "lastpage", "numpages"}
+_MORE: Final = {"hasmore", "hasnext", "hasnextpage", "more"}
+
+
+def _counters(answer: GatewayAnswer) -> tuple[int, int, str | None]:
+    """Return what the answer says of the whole list: how many keys, how many pages, which field says "more"."""
+    beside = {name: value for name, value in answer.body.items() if name != "data"}
+    found = [beside, answer.data if isinstance(answer.data, dict) else {}]
+    found += [inner for outer in found for inner in outer.values() if isinstance(inner, dict)]
+    total, pages, more = 0, 0, None
+    for name, value in ((name, value) for fields in found for name, value in fields.items()):
+        plain = name.lower().replace("_", "").replace("-", "")
+        if type(value) is int and plain in _TOTALS:
+            total = max(total, value)
+        elif type(value) is int and plain in _PAGES:
+            pages = max(pages, value)
+        elif value and (plain in _MORE or plain.startswith("next")):
+            more = words(name)
+    return total, pages, more
 
 
 def validated(model: type[_Row], answer: GatewayAnswer) -> _Row:

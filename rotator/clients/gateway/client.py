@@ -1,6 +1,6 @@
 """The APIMall gateway over HTTP: the calls that a rotation needs, and the gateway's clock."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 from rotator.clients import retry
 from rotator.clients.exchange import Request, Server, Watch
-from rotator.clients.gateway.answers import CreatedRow, GatewayAnswer, RevokedRow, page_of, validated
+from rotator.clients.gateway.answers import CreatedRow, GatewayAnswer, KeyRow, RevokedRow, page_of, validated
 from rotator.clients.gateway.bearer import Bearer
 from rotator.clients.gateway.clock import GatewayClock
 from rotator.clients.request_log import logged
@@ -93,16 +93,18 @@ class Gateway:
 
     def list_keys(self) -> Listing:
         """Return every key of the account. Raises rather than return a part of them."""
-        first = self._patiently(lambda: self._call(_LIST))
-        now = self.now()
-        page = page_of(first)
-        keys = {row.id: row.key() for row in page.rows}
-        number, size, largest, new = 1, first.size, first.size, len(keys)
-        while page.paged:
-            if fault := page.fault(number, new, None, len(keys)):
-                raise _contradiction(fault, first)
-            if not new:
-                break
+        first = answer = self._patiently(lambda: self._call(_LIST))
+        now, keys = self.now(), dict[int, Key]()
+        page, before, number = page_of(first), None, 1
+        size = largest = first.size
+        while True:
+            known = len(keys)
+            _add(keys, page.rows)
+            new = len(keys) - known
+            if fault := page.fault(number, new, before, len(keys)):
+                raise _contradiction(fault, answer)
+            if not (page.paged and new):
+                return Listing(now, tuple(keys.values()), first.request_id, number, size, largest)
             number += 1
             if number > MAX_PAGES:
                 raise BrokenContract(f"GET /keys: over {MAX_PAGES} pages", request_id=first.request_id)
@@ -114,12 +116,6 @@ class Gateway:
                     f"GET /keys: a list of over {MAX_LIST_BYTES} bytes", request_id=first.request_id
                 )
             before, page = page, page_of(answer)
-            rows = {row.id: row.key() for row in page.rows if row.id not in keys}
-            keys |= rows
-            new = len(rows)
-            if fault := page.fault(number, new, before, len(keys)):
-                raise _contradiction(fault, answer)
-        return Listing(now, tuple(keys.values()), first.request_id, number, size, largest)
 
     def create(self, title: str) -> CreatedKey:
         """Create one key, in one attempt. The answer holds the only copy of its plaintext."""
@@ -130,9 +126,12 @@ class Gateway:
             row.id, made_as, row.created_at or self.now(), Secret(row.api_key), answer.request_id
         )
 
-    def authenticates(self, plaintext: Secret) -> Probe:
-        """Ask whether `plaintext` works as a bearer: 200 is yes, 401 is no, all else raises."""
-        return self._patiently(lambda: self._probe(plaintext))
+    def authenticates(self, plaintext: Secret, *, by_all: bool = False) -> Probe:
+        """Ask whether `plaintext` works as a bearer: 2xx is yes, 401 is no, all else raises.
+
+        `by_all`: where the list says otherwise, it works if no way says that it does not.
+        """
+        return self._patiently(lambda: self._probe(plaintext, by_all))
 
     def revoke(self, warrant: Warrant) -> None:
         """Revoke a key. Idempotent: where the answer does not say that it is revoked, a fresh list does."""
@@ -176,11 +175,12 @@ class Gateway:
         except _StillThere as error:
             return error.ids
 
-    def _probe(self, plaintext: Secret) -> Probe:
+    def _probe(self, plaintext: Secret, by_all: bool) -> Probe:
         """Ask one way after the other: what is neither a success nor a 401 tells nothing of the key."""
         if not is_word(plaintext.reveal()):
             return Probe(works=False, request_id=None)
         untold: list[RotatorError] = []
+        works: Probe | None = None
         for path in ("/account/balances", "/keys") if self._balances else ("/keys",):
             try:
                 answer = self._call(Request("GET", path), plaintext)
@@ -193,8 +193,12 @@ class Gateway:
             else:
                 # Documented by the vendor, promised by no contract: an account may lack it.
                 self._balances = self._balances and not untold
-                return Probe(works=True, request_id=answer.request_id)
-        raise _untold(untold)
+                works = Probe(works=True, request_id=answer.request_id)
+                if not by_all:
+                    break
+        if works is None:
+            raise _untold(untold)
+        return works
 
     def _is_listed_live(self, key_id: int) -> bool:
         return any(key.id == key_id and key.live for key in self.list_keys().keys)
@@ -260,6 +264,14 @@ def _untold(errors: list[RotatorError]) -> RotatorError:
             cure=cure,
         )
     return Rejected(message, status=last.status, request_id=last.request_id, cure=cure)
+
+
+def _add(keys: dict[int, Key], rows: Iterable[KeyRow]) -> None:
+    """Add the rows to `keys`. Of one that comes twice, the row counts that shows it live."""
+    for row in rows:
+        key = row.key()
+        if key.id not in keys or (key.live and not keys[key.id].live):
+            keys[key.id] = key
 
 
 def _contradiction(fault: str, answer: GatewayAnswer) -> BrokenContract:

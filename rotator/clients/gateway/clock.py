@@ -35,8 +35,13 @@ class GatewayClock:
 
     @property
     def doubt(self) -> str | None:
-        """How the witnesses contradict each other, in words; None while they agree. A doubt lasts."""
+        """How the witnesses contradict each other, in words; None while they agree. A doubt lasts for a pass."""
         return self._doubt
+
+    def begin(self) -> None:
+        """Begin anew, with a pass: what one answer said long ago is no witness any more."""
+        with self._lock:
+            self._first = self._last = self._doubt = None
 
     def read(self, date: datetime | None) -> None:
         """Take note of an answer's `Date`; None for an answer without one that makes sense."""

@@ -194,7 +194,7 @@ def version_of(answer: VaultAnswer) -> Version:
     number = answer.integer("data", "metadata", "version")
     data = answer.data.get("data")
     if answer.status == HTTPStatus.NOT_FOUND:
-        return Version(number, None)
+        return Version(number, None, _time_of(answer, "created_time"))
     if not isinstance(data, dict):
         raise answer.broken("data.data is not an object")
     return Version(number, data, _time_of(answer, "created_time"), _time_of(answer, "deletion_time"))
