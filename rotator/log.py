@@ -50,8 +50,8 @@ def configure(format_: Format, level: str, stream: TextIO | None = None) -> None
     root.handlers = [handler]
     root.setLevel(_number(level))
     for name in _NOISY:
-        # What they say at info is said by our own events, with the request id.
-        logging.getLogger(name).setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
+        # What they say below is said by our own events, with the request id; and at debug they print headers.
+        logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(True)
     logging.raiseExceptions = False  # a failed log call would print its arguments
     sys.excepthook = _uncaught

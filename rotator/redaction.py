@@ -2,8 +2,8 @@
 
 The first is `Secret`, a type that does not print. The second is `redact`, which searches a rendered text
 for every secret that the process has made or used within a day: in clear, base64, percent-encoded or
-JSON-escaped, and in part; and for whatever looks like a key of the gateway, which may name one in an error that
-we never got.
+JSON-escaped, and in part; and for whatever looks like a credential, which a server may name in an error though we
+never got it.
 
 A run of `2 * BLOCK` characters of a secret always holds one whole block that starts at a multiple of `BLOCK`,
 so only those blocks are remembered.
@@ -32,7 +32,13 @@ DAY: Final = 86_400.0
 WORD: Final = r"[!-~]+"
 """What a credential is made of, as a pattern: printable ASCII without a space, so that it can stand in a header."""
 _WORD: Final = re.compile(r"[A-Za-z0-9+/_%.~-]")
-_KEY: Final = re.compile(r"(?<![A-Za-z0-9])sk-[A-Za-z0-9]{20,}")
+# What looks like a credential, though this process may never have had it: a key of the gateway, a token of Vault, a
+# JWT, a webhook's secret, what a header or a URL carries.
+_LOOKS: Final = re.compile(
+    r"(?<![A-Za-z0-9])(?:sk-(?=(?:[A-Za-z_-]*[0-9]){3})[A-Za-z0-9_-]{16,}|(?:hv[sbr]|[sbr])\.[A-Za-z0-9_-]{20,}|whsec_[A-Za-z0-9+/=_-]{16,}"
+    r"|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*)"
+    r"|(?<=[Bb]earer )[!-~]{8,}|(?<=://)[^\s/@:]*:[^\s/@]+(?=@)"
+)
 
 
 @dataclass
@@ -124,7 +130,7 @@ def redact(text: str, *, short: bool = False) -> str:
     text = "".join([*pieces, text[done:]])
     for value in tuple(_elder.short) if short else ():
         text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(value)}(?![A-Za-z0-9])", MARK, text)
-    return _KEY.sub(MARK, text)
+    return _LOOKS.sub(MARK, text)
 
 
 def words(text: str) -> str:

@@ -49,9 +49,8 @@ def test_what_libraries_log_goes_the_same_way(name: str, format_: Format) -> Non
         logging.getLogger(name).debug("sent %s", {"Authorization": f"Bearer {KEY}"})
         logging.getLogger(name).warning(KEY, extra={"token": KEY})
     assert KEY[5:20] not in out.getvalue()
-    assert out.getvalue().count(MARK) == 3
-    if format_ == "json":
-        assert {json.loads(line)["level"] for line in out.getvalue().splitlines()} == {"debug", "warning"}
+    assert out.getvalue().count(MARK) == 2
+    assert "sent" not in out.getvalue(), "they print headers at debug"
 
 
 def test_libraries_keep_quiet_unless_asked() -> None:

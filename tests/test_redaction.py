@@ -122,6 +122,37 @@ def test_what_looks_like_a_key_is_one_though_it_was_never_known() -> None:
         assert redact(harmless) == harmless
 
 
+@pytest.mark.parametrize(
+    "credential",
+    [
+        "sk-proj-Ab_9-Ab_9-Ab_9-Ab_9",
+        "sk-live_0123456789abcdef",
+        "hvs.CAESIJ0123456789abcdefghij",
+        "s.0123456789abcdefghijABCD",
+        "hvb.AAAAAQJ-0123456789abcdefghij",
+        "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJrdWJlIn0.c2lnbmF0dXJl",
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    ],
+)
+@pytest.mark.parametrize("around", ["{}", "no key `{}` here", '{{"token":"{}"}}', "a={},b", "/v1/{}/x"])
+def test_what_looks_like_a_credential_is_one_though_it_was_never_known(credential: str, around: str) -> None:
+    shown = redact(around.format(credential))
+    assert credential not in shown
+    assert credential[-6:] not in shown
+
+
+def test_nor_is_what_a_header_or_a_url_carries() -> None:
+    assert redact("Authorization: Bearer abc/def+1234") == f"Authorization: Bearer {MARK}"
+    assert redact("https://user:pass-word@proxy:3128/") == f"https://{MARK}@proxy:3128/"
+    for plain in (
+        "https://vault.example.com:8200/v1",
+        "the bearer is mistyped or revoked",
+        "s.short",
+        "task-1",
+    ):
+        assert redact(plain) == plain
+
+
 def test_half_a_surrogate_pair_is_a_secret_like_any_other() -> None:
     value = "\ud800" * 30
     assert Secret(value) == Secret(value)

@@ -174,4 +174,6 @@ def _left_to_a_person(others: tuple[Revocation, ...]) -> Iterator[str]:
                 "secret: it is left to you"
             )
         elif other.kept is Kept.ADOPTED:
-            yield f"key {other.key_id} was adopted and is superseded: revoke it, or set revoke_adopted"
+            yield (
+                f"key {other.key_id} is superseded, but by its title it is not ours: revoke it, or set revoke_adopted"
+            )

@@ -84,7 +84,7 @@ KEPT: Final[Mapping[Victim, tuple[KeptRule, ...]]] = {
         KeptRule(
             Kept.ADOPTED,
             lambda facts, id_, _: not facts.may_revoke(id_),
-            "but a person made it: revoke it, or set revoke_adopted",
+            "but by its title it is not ours: revoke it, or set revoke_adopted",
         ),
         KeptRule(
             Kept.UNPROVEN,
