@@ -57,9 +57,7 @@ def test_a_managed_key_as_json() -> None:
         ],
         "orphans": [9],
         "revoked": [{"key_id": 1, "reason": "superseded"}, {"key_id": 8, "reason": "orphan"}],
-        "warnings": [
-            "key 3 is superseded, but by its title it is not ours: revoke it, or set revoke_adopted"
-        ],
+        "warnings": ["key 3 is superseded, but its title is not ours: revoke it, or set revoke_adopted"],
         "errors": [{"message": "it failed", "request_id": "req_1", "cure": "mend it"}],
     }
 

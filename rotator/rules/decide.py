@@ -175,5 +175,5 @@ def _left_to_a_person(others: tuple[Revocation, ...]) -> Iterator[str]:
             )
         elif other.kept is Kept.ADOPTED:
             yield (
-                f"key {other.key_id} is superseded, but by its title it is not ours: revoke it, or set revoke_adopted"
+                f"key {other.key_id} is superseded, but its title is not ours: revoke it, or set revoke_adopted"
             )
