@@ -2,16 +2,25 @@
 
 import signal
 
-from rotator import SIGNALS
+from rotator import SIGNALS, streams
 
 
 def main() -> None:
     """Run the command line and exit with its code. SIGNALS are blocked until a command takes them."""
     # Process 1 of a container is not sent a signal that nobody handles yet. One that is blocked waits.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    streams.take_over()
     from rotator.commands.root import cli
 
-    cli(prog_name="rotator")
+    try:
+        cli(prog_name="rotator")
+    finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # what is left is a moment's work
+        if why := streams.unprinted():
+            from rotator.commands.options import say_unprinted
+
+            say_unprinted(why)
+        streams.end()
 
 
 if __name__ == "__main__":

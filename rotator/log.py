@@ -1,7 +1,8 @@
 """Structured logs: one event a line, through the same redaction, whoever logs.
 
 structlog and the loggers of httpx, urllib3, apscheduler and `warnings` end in one handler, whose last
-step is `redact` on the rendered line. No hook of a library renders a line of its own.
+step is `redact` on the rendered line. No hook of a library renders a line of its own. A line never waits for who
+reads stderr: `streams` queues it.
 """
 
 import logging
@@ -13,6 +14,7 @@ from typing import Any, Literal, TextIO
 import structlog
 from structlog.typing import EventDict, Processor
 
+from rotator import streams
 from rotator.errors import RotatorError
 from rotator.redaction import redact, redact_values
 
@@ -46,6 +48,7 @@ def configure(format_: Format, level: str, stream: TextIO | None = None) -> None
             ],
         )
     )
+    streams.on_lost(lambda lines: structlog.get_logger().warning("log.lost", lines=lines))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(_number(level))

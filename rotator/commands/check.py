@@ -11,7 +11,7 @@ from rotator.check import Finding, Found, State, checking
 from rotator.check.findings import to_json, well
 from rotator.check.lines import render, render_sum
 from rotator.commands.options import Common, common_options, heed_signals, json_option
-from rotator.commands.output import CONVERGED, FAILED, MISCONFIGURED, Output, print_json, write
+from rotator.commands.output import CONVERGED, FAILED, MISCONFIGURED, Output, print_json
 from rotator.config import load
 from rotator.errors import ConfigError
 from rotator.show.console import console_for_stdout
@@ -57,9 +57,9 @@ def _print(findings: Iterable[Found], output: Output) -> list[Found]:
     for name, finding in findings:
         found.append((name, finding))
         if not output.as_json:
-            write(render(name, finding, console))
+            sys.stdout.write(render(name, finding, console))
     if output.as_json:
         print_json(to_json(found))
     else:
-        write(render_sum(found, console))
+        sys.stdout.write(render_sum(found, console))
     return found

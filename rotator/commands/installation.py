@@ -9,7 +9,7 @@ import click
 
 from rotator.commands.names import load_with
 from rotator.commands.options import Common, common_options, heed_signals, json_option
-from rotator.commands.output import CONVERGED, MISCONFIGURED, Output
+from rotator.commands.output import CONVERGED, MISCONFIGURED, Output, confirmed
 from rotator.passes.installation import Change, change_installation
 from rotator.passes.stopping import Stopping
 from rotator.rules.installation import Identity
@@ -51,8 +51,7 @@ def run_installation(
 
     def go() -> int:
         config = load_with(frozenset(), config_path, environ)
-        if not yes and not _confirmed(change):
-            sys.stderr.write("rotator: nothing was changed\n")
+        if not yes and not confirmed(f"{_SAYS[change]}\n", "Is that so?"):
             return MISCONFIGURED
         with open_account(config, environ, Stopping()) as account:
             identity = change_installation(account, change)
@@ -60,15 +59,6 @@ def run_installation(
         return CONVERGED
 
     return output.guard(go)
-
-
-def _confirmed(change: Change) -> bool:
-    try:
-        click.echo(_SAYS[change], err=True)
-        return click.confirm("Is that so?", err=True)
-    except (click.Abort, KeyboardInterrupt):  # Ctrl-C, or nobody is there
-        click.echo(err=True)
-        return False
 
 
 def _words(identity: Identity) -> str:

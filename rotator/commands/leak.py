@@ -1,16 +1,13 @@
 """`--rotate-now --revoke-old-now`: a key has leaked. Replace it, then revoke the old ones without grace."""
 
-import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-import click
-
 from rotator.clients.request_log import recorded
 from rotator.commands.names import load_with
 from rotator.commands.options import heed_signals
-from rotator.commands.output import CONVERGED, FAILED, MISCONFIGURED, Output
+from rotator.commands.output import CONVERGED, FAILED, MISCONFIGURED, Output, confirmed
 from rotator.commands.run import make_pass, stop_on_signals
 from rotator.config import Config
 from rotator.errors import ConfigError, RotatorError
@@ -46,8 +43,7 @@ def run_leak(
         if dry_run:
             _show(exposed, output)
             return CONVERGED
-        if not yes and not _confirmed(exposed):
-            sys.stderr.write("rotator: nothing was changed\n")
+        if not yes and not confirmed(foretell(exposed, console_for_stdout()), "Replace and revoke now?"):
             return MISCONFIGURED
         stopping = stop_on_signals()
         with open_notifier(config.webhook, environ) as tell:
@@ -60,16 +56,6 @@ def run_leak(
         return CONVERGED if incident.over else FAILED
 
     return output.guard(go)
-
-
-def _confirmed(exposed: tuple[Exposed, ...]) -> bool:
-    try:
-        # Where the question is, for stdout may be a file.
-        click.echo(foretell(exposed, console_for_stdout()), nl=False, err=True)
-        return click.confirm("Replace and revoke now?", err=True)
-    except (click.Abort, KeyboardInterrupt):  # Ctrl-C, or nobody is there any more
-        click.echo(err=True)
-        return False
 
 
 def _look(config: Config, environ: Mapping[str, str], only: frozenset[str]) -> tuple[Exposed, ...]:

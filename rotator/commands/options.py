@@ -41,6 +41,15 @@ class Common:
         return Output(as_json=as_json, plain_errors=log_format == "console")
 
 
+def say_unprinted(why: str) -> None:
+    """Log that what was to be printed was not, also where no command has set the log up."""
+    import structlog
+
+    if not structlog.is_configured():
+        Common().begin()
+    structlog.get_logger().warning("result.unprinted", error=why)
+
+
 def common_options(command: C) -> C:
     """The options of `Common`."""
 

@@ -1,14 +1,15 @@
 """How commands end: what they print, what they say when they cannot go on, and their exit codes."""
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import click
 import structlog
 
+from rotator import streams
 from rotator.errors import ConfigError, RotatorError
 from rotator.passes.stopping import Stopped
 from rotator.redaction import redact, redact_values
@@ -45,7 +46,7 @@ class Output:
         if self.as_json:
             print_json(as_json())
         else:
-            write(as_text())
+            sys.stdout.write(as_text())
 
     def complain(self, error: RotatorError) -> None:
         """Say why the command cannot go on."""
@@ -64,18 +65,21 @@ class Output:
             )
 
 
+def confirmed(what: str, question: str) -> bool:
+    """Ask a person, on stderr, for stdout may be a file. Whatever is no clear yes is a no, and said to be one."""
+    try:
+        click.echo(f"{what}{question} [y/N]: ", nl=False, err=True)
+        streams.settle()
+        answer = sys.stdin.readline()
+    except (KeyboardInterrupt, OSError, UnicodeError):  # Ctrl-C, or nothing that could be an answer
+        answer = ""
+    if answer.strip().lower() in ("y", "yes"):
+        return True
+    sys.stderr.write(("" if answer else "\n") + "rotator: nothing was changed\n")
+    return False
+
+
 def print_json(body: dict[str, Any]) -> None:
     """Print JSON, redacted: indented on a terminal, else on one line."""
     text = json.dumps(redact_values(body), indent=2 if sys.stdout.isatty() else None)
-    write(redact(text) + "\n")
-
-
-def write(text: str) -> None:
-    """Write to stdout. What was done is done: that it cannot be printed does not make it a failure."""
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else the interpreter tries once more at its end
-        if not isinstance(error, BrokenPipeError):
-            log.warning("result.unprinted", error=error.strerror)
+    sys.stdout.write(redact(text) + "\n")

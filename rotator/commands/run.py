@@ -1,13 +1,14 @@
 """The program's two ways of making passes: one, and one after another until it is stopped."""
 
-import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
+from rotator import streams
 from rotator.commands.names import load_with
 from rotator.commands.output import CONVERGED, FAILED, UNREACHABLE, Output
 from rotator.config import Config
@@ -102,10 +103,11 @@ def stop_on_signals() -> Stopping:
     stopping = Stopping()
 
     def stop(_number: signal.Signals) -> None:
-        if not stopping.requested and sys.stderr.isatty():
-            # Not through the log: its stream may be in the middle of a line.
-            os.write(2, b"\nrotator: stopping; a key that was just created is still proved and stored\n")
+        first = not stopping.requested
         stopping.request()
+        streams.hurry()
+        if first and sys.stderr.isatty():
+            sys.stderr.write("\nrotator: stopping; a key that was just created is still proved and stored\n")
 
     on_signals({signal.SIGTERM, signal.SIGINT}, stop)
     return stopping
@@ -120,7 +122,10 @@ def _rendered(result: PassResult) -> str:
 
 @contextmanager
 def _progress() -> Iterator[Progress | None]:
-    """A line on a terminal's stderr while a long pass runs; logs are printed above it."""
+    """A line on a terminal's stderr while a long pass runs; logs are printed above it.
+
+    What works on a key only leaves numbers; a thread of the line's own draws them, unless the terminal is behind.
+    """
     if not sys.stderr.isatty():
         yield None
         return
@@ -129,6 +134,20 @@ def _progress() -> Iterator[Progress | None]:
     from rich.progress import Progress as Line
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Line(*columns, console=Console(stderr=True), transient=True) as line:
-        task = line.add_task("looking", total=None)
-        yield lambda done, total: line.update(task, description="managed keys", completed=done, total=total)
+    with Line(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as line:
+        task, ended = line.add_task("looking", total=None), Event()
+
+        def draw() -> None:
+            while not ended.wait(0.1):
+                if not streams.behind():
+                    line.refresh()
+
+        drawing = Thread(target=draw, name="progress", daemon=True)
+        drawing.start()
+        try:
+            yield lambda done, total: line.update(
+                task, description="managed keys", completed=done, total=total
+            )
+        finally:
+            ended.set()
+            drawing.join()

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import click
 
+from rotator import streams
 from rotator.commands.names import load_with
 from rotator.commands.options import Common, common_options, heed_signals, json_option, key_option
-from rotator.commands.output import CONVERGED, FAILED, Output, write
+from rotator.commands.output import CONVERGED, FAILED, Output
 from rotator.errors import RotatorError
 from rotator.passes.account import Account
 from rotator.passes.observe import look
@@ -60,7 +61,7 @@ def run_status(
     watch: int | None,
     output: Output,
 ) -> int:
-    """Print how everything stands, again each `watch` seconds until Ctrl-C; return the exit code."""
+    """Print how everything stands, again each `watch` seconds until Ctrl-C or nobody reads; return the code."""
 
     def go() -> int:
         config = load_with(only, config_path, environ)
@@ -81,14 +82,16 @@ def _look(account: Account, only: frozenset[str], output: Output, frame: str = "
 def _watch(account: Account, only: frozenset[str], output: Output, seconds: int) -> int:
     code, frame = FAILED, _OVERWRITE if sys.stdout.isatty() else "{}\n"
     if sys.stdout.isatty():
-        write("\x1b[2J")
+        sys.stdout.write("\x1b[2J")
     try:
         while True:
             try:
                 code = _look(account, only, output, frame)
             except RotatorError as error:
                 code = FAILED
-                write(frame.format(captured(console_for_stdout(), lines_of("the account", error))))
+                sys.stdout.write(frame.format(captured(console_for_stdout(), lines_of("the account", error))))
+            if not streams.can_print():  # nobody looks any more
+                return code
             time.sleep(seconds)
     except KeyboardInterrupt:
         return code
