@@ -185,10 +185,18 @@ class TestReach:
         rotator.config["gateway"]["url"] = "https://gateway.invalid/api/v1"
         rotator.environ["HTTPS_PROXY"] = "http://somebody:hunter2-hunter2@127.0.0.1:1"
         found = check(rotator, 1)
-        assert found["gateway proxy"]["seen"].startswith("a proxy, 127.0.0.1:1, named by the environment")
+        assert found["gateway proxy"]["seen"].startswith("the proxy http://127.0.0.1:1 (HTTPS_PROXY) stands")
         assert "gateway DNS" not in found
         assert states(found, "bad") == {"gateway access"}
+        assert found["gateway access"]["cure"].startswith("check HTTPS_PROXY, and the network")
         assert "hunter2" not in rotator.runs[-1].out + rotator.runs[-1].err
+
+    def test_a_proxy_that_cannot_be_used(self, rotator: Program) -> None:
+        rotator.config["gateway"]["url"] = "https://gateway.invalid/api/v1"
+        rotator.environ["HTTPS_PROXY"] = "socks5://127.0.0.1:1"
+        found = check(rotator, 1)
+        assert states(found, "bad") == {"gateway proxy"}
+        assert found["gateway proxy"]["cure"].startswith("write http://HOST:PORT")
 
     def test_a_host_that_needs_no_proxy(self, rotator: Program) -> None:
         rotator.config["gateway"]["url"] = "https://gateway.invalid/api/v1"

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from rotator.clients.exchange import Request, Server, TooSlow, Trust, raise_for_tls, read_bounded, within
+from rotator.clients.exchange import Server, TooSlow, Trust, raise_for_tls, read_bounded, within
 from rotator.errors import Rejected, Transient, cause
 
 
@@ -58,14 +58,6 @@ def test_certificates_that_cannot_be_loaded_are_named(tmp_path: Path) -> None:
     for trust in (Trust(ca_cert=str(pem)), Trust(client_cert=(str(pem), str(pem)))):
         with pytest.raises(Rejected, match="a certificate or its key cannot be loaded"):
             Server("https://v", timeout=timedelta(seconds=1), limit=1, cure="", trust=trust)
-
-
-def test_a_proxy_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    for proxy in ("socks5://user:pass@localhost:1", "nonsense://localhost", "http://[::1"):
-        monkeypatch.setenv("HTTPS_PROXY", proxy)
-        server = Server("https://v.invalid", timeout=timedelta(seconds=1), limit=1, cure="")
-        with pytest.raises(Rejected, match="a proxy that cannot be used"):
-            server.exchange(Request("GET", "/x"), {})
 
 
 def test_a_cause_is_named_by_the_system_or_by_its_type() -> None:

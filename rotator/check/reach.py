@@ -1,5 +1,6 @@
 """How far a server is reached: its name, its address, its certificate. By the trust of the real client."""
 
+import os
 import socket
 import ssl
 import time
@@ -9,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from rotator.check.findings import Check, Finding, bad, note, ok, some
 from rotator.clients.exchange import Trust, raise_for_tls, tls_context, within
+from rotator.clients.proxies import Proxy, proxy_for
 from rotator.errors import cause
 from rotator.rules.times import until
 
@@ -48,7 +49,7 @@ class Target:
     @property
     def encrypted(self) -> bool:
         """Whether it is spoken to over TLS, so that there is a certificate to look at."""
-        return self.url.startswith("https://")
+        return self.url.lower().startswith("https://")
 
     @property
     def cure(self) -> str:
@@ -64,9 +65,8 @@ class _Certificate(NamedTuple):
 
 def checks(server: Target) -> tuple[Check, ...]:
     """The last of them says whether the server is reached."""
-    if proxy := _proxy(server):
-        said = f"{proxy}, named by the environment, stands between: DNS and TLS are not tried from here"
-        return (Check(f"{server.name} proxy", lambda: (ok(said),)),)
+    if proxy := proxy_for(server.url, os.environ):
+        return (Check(f"{server.name} proxy", lambda: _beyond(proxy)),)
     dns = f"{server.name} DNS"
     return (
         Check(dns, lambda: _look_up(server)),
@@ -74,13 +74,10 @@ def checks(server: Target) -> tuple[Check, ...]:
     )
 
 
-def _proxy(server: Target) -> str | None:
-    """Host and port of the proxy that an https request goes through. It may have a password, which is not shown."""
-    proxies = getproxies()
-    named = proxies.get("https") or proxies.get("all")
-    if not (server.encrypted and named) or proxy_bypass(f"{server.host}:{server.port}"):
-        return None
-    return "a proxy, " + urlsplit(named if "//" in named else f"//{named}").netloc.rpartition("@")[2]
+def _beyond(proxy: Proxy) -> Iterator[Finding]:
+    if proxy.url is None:
+        raise proxy.unusable()
+    yield ok(f"{proxy} stands between: DNS and TLS are not tried from here")
 
 
 def _look_up(server: Target) -> Iterator[Finding]:

@@ -1,22 +1,27 @@
 """One HTTP exchange, for every client: its bounds in time and size, and the name of what went wrong.
 
 The only importer of httpx; what httpx raises becomes one of `rotator.errors` here. A credential goes to the
-configured host alone: redirects are not followed, and no proxy sees a plain http request.
+configured host alone: redirects are not followed, and no proxy sees a plain http request. What the environment says
+of proxies and of CAs is read here and in `proxies`, never by httpx: what is wrong with it is named by its variable.
 """
 
+import json
+import os
+import re
 import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Event, Thread
 from typing import Any, Final, NamedTuple, TypeVar
 
 import httpx
 
 from rotator import __version__
-from rotator.clients.answers import write_json
+from rotator.clients.cas import cas_of, not_loaded
+from rotator.clients.proxies import proxy_for
 from rotator.errors import BrokenContract, Rejected, RotatorError, Transient, cause, chain
 
 T = TypeVar("T")
@@ -90,42 +95,58 @@ class Server:
     ) -> None:
         self._url, self._limit, self._cure, self._watch = url, limit, cure, watch
         self._timeout = timeout.total_seconds()
-        # A proxy from the environment would see the credential of a plain http request.
-        self._trust_env = url.startswith("https://")
-        self._tls = (
-            tls_context(trust or Trust()) if self._trust_env else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        )
+        self._proxy = proxy_for(url, os.environ)
+        encrypted = url.lower().startswith("https://")
+        self._trusted = str(cas_of(trust.ca_cert if trust else None, os.environ))
+        self._tls = tls_context(trust or Trust()) if encrypted else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
     def exchange(self, request: Request, headers: Mapping[str, str]) -> Response:
         """Return the answer to one request, or raise Transient, Rejected or BrokenContract."""
-        began, status = time.monotonic(), None
+        began, status, beyond = time.monotonic(), None, Event()
+        what = str(request)
         try:
             with self._connect() as http:
                 response = within(
-                    str(request), self._timeout, lambda: self._round(http, request, headers), cure=self._cure
+                    what,
+                    self._timeout,
+                    lambda: self._round(http, request, headers, beyond),
+                    cure=self._cure,
                 )
             status = response.status
             return response
+        except TooSlow:
+            if self._proxy and not beyond.is_set():
+                raise self._proxy.failed(what, f"no answer within {self._timeout:g} s") from None
+            raise
         finally:
             if self._watch:
                 self._watch(request.method, status, time.monotonic() - began)
 
     def _connect(self) -> httpx.Client:
+        proxy = self._proxy
+        if proxy and proxy.url is None:
+            raise proxy.unusable()
         try:
             return httpx.Client(
                 base_url=self._url,
                 timeout=httpx.Timeout(self._timeout, connect=min(10.0, self._timeout / 2)),
                 follow_redirects=False,
-                trust_env=self._trust_env,
+                trust_env=False,
+                proxy=_through(proxy.url, proxy.credentials()) if proxy and proxy.url else None,
                 verify=self._tls,
             )
-        except (ImportError, ValueError, httpx.InvalidURL):
-            raise Rejected(
-                "the environment names a proxy that cannot be used",
-                cure="correct or unset HTTPS_PROXY and ALL_PROXY",
-            ) from None
+        except (ValueError, httpx.InvalidURL):
+            raise proxy.unusable() if proxy else Rejected("the URL cannot be used", cure=self._cure) from None
 
-    def _round(self, http: httpx.Client, request: Request, headers: Mapping[str, str]) -> Response:
+    def _round(
+        self, http: httpx.Client, request: Request, headers: Mapping[str, str], beyond: Event
+    ) -> Response:
+        """`beyond` is set when a proxy has opened the way: what fails before is the proxy's, then the server's."""
+
+        def trace(step: str, _: object) -> None:
+            if step == "proxy.start_tls.started":
+                beyond.set()
+
         sent = {**_HEADERS, **headers}
         body = None
         if request.body is not None:
@@ -133,19 +154,37 @@ class Server:
             body = request.body if isinstance(request.body, bytes) else write_json(request.body).encode()
         try:
             with http.stream(
-                request.method, request.path, params=request.params, content=body, headers=_encoded(sent)
+                request.method,
+                request.path,
+                params=request.params,
+                content=body,
+                headers=_encoded(sent),
+                extensions={"trace": trace} if self._proxy else None,
             ) as response:
                 content = read_bounded(
                     str(request), response.iter_raw(), self._limit, self._timeout, cure=self._cure
                 )
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, RuntimeError) as error:
-            raise self._named(str(request), error) from None
+            raise self._named(str(request), error, beyond=beyond.is_set()) from None
         return Response(response.status_code, response.headers, content)
 
-    def _named(self, what: str, error: Exception) -> RotatorError:
-        raise_for_tls(what, error, self._url)
+    def _named(self, what: str, error: Exception, *, beyond: bool = False) -> RotatorError:
+        if self._proxy and not beyond:
+            answered = (
+                re.match(r"[1-9][0-9]{2}\b", str(error)) if isinstance(error, httpx.ProxyError) else None
+            )
+            if answered:
+                return self._proxy.refused(what, int(answered[0]))
+            return self._proxy.failed(what, cause(error))
+        raise_for_tls(what, error, self._url, self._trusted)
+        through = f", through {self._proxy}" if self._proxy else ""
         never_sent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout))
-        return Transient(f"{what}: {cause(error)}", ambiguous=not never_sent, cure=self._cure)
+        return Transient(f"{what}: {cause(error)}{through}", ambiguous=not never_sent, cure=self._cure)
+
+
+def _through(url: str, credentials: tuple[str, str] | None) -> httpx.Proxy:
+    encrypted = url.startswith("https://")
+    return httpx.Proxy(url, auth=credentials, ssl_context=tls_context(Trust()) if encrypted else None)
 
 
 def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
@@ -153,20 +192,20 @@ def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
 
 
 def tls_context(trust: Trust) -> ssl.SSLContext:
-    """Return how TLS is spoken. Raises Rejected for files that cannot be loaded."""
+    """Return how TLS is spoken. Raises Rejected for files that cannot be loaded, with what names them."""
+    cas = cas_of(trust.ca_cert, os.environ)
     try:
-        context = (
-            ssl.create_default_context(cafile=trust.ca_cert)
-            if trust.ca_cert and not trust.skip_verify
-            else httpx.create_ssl_context(verify=not trust.skip_verify)
-        )
-        if trust.client_cert:
-            context.load_cert_chain(*trust.client_cert, password=lambda: "")  # nobody is there to be asked
+        if cas.place and not trust.skip_verify:
+            context = cas.load()
+        else:
+            context = httpx.create_ssl_context(verify=not trust.skip_verify, trust_env=False)
     except OSError as error:
-        raise Rejected(
-            f"a certificate or its key cannot be loaded: {cause(error)}",
-            cure="check the PEM files that the config names",
-        ) from None
+        raise not_loaded(*cas, error) from None
+    if trust.client_cert:
+        try:
+            context.load_cert_chain(*trust.client_cert, password=lambda: "")  # nobody is there to be asked
+        except OSError as error:
+            raise not_loaded("", " or ".join(trust.client_cert), error) from None
     return context
 
 
@@ -213,13 +252,17 @@ def read_bounded(what: str, chunks: Iterable[bytes], limit: int, seconds: float,
     return bytes(content)
 
 
-def raise_for_tls(what: str, error: BaseException, url: str) -> None:
-    """Raise Rejected for a TLS fault that trying again will not cure, and that came before anything was read."""
+def raise_for_tls(what: str, error: BaseException, url: str, trusted: str = "") -> None:
+    """Raise Rejected for a TLS fault that trying again will not cure, and that came before anything was read.
+
+    `trusted` is what names the CAs, for the cure.
+    """
+    cas = f" (now those of {trusted})" if trusted else ""
     for seen in chain(error):
         if isinstance(seen, ssl.SSLCertVerificationError):
             raise Rejected(
                 f"{what}: {url}: the server's certificate is not trusted: {seen.verify_message}",
-                cure="check the host name, and which CAs are trusted",
+                cure=f"check the host name, and which CAs are trusted{cas}",
             ) from None
         if isinstance(seen, ssl.SSLError) and seen.reason in _ALERTS:
             raise Rejected(
