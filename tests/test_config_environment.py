@@ -123,6 +123,33 @@ def test_variables_that_are_no_fields_are_left_alone(tmp_path: Path, name: str) 
     assert config(tmp_path, {name: "tcp://10.0.0.1:80"}) is not None
 
 
+@pytest.mark.parametrize("service", ["METRICS", "HTTP", "VAULT__ADDRESS", "GATEWAY_2", "KEYS__0", "SERVICE"])
+@pytest.mark.parametrize("address", ["10.0.0.5", "fd00::5"])
+def test_what_is_set_for_a_service_beside_us_is_left_alone(
+    tmp_path: Path, service: str, address: str
+) -> None:
+    """Of a Service `rotator-metrics`, as Kubernetes has it, or a linked container, as Docker has it."""
+    url = f"tcp://[{address}]:9464" if ":" in address else f"tcp://{address}:9464"
+    links = {
+        "SERVICE_HOST": address,
+        "SERVICE_PORT": "9464",
+        "SERVICE_PORT_HTTP_METRICS": "9464",
+        "PORT": url,
+        "PORT_9464_TCP": url,
+        "PORT_9464_TCP_PROTO": "tcp",
+        "PORT_9464_TCP_PORT": "9464",
+        "PORT_9464_TCP_ADDR": address,
+        "PORT_53_UDP": url.replace("tcp", "udp"),
+        "PORT_53_UDP_PROTO": "udp",
+    }
+    assert config(tmp_path, {f"ROTATOR_{service}_{name}": text for name, text in links.items()})
+
+
+def test_a_misspelt_field_is_no_service_link(tmp_path: Path) -> None:
+    environ = {"ROTATOR_METRICS_PORT": "9464", "ROTATOR_VAULT_SERVICE_HOST": "vault.example.com"}
+    assert len(faults(tmp_path, environ)) == 2
+
+
 @pytest.mark.parametrize(
     ("environ", "text", "expected"),
     [
@@ -163,13 +190,11 @@ def test_vaults_variables_fill_in_what_the_file_leaves_out(tmp_path: Path) -> No
         "VAULT_CACERT": str(pem),
         "VAULT_CLIENT_CERT": str(pem),
         "VAULT_CLIENT_KEY": str(pem),
-        "VAULT_SKIP_VERIFY": "True",
     }
     vault = config(tmp_path, environ, "keys: [{name: One, path: one}]").vault
     assert vault.address == "https://environment.example.com"
     assert vault.namespace == "team"
     assert vault.ca_cert == vault.client_cert == vault.client_key == str(pem)
-    assert vault.tls_skip_verify is True
     assert isinstance(vault.auth, TokenAuth)
     assert vault.auth.token == Secret(TOKEN["VAULT_TOKEN"])
 
@@ -184,6 +209,18 @@ def test_the_file_and_the_overrides_win_over_vaults_variables(tmp_path: Path) ->
 
 def test_an_empty_variable_of_vaults_counts_as_none(tmp_path: Path) -> None:
     assert config(tmp_path, {"VAULT_NAMESPACE": "", "VAULT_SKIP_VERIFY": ""}).vault.namespace is None
+
+
+def test_a_variable_of_vaults_that_has_no_use_stops_nothing(tmp_path: Path) -> None:
+    files = dict.fromkeys(("VAULT_CACERT", "VAULT_CLIENT_CERT", "VAULT_CLIENT_KEY"), "/nowhere")
+    for address in ("http://127.0.0.1:8200", "HTTP://localhost"):
+        text = FILE.replace("https://vault.example.com", address)
+        assert config(tmp_path, {**files, "VAULT_SKIP_VERIFY": "maybe"}, text).vault.ca_cert is None
+    vault = config(tmp_path, {"VAULT_CACERT": "/nowhere", "VAULT_SKIP_VERIFY": "True"}).vault
+    assert (vault.ca_cert, vault.tls_skip_verify) == (None, True)
+    assert [fault.partition(":")[0] for fault in faults(tmp_path, files)] == [
+        f"environment {name}" for name in files
+    ]
 
 
 def test_a_fault_in_vaults_variable_names_it(tmp_path: Path) -> None:

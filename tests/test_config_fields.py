@@ -29,10 +29,10 @@ def faults(tmp_path: Path, text: str) -> list[str]:
 @pytest.mark.parametrize(
     "url",
     [
-        "https://gateway.example.com/api/v1/",
+        "https://gateway.example.com/api/v2/",
         "HTTPS://gateway.example.com:8443",
         "https://[2001:db8::1]:8443/api",
-        "http://localhost:8210/api/v1",
+        "http://localhost:8210/api/v2",
         "http://127.0.0.1:8210",
         "http://127.8.9.10",
         "http://[::1]:8210",
@@ -70,6 +70,28 @@ def test_urls_that_are_refused(tmp_path: Path, url: str, wrong: str) -> None:
     found = faults(tmp_path, f"gateway: {{url: '{url}'}}\nvault: {{address: '{url}'}}\n{KEYS}")
     assert [fault.partition(":")[0] for fault in found] == ["gateway.url", "vault.address"]
     assert all(wrong in fault for fault in found)
+
+
+@pytest.mark.parametrize(
+    "base", ["https://v.example.com:8200", "https://v.example.com/vault", "https://v1.ui"]
+)
+@pytest.mark.parametrize(
+    "extra", ["/v1", "/v1/", "//v1", "/ui", "/ui/vault/secrets", "/v1/secret/data/v1", "/UI/"]
+)
+def test_an_address_with_the_path_of_the_api_is_named_with_what_to_write(
+    tmp_path: Path, base: str, extra: str
+) -> None:
+    [fault] = faults(tmp_path, f"vault: {{address: '{base}{extra}'}}\n{KEYS}")
+    assert fault.startswith("vault.address: has /")
+    assert fault.endswith(f"which is not part of the address; write {base}")
+    cured = config(tmp_path, f"vault: {{address: '{fault.rpartition(' ')[2]}'}}\n{KEYS}")
+    assert cured.vault.address == base
+
+
+@pytest.mark.parametrize("path", ["/vault", "/v1x", "/a/v11/", "/build", "/prefix/of/a-proxy"])
+def test_an_address_with_another_path_is_sound(tmp_path: Path, path: str) -> None:
+    address = f"https://v.example.com{path}"
+    assert config(tmp_path, f"vault: {{address: '{address}'}}\n{KEYS}").vault.address == address.rstrip("/")
 
 
 def test_http_to_another_vault_needs_the_named_option(tmp_path: Path) -> None:

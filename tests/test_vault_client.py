@@ -13,7 +13,9 @@ from rotator.errors import BrokenContract, Rejected, RotatorError, Transient
 from rotator.passes.preflight import NEEDED
 from rotator.redaction import Secret
 from rotator.rules.model import Version
+from rotator.sandbox.replies import Reply
 from rotator.sandbox.vault import VaultServer
+from tests.proxy import Proxy
 from tests.serving import Answering, cut, reply, serving, truncated
 from tests.vaults import LEAST, connect, connect_to, new_token
 
@@ -54,6 +56,22 @@ class TestAgainstARealServer:
         ttl = connect(vault_server, new_token(vault_server, ttl="1h")).token_ttl()
         assert ttl is not None
         assert timedelta(minutes=59) < ttl <= timedelta(hours=1)
+
+    def test_it_may_be_below_a_path_of_a_reverse_proxy(self, vault_server: VaultServer) -> None:
+        asked: list[str] = []
+
+        class BelowAPath(Proxy):
+            def _forward(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:
+                asked.append(path)
+                return super()._forward(method, path.removeprefix("/team/vault"), headers, body)
+
+        with BelowAPath(vault_server.address) as proxy:
+            vault = connect_to(f"{proxy.address}/team/vault", new_token(vault_server))
+            vault.check_mount()
+            version = vault.read("app/below").number
+            assert vault.write("app/below", {"a": 1}, cas=version) == version + 1
+            assert not vault.health().sealed
+        assert all(path.startswith("/team/vault/v1/") for path in asked)
 
     @pytest.mark.parametrize("value", ["s.0000000000000000000000", "nonsense", ""])
     def test_a_token_that_is_none(self, vault_server: VaultServer, value: str) -> None:

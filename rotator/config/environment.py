@@ -4,8 +4,10 @@
 `ROTATOR_KEYS__0__PATH`. A text is taken as it is, anything else is read as YAML. A name that is no field is
 a fault, because a misspelt one would be a setting that silently does nothing.
 
+What Kubernetes and Docker set for a service beside us, called `rotator-…`, is known by its form and left alone.
+
 Vault's own variables only fill in what the file leaves out: one that is left over from work on another
-cluster must not redirect secrets.
+cluster must not redirect secrets. Nor is one looked at that has no use, as a CA has none for plain http.
 """
 
 import re
@@ -25,14 +27,25 @@ _NO_FIELDS: Final = re.compile(
 """The config's place, how many shards there are, the tests' switch, and what Kubernetes injects for a service
 named `rotator`."""
 
+_SERVICE_LINKS: Final = (
+    ("SERVICE_HOST", r"[0-9A-Fa-f.:]+"),
+    (r"SERVICE_PORT(_[A-Z0-9_]+)?", r"[0-9]+"),
+    (r"PORT(_[0-9]+_(TCP|UDP|SCTP))?", r"(tcp|udp|sctp)://.+:[0-9]+"),
+    (r"PORT_[0-9]+_(TCP|UDP|SCTP)_PROTO", r"tcp|udp|sctp"),
+    (r"PORT_[0-9]+_(TCP|UDP|SCTP)_PORT", r"[0-9]+"),
+    (r"PORT_[0-9]+_(TCP|UDP|SCTP)_ADDR", r"[0-9A-Fa-f.:]+"),
+)
+"""How such a variable's name ends, and what it holds."""
+
 _VAULT: Final = {
     "VAULT_ADDR": "address",
     "VAULT_NAMESPACE": "namespace",
+    "VAULT_SKIP_VERIFY": "tls_skip_verify",
     "VAULT_CACERT": "ca_cert",
     "VAULT_CLIENT_CERT": "client_cert",
     "VAULT_CLIENT_KEY": "client_key",
-    "VAULT_SKIP_VERIFY": "tls_skip_verify",
 }
+_OF_TLS: Final = ("tls_skip_verify", "ca_cert", "client_cert", "client_key")
 _BOOLEANS: Final = {"1": True, "t": True, "true": True, "0": False, "f": False, "false": False}
 
 
@@ -52,6 +65,8 @@ def overrides(environ: Mapping[str, str]) -> tuple[list[Override], list[str]]:
             continue
         path = _path(name)
         kind = kind_at(path)
+        if kind is None and _is_service_link(name, text):
+            continue
         if kind is None or name != _variable(path):
             faults.append(f"environment {_echo(name)}: is no field of the config; {_suggestion(name)}")
             continue
@@ -89,7 +104,7 @@ def fill_in(environ: Mapping[str, str], values: dict[str, Any]) -> dict[Path, st
     auth = _block(vault, "auth")
     origins: dict[Path, str] = {}
     for name, field in _VAULT.items():
-        if environ.get(name) and field not in vault:
+        if environ.get(name) and field not in vault and _is_used(field, vault):
             text = environ[name]
             vault[field] = _BOOLEANS.get(text.lower(), text) if field == "tls_skip_verify" else text
             origins["vault", field] = name
@@ -98,6 +113,19 @@ def fill_in(environ: Mapping[str, str], values: dict[str, Any]) -> dict[Path, st
             auth["token"] = Secret(environ["VAULT_TOKEN"])
         origins[TOKEN] = "VAULT_TOKEN"
     return origins
+
+
+def _is_used(field: str, vault: Mapping[str, Any]) -> bool:
+    if str(vault.get("address")).lower().startswith("http://") and field in _OF_TLS:
+        return False
+    return field != "ca_cert" or vault.get("tls_skip_verify") is not True
+
+
+def _is_service_link(name: str, text: str) -> bool:
+    return any(
+        re.fullmatch(f"{PREFIX}[A-Z0-9_]+_{end}", name) and re.fullmatch(form, text)
+        for end, form in _SERVICE_LINKS
+    )
 
 
 def _block(values: dict[str, Any], name: str) -> dict[str, Any]:

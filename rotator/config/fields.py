@@ -131,7 +131,7 @@ class VaultBlock(Block):
     def _is_a_url(cls, address: str, info: ValidationInfo) -> str:
         if not address:
             raise ValueError("is missing; write Vault's URL here or set VAULT_ADDR")
-        return texts.url(address, allow_http=info.data.get("allow_http", False))
+        return texts.vault_address(address, allow_http=info.data.get("allow_http", False))
 
     @model_validator(mode="after")
     def _certificate_has_its_key(self) -> Self:

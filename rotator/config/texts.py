@@ -34,6 +34,15 @@ def url(text: str, *, allow_http: bool = False) -> str:
     return text.rstrip("/")
 
 
+def vault_address(text: str, *, allow_http: bool = False) -> str:
+    """Check Vault's URL. It may have a path, such as a reverse proxy's prefix; the API's own is added to it."""
+    base = url(text, allow_http=allow_http)
+    found = re.fullmatch(r"(https?://[^/]+.*?)/+(v1|ui)(/.*)?", base, re.IGNORECASE)
+    if found:
+        raise ValueError(f"has /{found[2]}, which is not part of the address; write {found[1]}")
+    return base
+
+
 def endpoint(text: str) -> str:
     """Check a URL that is called as it is written: a slash at its end may matter to who serves it."""
     url(text)
