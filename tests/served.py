@@ -1,6 +1,7 @@
 """A server of the page and of what monitoring asks for, and a client of it."""
 
 import socket
+from collections.abc import Collection
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPResponse
 
@@ -13,11 +14,20 @@ from tests.shown import of_each_state
 class Served:
     """A server, and the snapshot that it shows next."""
 
-    def __init__(self) -> None:
+    def __init__(self, web: Web | None = None, names: Collection[str] = ()) -> None:
         self.now: Snapshot = of_each_state(8)
         metrics = Metrics()
         metrics.follow(lambda: self.now)
-        self.web = Web(("127.0.0.1", 0), lambda: self.now, metrics.exposition)
+        self.web = web or Web(("127.0.0.1", 0), lambda: self.now, metrics.exposition, names)
+
+    def connection(self, buffer: int | None = None) -> socket.socket:
+        """Connect, with a small `buffer` for what is read where one is given."""
+        connection = socket.socket()
+        if buffer:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        connection.settimeout(10)
+        connection.connect(("127.0.0.1", self.web.port))
+        return connection
 
     def ask(self, path: str, method: str = "GET", **headers: str) -> tuple[HTTPResponse, str]:
         connection = HTTPConnection("127.0.0.1", self.web.port, timeout=10)

@@ -116,6 +116,14 @@ def test_where_it_listens(tmp_path: Path, listen: str, address: tuple[str, int] 
     assert config(tmp_path, VAULT + KEYS).http.address == ("127.0.0.1", 9464)
 
 
+def test_what_else_it_is_called(tmp_path: Path) -> None:
+    found = config(tmp_path, f"http: {{names: [Rotator, rotator.rotator.svc]}}\n{VAULT}{KEYS}").http
+    assert found.names == ["rotator", "rotator.rotator.svc"]
+    for wrong in ("'*'", "'a:1'", "http://a", "a/b", "'[::1]'", "'a b'", "''", ".a"):
+        [fault] = faults(tmp_path, f"http: {{names: [{wrong}]}}\n{VAULT}{KEYS}")
+        assert fault.startswith("http.names[0]: is no host's name; write it without scheme, port and path")
+
+
 def test_where_a_single_pass_leaves_its_metrics(tmp_path: Path) -> None:
     wanted = "metrics: {textfile: /var/lib/rotator.prom, pushgateway: 'http://push.internal:9091/', job: a}\n"
     metrics = config(tmp_path, wanted + VAULT + KEYS).metrics

@@ -181,7 +181,7 @@ def test_what_it_shows(stage: Stage) -> None:
     """Over HTTP while it runs: the passes that it made, and all requests, counted on both sides."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    stage.configure(schedule={"cron": "0 0 1 1 *"}, http={"listen": f"127.0.0.1:{port}"})
+    stage.configure(schedule={"cron": "0 0 1 1 *"}, http={"listen": f"127.0.0.1:{port}", "names": ["ours"]})
     process = stage.start()
     stage.until(lambda: stage.logged("reconcile.finished") == 1)
     stage.until(lambda: _get(port, "readyz") == "ready\n")
@@ -192,14 +192,16 @@ def test_what_it_shows(stage: Stage) -> None:
     assert 'rotator_rotations_total{outcome="done",reason="missing"} 1.0' in metrics
     assert 'rotator_requests_total{method="GET",server="vault"' in metrics
     assert "Backend" in _get(port, "")
+    assert "Backend" in _get(port, "", Host="ours:80")
+    assert "Backend" not in _get(port, "", Host="theirs:80")
     again = stage.start()
     assert again.wait() == 2, "the address is taken"
     _stop(process)
 
 
-def _get(port: int, path: str) -> str:
+def _get(port: int, path: str, **headers: str) -> str:
     connection = HTTPConnection("127.0.0.1", port, timeout=10)
-    connection.request("GET", f"/{path}")
+    connection.request("GET", f"/{path}", headers=headers)
     text = connection.getresponse().read().decode()
     connection.close()
     return text

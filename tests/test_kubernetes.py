@@ -223,6 +223,11 @@ class TestDaemon:
             assert resource["spec"]["selector"]["matchLabels"] == OURS
         assert [service["spec"]["selector"] for service in each("daemon", "Service")] == [OURS]
 
+    def test_it_answers_to_its_service(self, tmp_path: Path) -> None:
+        [service] = each("daemon", "Service")
+        name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
+        assert config(tmp_path, rendered("daemon")).http.names == [name, f"{name}.{namespace}.svc"]
+
     def test_one_pod_remains_while_a_node_is_drained(self) -> None:
         [deployment], [budget] = each("daemon", "Deployment"), each("daemon", "PodDisruptionBudget")
         assert 0 < budget["spec"]["minAvailable"] < deployment["spec"]["replicas"]

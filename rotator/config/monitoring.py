@@ -23,6 +23,11 @@ class Http(Block):
     listen: Annotated[str, BeforeValidator(texts.as_text), AfterValidator(texts.listen)] | None = Field(
         default="127.0.0.1:9464", description="Host and port; null for no HTTP. Who reaches it may read it."
     )
+    names: list[Annotated[str, AfterValidator(texts.host_name)]] = Field(
+        default=[],
+        max_length=64,
+        description="Host names that it answers to beside localhost, addresses and this machine's own name.",
+    )
 
     @property
     def address(self) -> tuple[str, int] | None:

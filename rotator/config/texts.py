@@ -157,6 +157,15 @@ def host_and_port(text: str) -> tuple[str, int]:
     return found[1] or found[2], int(found[4])
 
 
+def host_name(text: str) -> str:
+    """Check the name of a host, alone."""
+    if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?", text):
+        raise ValueError(
+            "is no host's name; write it without scheme, port and path, such as rotator.example.com"
+        )
+    return text.lower()
+
+
 def metrics_file(text: str) -> str:
     """Check the name of a file for node_exporter, which reads no other."""
     if not file_name(text).endswith(".prom"):

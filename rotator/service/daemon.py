@@ -13,6 +13,7 @@ import structlog
 from rotator import SIGNALS
 from rotator.clients.exchange import Watch
 from rotator.config import Config, load
+from rotator.config.monitoring import Http
 from rotator.errors import ConfigError, RotatorError, unexpected
 from rotator.log import log_failure
 from rotator.passes.account import Account
@@ -166,19 +167,17 @@ def run(config_path: Path | None, environ: Mapping[str, str]) -> None:
 
     on_signals(SIGNALS, handle)
     # Both have threads, so only after the signals.
-    with open_notifier(config.webhook, environ) as tell, _shown(config.http.address, daemon, metrics):
+    with open_notifier(config.webhook, environ) as tell, _shown(config.http, daemon, metrics):
         daemon.run()
 
 
-def _shown(
-    address: tuple[str, int] | None, daemon: Daemon, metrics: Metrics
-) -> AbstractContextManager[object]:
+def _shown(http: Http, daemon: Daemon, metrics: Metrics) -> AbstractContextManager[object]:
     """Show it over HTTP, where that is wanted. Entering raises ConfigError when it cannot be had."""
-    if address is None:
+    if http.address is None:
         return nullcontext()
     from rotator.service.web import Web
 
-    return Web(address, daemon.snapshot, metrics.exposition)
+    return Web(http.address, daemon.snapshot, metrics.exposition, http.names)
 
 
 def _now() -> datetime:

@@ -1,12 +1,14 @@
-"""The paths, as a WSGI application. It reads nothing of a request but its method, path and query."""
+"""The paths, as a WSGI application. It reads nothing of a request but its method, host, path and query."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from http import HTTPStatus
+from threading import Lock
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs
 
 from rotator.redaction import redact, redact_values
+from rotator.service.web.hosts import is_ours
 from rotator.service.web.page import Page, Query
 from rotator.show.key_status import to_json
 from rotator.show.snapshot import Snapshot
@@ -22,6 +24,10 @@ _HEADERS: Final = [
 _NO_CONTENT: Final = "default-src 'none'; frame-ancestors 'none'"
 
 
+HEALTH: Final = ("/healthz", "/readyz")
+"""What probes ask for. Both are quick to answer."""
+
+
 class Served(NamedTuple):
     """An answer, and what a browser may load for it."""
 
@@ -33,22 +39,30 @@ class Served(NamedTuple):
 
 
 class App:
-    """Shows a snapshot in five ways."""
+    """Shows a snapshot in five ways, to who asks for this machine or for one of `names`."""
 
-    def __init__(self, snapshot: Callable[[], Snapshot], metrics: Callable[[], bytes]) -> None:
-        self._snapshot, self._metrics = snapshot, metrics
+    def __init__(
+        self, snapshot: Callable[[], Snapshot], metrics: Callable[[], bytes], names: Collection[str] = ()
+    ) -> None:
+        self._snapshot, self._metrics, self._names = snapshot, metrics, names
         self._page = Page()
+        self._turn = Lock()
+        """All that takes long is computed: threads that did it at once would keep a probe waiting for seconds."""
         self._paths: dict[str, Callable[[str], Served]] = {
             "/": self._show_page,
             "/status.json": self._status,
             "/metrics": lambda _: Served(HTTPStatus.OK, _METRICS, redact(self._metrics().decode())),
-            "/healthz": self._health,
-            "/readyz": self._readiness,
+            **dict(zip(HEALTH, (self._health, self._readiness), strict=True)),
         }
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a request as WSGI wants it (PEP 3333)."""
-        answer = self._answer(environ["REQUEST_METHOD"], environ["PATH_INFO"], environ["QUERY_STRING"])
+        answer = (
+            self._answer(environ["REQUEST_METHOD"], environ["PATH_INFO"], environ["QUERY_STRING"])
+            # No browser leaves it out.
+            if "HTTP_HOST" not in environ or is_ours(environ["HTTP_HOST"], self._names)
+            else Served(HTTPStatus.MISDIRECTED_REQUEST, _TEXT, "no such name in http.names\n")
+        )
         content = answer.text.encode()
         headers = [
             ("Content-Type", answer.content_type),
@@ -69,11 +83,15 @@ class App:
         return self._paths[path](query)
 
     def _show_page(self, query: str) -> Served:
-        page = self._page.render(self._snapshot(), _query(query))
+        snapshot = self._snapshot()
+        with self._turn:
+            page = self._page.render(snapshot, _query(query))
         return Served(HTTPStatus.OK, "text/html; charset=utf-8", page, self._page.policy)
 
     def _status(self, _query: str) -> Served:
-        body = json.dumps(redact_values(to_json(self._snapshot())))
+        snapshot = self._snapshot()
+        with self._turn:
+            body = json.dumps(redact_values(to_json(snapshot)))
         return Served(HTTPStatus.OK, "application/json", body + "\n")
 
     def _health(self, _query: str) -> Served:
