@@ -2,7 +2,8 @@
 
 import signal
 
-from rotator import SIGNALS, streams
+from rotator import SIGNALS
+from rotator.printing import streams
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import structlog
 
-from rotator import log
+from rotator.printing import log
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rotator import log
+from rotator.printing import log
 from rotator.sandbox.faults import Action, Cut, Delay, Fault, Phase, Status
 from rotator.sandbox.vault import VaultServer
 from tests.facts import managed

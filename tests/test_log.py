@@ -8,8 +8,8 @@ import warnings
 import pytest
 import structlog
 
-from rotator import log as rotator_log
-from rotator.log import Format
+from rotator.printing import log as rotator_log
+from rotator.printing.log import Format
 from rotator.redaction import MARK, Secret
 from tests.logs import captured
 from tests.world import World

@@ -26,9 +26,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from rotator import log
 from rotator.clients.vault.client import Vault
 from rotator.errors import RotatorError
+from rotator.printing import log
 from rotator.redaction import Secret
 from rotator.rules.bookkeeping import FIELD
 from rotator.sandbox.faults import ALWAYS, GARBAGE, Action, Cut, Delay, Fault, Phase, Status, Truncate

@@ -8,12 +8,12 @@ from threading import Thread
 
 import pytest
 
-from rotator.streams import Stream
+from rotator.printing.streams import Stream
 from tests.pipes import drained, full_pipe
 
 OVERFLOWING = """
 import structlog, sys
-from rotator import log, streams
+from rotator.printing import log, streams
 streams.take_over()
 log.configure("json", "info")
 for _ in range(2000):
@@ -24,7 +24,7 @@ streams.end()
 """
 LIMITED = """
 import os, resource, sys, time
-from rotator import streams
+from rotator.printing import streams
 stream = streams.Stream(os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT))
 stream.on_recovery = lambda lines: stream.write(f"{lines} lost\\n")
 hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]

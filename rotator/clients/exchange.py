@@ -5,7 +5,6 @@ configured host alone: redirects are not followed, and no proxy sees a plain htt
 of proxies and of CAs is read here and in `proxies`, never by httpx: what is wrong with it is named by its variable.
 """
 
-import json
 import os
 import re
 import ssl
@@ -20,6 +19,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import httpx
 
 from rotator import __version__
+from rotator.clients.answers import write_json
 from rotator.clients.cas import cas_of, not_loaded
 from rotator.clients.proxies import proxy_for
 from rotator.errors import BrokenContract, Rejected, RotatorError, Transient, cause, chain

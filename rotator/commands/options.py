@@ -31,8 +31,8 @@ class Common:
 
     def begin(self, *, as_json: bool = False) -> "Output":
         """Set the log up; return how the command's result is to be shown."""
-        from rotator import log
         from rotator.commands.output import Output
+        from rotator.printing import log
 
         on_terminal = sys.stderr.isatty()
         log_format = self.log_format or ("console" if on_terminal else "json")

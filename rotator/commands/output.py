@@ -9,9 +9,9 @@ from typing import Any
 import click
 import structlog
 
-from rotator import streams
 from rotator.errors import ConfigError, RotatorError
 from rotator.passes.stopping import Stopped
+from rotator.printing import streams
 from rotator.redaction import redact, redact_values
 
 CONVERGED, FAILED, MISCONFIGURED, UNREACHABLE = 0, 1, 2, 3

@@ -8,13 +8,13 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
-from rotator import streams
 from rotator.commands.names import load_with
 from rotator.commands.output import CONVERGED, FAILED, UNREACHABLE, Output
 from rotator.config import Config
 from rotator.passes.reconcile import Progress, reconcile
 from rotator.passes.result import PassResult
 from rotator.passes.stopping import Stopping
+from rotator.printing import streams
 from rotator.service.signals import on_signals
 from rotator.service.webhook import open_notifier
 from rotator.wiring import open_account

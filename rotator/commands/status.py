@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 
-from rotator import streams
 from rotator.commands.names import load_with
 from rotator.commands.options import Common, common_options, heed_signals, json_option, key_option
 from rotator.commands.output import CONVERGED, FAILED, Output
@@ -16,6 +15,7 @@ from rotator.errors import RotatorError
 from rotator.passes.account import Account
 from rotator.passes.observe import look
 from rotator.passes.stopping import Stopping
+from rotator.printing import streams
 from rotator.show.console import captured, console_for_stdout, lines_of
 from rotator.show.status import AccountStatus, render
 from rotator.wiring import open_account

@@ -10,7 +10,6 @@ from uuid import uuid4
 import structlog
 
 from rotator.errors import RotatorError
-from rotator.log import log_failure
 from rotator.passes.account import Account
 from rotator.passes.act import Actor
 from rotator.passes.each import each
@@ -18,6 +17,7 @@ from rotator.passes.observe import Observation, confirmed, observe, second_look
 from rotator.passes.result import KeyResult, Outcome, PassResult, planned, unacted
 from rotator.passes.state import PassState
 from rotator.passes.stopping import Stopped
+from rotator.printing.log import log_failure
 from rotator.rules.decide import Plan, decide
 from rotator.rules.facts import Facts
 from rotator.rules.model import ManagedKey

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from rotator.errors import Denied, RotatorError
-from rotator.log import log_failure
 from rotator.passes.account import Account, claims_path
 from rotator.passes.preflight import Preflight
+from rotator.printing.log import log_failure
 from rotator.rules.decide import Plan
 
 

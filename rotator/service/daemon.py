@@ -15,10 +15,10 @@ from rotator.clients.exchange import Watch
 from rotator.config import Config, load
 from rotator.config.monitoring import Http
 from rotator.errors import ConfigError, RotatorError, unexpected
-from rotator.log import log_failure
 from rotator.passes.account import Account
 from rotator.passes.reconcile import new_run_id, reconcile
 from rotator.passes.stopping import Stopped, Stopping
+from rotator.printing.log import log_failure
 from rotator.service.metrics import Metrics
 from rotator.service.scheduler import Scheduler
 from rotator.service.signals import on_signals

@@ -14,8 +14,8 @@ from typing import Any, Literal, TextIO
 import structlog
 from structlog.typing import EventDict, Processor
 
-from rotator import streams
 from rotator.errors import RotatorError
+from rotator.printing import streams
 from rotator.redaction import redact, redact_values
 
 Format = Literal["json", "console"]
