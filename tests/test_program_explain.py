@@ -62,7 +62,7 @@ def test_a_wrong_name_is_exit_code_2(rotator: Program) -> None:
 
 
 def test_a_side_that_refuses_is_exit_code_3(rotator: Program, gateway: GatewayServer) -> None:
-    gateway.faults.add(Fault("GET /keys", Status(403)))
+    gateway.faults.add(Fault("GET /keys", Status(403), times=2))
     run = rotator.run("explain", "Reporting", "--json")
     assert run.code == 3
     assert run.json["error"]["cure"]

@@ -111,7 +111,8 @@ class TestNobodyReads:
         with ExitStack() as stack:
             ends = {name: full_pipe() for name in full}
             for pair in ends.values():
-                stack.callback(lambda pair=pair: [os.close(end) for end in pair])
+                for end in pair:
+                    stack.callback(os.close, end)
             gateway.hook = stop_in_the_middle
             options = ["--log-level", "debug", *mode.split()]
             process = stack.enter_context(

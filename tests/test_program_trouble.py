@@ -111,13 +111,13 @@ class TestBadInput:
     ) -> None:
         rotator.run("--once")
         stored = secret(vault_server, mount, BACKEND)
-        blocks: list[Any] = ["x", {"key_id": {}}, {**stored["rotation"], "superseded": {"x": 1}}]
+        blocks: list[Any] = [{"key_id": {}}, {**stored["rotation"], "superseded": {"x": 1}}]
         for nonsense in blocks:
             vault_server.api("POST", f"{mount}/data/{BACKEND}", {"data": {**stored, "rotation": nonsense}})
             run = rotator.run("--once")
             assert run.code == 0
             assert "! Production backend: the secret's bookkeeping makes no sense" in run.out
-            adopted = nonsense in blocks[:2]
+            adopted = nonsense is blocks[0]
             assert (f"Production backend  {'adopted' if adopted else 'ok'}") in run.out
             assert secret(vault_server, mount, BACKEND)["rotation"]["key_id"] == stored["rotation"]["key_id"]
 

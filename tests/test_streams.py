@@ -58,7 +58,12 @@ def test_to_write_does_not_wait_and_what_is_read_late_is_whole(pipe: tuple[int, 
 def test_what_there_is_no_room_for_is_counted_and_told_once(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     stream, told = Stream(writing, most=100), list[int]()
-    stream.on_recovery = lambda lines: (told.append(lines), stream.write("told\n"), None)[-1]
+
+    def tell(lines: int) -> None:
+        told.append(lines)
+        stream.write("told\n")
+
+    stream.on_recovery = tell
     for number in range(50):
         stream.write(f"line {number}\n")
     text = drained(reading, "told\n")
@@ -82,7 +87,12 @@ def test_what_is_left_at_the_end_is_counted_to_who_reads_then(pipe: tuple[int, i
 def test_a_stream_that_takes_nothing_is_waited_for_once(pipe: tuple[int, int]) -> None:
     stream = Stream(pipe[1])
     stream.write("line\n")
-    waiting = Thread(target=lambda: [stream.settle() for _ in range(1000)], daemon=True)
+
+    def settle() -> None:
+        for _ in range(1000):
+            stream.settle()
+
+    waiting = Thread(target=settle, daemon=True)
     waiting.start()
     waiting.join(60)  # else it takes a thousand times its patience
     assert not waiting.is_alive()

@@ -14,7 +14,7 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from threading import Condition, Thread
-from typing import Final, TextIO, cast
+from typing import Any, Final, TextIO, cast
 
 from rotator import SIGNALS
 
@@ -50,6 +50,11 @@ class Stream(io.TextIOBase):
     def encoding(self) -> str:  # type: ignore[override]
         """What the descriptor gets; characters that it lacks are escaped."""
         return self._encoding
+
+    @property
+    def buffer(self) -> "_Bytes":
+        """The same for bytes, as click wants it for what it completes."""
+        return _Bytes(self)
 
     def fileno(self) -> int:
         """Return the file descriptor."""
@@ -134,6 +139,22 @@ class Stream(io.TextIOBase):
             return error
         self._torn = False
         return None
+
+
+class _Bytes(io.RawIOBase):
+    """Bytes of UTF-8 on their way to a stream of text."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def write(self, content: Any) -> int:
+        """Let them be written."""
+        self._stream.write(bytes(content).decode(errors="replace"))
+        return len(content)
 
 
 class Printer(Stream):
