@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from rotator.rules.bookkeeping import WITHOUT_GRACE, Rotation
+from rotator.rules.bookkeeping import WITHOUT_GRACE, Rotation, read_plaintext
 from rotator.rules.facts import Facts
 from rotator.rules.history import Trace
 from rotator.rules.holds import Hold, held
 from rotator.rules.model import CreatedKey
+from rotator.rules.previews import matches_preview
 from rotator.rules.reasons import Reason, Row, because
 from rotator.rules.revocations import Kept, Revocation, Victim, fates
 
@@ -94,6 +95,7 @@ def decide(facts: Facts) -> Plan:
         warnings=(
             *_warnings(facts, why.name if why else None),
             *_titles(facts),
+            *_left_behind(facts),
             *_left_to_a_person(others),
         ),
         doubt=facts.doubt,
@@ -151,6 +153,18 @@ def _warnings(facts: Facts, reason: Reason | None) -> Iterator[str]:
         yield f"key {current.key_id} is missing in the gateway's list, yet its plaintext still authenticates"
     elif facts.is_revoked(current.key_id):
         yield f"key {current.key_id} is revoked in the gateway's list, yet its plaintext still authenticates"
+
+
+def _left_behind(facts: Facts) -> Iterator[str]:
+    """What is said of a plaintext in another field, such as one that the config once named."""
+    plaintext = read_plaintext(facts.version.data, facts.key.field)
+    for name, text in (facts.version.data or {}).items():
+        beside = isinstance(text, str) and text.startswith("sk-") and text.strip() != plaintext
+        if not beside or name == facts.key.field:
+            continue
+        if key := next((key for key in facts.listed.values() if matches_preview(key, text.strip())), None):
+            state = "lives on for a while" if key.live else "is revoked"
+            yield f"the field {name} holds the plaintext of key {key.id}, which {state}: remove the field"
 
 
 def _titles(facts: Facts) -> Iterator[str]:
