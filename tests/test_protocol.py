@@ -6,7 +6,7 @@ from enum import StrEnum
 import pytest
 
 from rotator.rules.decide import Note
-from rotator.rules.holds import HOLDS, MAX_ORPHANS, MAX_SUPERSEDED, Hold
+from rotator.rules.holds import HOLDS, MAX_ORPHANS, MAX_SUPERSEDED, MAX_UNSEEN, Hold
 from rotator.rules.reasons import Reason
 from rotator.rules.revocations import KEPT
 from tests.program import ROOT
@@ -27,7 +27,8 @@ def test_each_table_names_what_the_code_knows_in_its_order(first: str, values: t
 
 def test_the_bounds_are_the_codes() -> None:
     (bounds, *_) = (row[1] for row in _rows("hold") if row[0] == Hold.BACKING_OFF)
-    assert re.findall(r"[0-9]+", bounds) == [str(MAX_ORPHANS), str(MAX_SUPERSEDED), str(2 * MAX_SUPERSEDED)]
+    expected = (MAX_ORPHANS, MAX_SUPERSEDED, 2 * MAX_SUPERSEDED, MAX_UNSEEN)
+    assert re.findall(r"[0-9]+", bounds) == [str(bound) for bound in expected]
 
 
 def test_what_a_hold_does_not_hold_stands_beside_it() -> None:
