@@ -15,7 +15,7 @@ from rotator.passes.claim import Claimed, Claiming
 from rotator.passes.fence import Moved, write_on_top
 from rotator.passes.result import KeyResult, Outcome
 from rotator.passes.revoke import Revoker
-from rotator.passes.rotate import Lost, Making, Unsettled
+from rotator.passes.rotate import Making, Unsettled
 from rotator.passes.state import PassState
 from rotator.passes.stopping import Stopped
 from rotator.rules.bookkeeping import Rotation
@@ -43,7 +43,7 @@ class Actor:
         except Claimed as error:  # a write of ours would undo what the other rotator is about to store
             self._state.failed("rotation.failed", error, reason=plan.reason)
             return replace(result, outcome=Outcome.FAILED, errors=(*result.errors, error))
-        except (Lost, Moved):
+        except Moved:
             log.info("rotation.yielded", reason=plan.reason)
             return replace(result, outcome=Outcome.YIELDED)
         except Stopped:

@@ -9,7 +9,8 @@ import structlog
 from rotator.clients import retry
 from rotator.errors import BrokenContract, Conflict, RotatorError, Transient
 from rotator.passes.account import Account
-from rotator.passes.rotate import Lost, look_again
+from rotator.passes.fence import Moved
+from rotator.passes.rotate import look_again
 from rotator.rules.claims import Claim, Claims, read_claims
 from rotator.rules.facts import Facts
 from rotator.rules.holds import MAX_ORPHANS
@@ -40,7 +41,7 @@ class Claiming:
     def claim(self) -> Claim:
         """Write the claim, and see that the secret is as it was decided on.
 
-        Raises Lost when another rotator, or a person, was first; Claimed where a rotation was asked for: that is
+        Raises Moved when another rotator, or a person, was first; Claimed where a rotation was asked for: that is
         said. A claim as old as `in_flight` is taken over. It changes no key, and no secret that anybody reads.
         """
         facts, account = self._facts, self._account
@@ -48,7 +49,7 @@ class Claiming:
             now = account.gateway.now()
             if self._claims.pending(facts.version.number, now, facts.timing.in_flight):
                 look_again(account, facts)
-                raise Claimed(facts.timing.in_flight) if facts.forced else Lost
+                raise Claimed(facts.timing.in_flight) if facts.forced else Moved
             nonces = tuple(secrets.token_hex(4) for _ in range(MAX_ORPHANS))
             claim = Claim(facts.version.number + 1, now, nonces, without_grace=facts.without_grace)
             if self._write(self._claims.adding(claim, self._live()), claim):

@@ -1,30 +1,23 @@
 """Observing: what both authorities say, read once, and what follows. Writes nothing but a first identity."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Final
 
 import structlog
 
-from rotator.errors import Rejected, RotatorError, Transient
+from rotator.errors import RotatorError
 from rotator.passes.account import Account
 from rotator.passes.each import each
 from rotator.passes.installation import read_installation
+from rotator.passes.read import Reader
 from rotator.passes.result import KeyResult, planned, unacted
-from rotator.redaction import Secret, remember
-from rotator.rules.bookkeeping import WITHOUT_GRACE, fault_of_owner, read_block, read_plaintext
-from rotator.rules.claims import read_claims
 from rotator.rules.decide import decide
-from rotator.rules.facts import Facts, is_doubted
-from rotator.rules.history import Read, Trace, held_by, rolled_back, suspects, trace
-from rotator.rules.identify import Current, identify, named_by
-from rotator.rules.model import Key, ManagedKey, Version
-from rotator.rules.ownership import Held, Ownership, Titled, by_title, may_be
-from rotator.rules.previews import Previews, matches_preview
-from rotator.rules.reasons import because
-from rotator.rules.titles import resembles
+from rotator.rules.facts import Facts
+from rotator.rules.history import Trace
+from rotator.rules.model import Key, ManagedKey
+from rotator.rules.ownership import Ownership, by_title
 
 SKEW: Final = timedelta(seconds=60)
 """A local clock that is further off the gateway's is worth a line in the log. Nothing is measured by it."""
@@ -68,7 +61,7 @@ def observe(
     _log_skew(account, doubt)
     installation = read_installation(account, create=not dry_run)
     listed = {key.id: key for key in listing.keys}
-    reader = _Reader(account, installation, listed, listing.now)
+    reader = Reader(account, installation, listed, listing.now)
     held = each(account.keys, reader.held, workers=account.concurrency)
     titled = by_title(account.keys, listed.values(), account.titles, installation)
     bearer = account.bearer.current().reveal()
@@ -149,159 +142,6 @@ def look(account: Account, only: Collection[str] = ()) -> tuple[Observation, tup
         for key in account.keys
         if not only or key.name in only
     )
-
-
-class _Reader:
-    """Asks both sides about one managed key at a time."""
-
-    def __init__(
-        self, account: Account, installation: str | None, listed: Mapping[int, Key], now: datetime
-    ) -> None:
-        self._account, self._installation, self._listed, self._now = account, installation, listed, now
-        self.previews = Previews(listed.values())
-        self._past: dict[tuple[str, int], Version] = {}
-        """By path and number: what was read of earlier versions, which do not change."""
-
-    def held(self, key: ManagedKey) -> Held:
-        """Read the secret, and say which key it holds."""
-        self._account.stopping.check()
-        version = _remembered(self._account.store.read(key.path), key)
-        if fault := fault_of_owner(version.data, key.field, key.bookkeeping):
-            raise Rejected(
-                f"the secret {key.path}: {fault}; nothing is written over it",
-                cure="move it to another field; or give this managed key a `field` and a `bookkeeping` of its own",
-            )
-        current = identify(version, key, self._listed, self.previews, self._now)
-        if current and current.superseded:
-            known = self._is_known(version, key, current)
-            if rolled_back(version, self._versions(key), key, known=known):
-                current = current.as_rolled_back(self._now)
-        return Held(version, current, named_by(version, key, current, self._now))
-
-    def _is_known(self, version: Version, key: ManagedKey, current: Current) -> bool:
-        """Whether the list shows that the plaintext is the key's that it is taken for."""
-        listed, plaintext = self._listed.get(current.key_id or 0), read_plaintext(version.data, key.field)
-        return listed is not None and plaintext is not None and matches_preview(listed, plaintext) is True
-
-    def is_refused(self, key: ManagedKey, held: Held, *, forced: bool) -> bool:
-        """Whether the gateway answers 401 to the current plaintext; asked only where that is in doubt."""
-        if held.current is None or not is_doubted(
-            held.current, self._listed, self._account.timing, self._now
-        ):
-            return False
-        plaintext = Secret(read_plaintext(held.version.data, key.field) or "")
-        try:
-            return not self._account.gateway.authenticates(plaintext, by_all=True).works
-        except (Rejected, Transient):
-            if held.current.rotation and not forced:
-                raise
-            return False  # it is due or forced anyway; this would only have given a better reason
-
-    def with_evidence(self, facts: Facts, titled: Titled, ownership: Ownership) -> Facts:
-        """Add what is looked up only where it matters: who asked for each key, and what became of it."""
-        unnamed = suspects(facts.current, facts.family)
-        if not (unnamed or facts.superseded or because(facts)):
-            return facts
-        path = self._account.claims_path(facts.key)
-        claims = read_claims(self._account.store.read(path), path)
-        traces = {
-            suspect.id: trace(
-                suspect,
-                titled.titles[suspect.id],
-                claims,
-                facts.version,
-                self._versions(facts.key),
-                facts.key,
-                facts.now,
-            )
-            for suspect in unnamed
-        }
-        asked = {mine.id: claims.of(titled.titles[mine.id].nonce) for mine in facts.family}
-        current = facts.current.key_id if facts.current else None
-        family = tuple(
-            mine
-            for mine in facts.family
-            if mine.id == current
-            or traces.get(mine.id) in (Trace.ORPHAN, Trace.PUBLISHED)
-            or (mine.id not in traces and (asked[mine.id] or titled.titles[mine.id].is_for(facts.key.path)))
-        )
-        facts = replace(
-            facts,
-            family=family,
-            traces=traces,
-            claims=claims,
-            asked_at={id_: claim.at for id_, claim in asked.items() if claim},
-        )
-        facts = replace(
-            facts, recorded=frozenset(filter(partial(self._is_recorded, facts), facts.superseded))
-        )
-        return self._with_history(facts, ownership)
-
-    def _is_recorded(self, facts: Facts, id_: int) -> bool:
-        """Whether our records say that we made a superseded key, and the list calls it nothing else."""
-        listed, sent = facts.listed.get(id_), facts.titles().get(id_, "")
-        title = self._account.titles.parse(sent)
-        if listed is None or title is None or not resembles(listed.title, sent):
-            return False
-        ours = title.installation == self._installation and title.name == facts.key.name
-        return ours and (facts.claims.of(title.nonce) is not None or listed.title == sent)
-
-    def _with_history(self, facts: Facts, ownership: Ownership) -> Facts:
-        """Look the superseded keys that are due to go up in older versions: title and preview alone can deceive."""
-        in_use = ownership.in_use(facts.key)
-        unproven: set[int] = set()
-        recorded: set[int] = set()
-        used: set[int] = set()
-        texts: dict[int, frozenset[Secret]] = {}
-        ended: dict[int, datetime] = {}
-        for id_, since in facts.superseded.items():
-            key, gone = facts.listed.get(id_), since + facts.key.grace_period <= facts.now
-            if key is None or not key.live or not gone:
-                continue
-            found = held_by(id_, key, facts.version, self._versions(facts.key), facts.key, facts.now)
-            texts[id_] = found.texts
-            if any(may_be(key, found.texts, text, owner) for text, owner in in_use):
-                used.add(id_)
-            if found.until and not self._ended_by_an_operator(facts, since):
-                ended[id_] = found.until
-            if found.version is None:
-                unproven |= {id_} - facts.asked_at.keys() - facts.recorded
-                continue
-            block = read_block(found.version.data, facts.key.bookkeeping)
-            sent = block.title if block and block.key_id == id_ else ""
-            title = self._account.titles.parse(sent)
-            ours = title and title.installation == self._installation and title.name == facts.key.name
-            if ours and resembles(key.title, sent):
-                recorded.add(id_)
-        return replace(
-            facts,
-            unproven=frozenset(unproven),
-            recorded=facts.recorded | recorded,
-            texts=texts,
-            ended=ended,
-            protected=facts.protected | used,
-        )
-
-    def _ended_by_an_operator(self, facts: Facts, since: datetime) -> bool:
-        """Whether a claim, too, says that a key has no grace: who may write the secret could say so there."""
-        claims = facts.claims.kept
-        landed = any(claim.without_grace and claim.version <= facts.version.number for claim in claims)
-        return since == WITHOUT_GRACE and landed
-
-    def _versions(self, key: ManagedKey) -> Read:
-        def read(number: int) -> Version:
-            if (key.path, number) not in self._past:
-                self._past[key.path, number] = _remembered(self._account.store.read(key.path, number), key)
-            return self._past[key.path, number]
-
-        return read
-
-
-def _remembered(version: Version, key: ManagedKey) -> Version:
-    """Make its plaintext known to the redaction before anything else is done with it."""
-    if plaintext := read_plaintext(version.data, key.field):
-        remember(plaintext)
-    return version
 
 
 def _log_skew(account: Account, doubt: str | None) -> None:

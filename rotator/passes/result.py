@@ -33,7 +33,7 @@ class Outcome(StrEnum):
     PLANNED = "planned"
     """A dry run: it would be done."""
     YIELDED = "yielded"
-    """Another rotator was first; its key stands and ours is revoked."""
+    """The secret was written since the decision; a key of ours, if there is one, is revoked."""
     STOPPED = "stopped"
     """We were asked to stop before it was begun."""
     FAILED = "failed"

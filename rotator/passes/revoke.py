@@ -5,7 +5,6 @@ import structlog
 from rotator.errors import Rejected
 from rotator.passes.account import Account
 from rotator.redaction import Secret
-from rotator.rules.bookkeeping import read_plaintext
 from rotator.rules.evidence import Fence, Proven, examine, to_revoke
 from rotator.rules.facts import Facts
 from rotator.rules.revocations import Revocation, Victim
@@ -24,9 +23,9 @@ class Revoker:
         """Raise Rejected when the victim must not be revoked, as far as can be told without a write."""
         account = self._account
         examine(self._facts, revocation, account.bearer.current(), account.gateway.clock.doubt)
-        plaintext = Secret(read_plaintext(self._facts.version.data, self._facts.key.field) or "")
+        plaintext = Secret(self._facts.plaintext or "")
         if revocation.victim is Victim.SUPERSEDED and self._proven is None and plaintext:
-            current = self._facts.current.key_id if self._facts.current else None
+            current = self._facts.key_id
             if self._facts.omitted or (current and self._facts.is_revoked(current)):
                 raise Rejected(
                     f"key {revocation.key_id} was not revoked: its successor, key {current}, is not listed as live",

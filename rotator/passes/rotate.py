@@ -11,6 +11,7 @@ import structlog
 from rotator.clients import retry
 from rotator.errors import BrokenContract, Conflict, Rejected, RotatorError, Transient
 from rotator.passes.account import Account
+from rotator.passes.fence import Moved
 from rotator.rules.bookkeeping import Rotation, key_named, read_plaintext
 from rotator.rules.claims import Claim
 from rotator.rules.decide import succeed
@@ -23,15 +24,8 @@ from rotator.rules.titles import resembles
 log = structlog.get_logger()
 
 
-class Lost(RotatorError):  # noqa: N818
-    """Another rotator, or a person, wrote the secret first. Theirs stands; a key of ours is revoked."""
-
-    def __init__(self) -> None:
-        super().__init__("the secret was written by somebody else first; theirs stands")
-
-
 class Overtaken(RotatorError):  # noqa: N818
-    """Lost, though a new key was asked for, and the secret still holds the one that was to be replaced."""
+    """Moved, though a new key was asked for, and the secret still holds the one that was to be replaced."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -45,7 +39,7 @@ class Unsettled(RotatorError):  # noqa: N818
 
 
 def look_again(account: Account, facts: Facts) -> None:
-    """Raise Lost or Overtaken if the secret was written since the decision: cheaper than a key to revoke."""
+    """Raise Moved or Overtaken if the secret was written since the decision: cheaper than a key to revoke."""
     latest = account.store.read(facts.key.path)
     moved = latest.number == facts.version.number and latest.data != facts.version.data
     if moved or latest.number > facts.version.number:
@@ -73,7 +67,7 @@ class Making:
     def rotate(self) -> tuple[Rotation, Proven]:
         """Give the managed key a new current key; return it, and the bookkeeping that was stored with it.
 
-        Raises Lost when somebody else was first. After any error the new key is revoked, or left to the sweep.
+        Raises Moved when somebody else was first. After any error the new key is revoked, or left to the sweep.
         """
         account, facts = self._account, self._facts
         account.stopping.check()
@@ -185,7 +179,7 @@ class _Storing:
         try:
             return retry.call(self._attempt, policy, event="vault.retry", sleep=self._account.stopping.sleep)
         except RotatorError as error:
-            if isinstance(error, (Lost, Overtaken)) or (isinstance(error, Rejected) and not self._sent):
+            if isinstance(error, (Moved, Overtaken)) or (isinstance(error, Rejected) and not self._sent):
                 raise
             raise Unsettled(
                 f"not known whether new key {self._created.id} was stored: {error.message}",
@@ -213,7 +207,7 @@ class _Storing:
         return rotation
 
     def _landed(self) -> bool:
-        """Whether the version that ours would be is there, and ours. Else raise Lost or Overtaken."""
+        """Whether the version that ours would be is there, and ours. Else raise Moved or Overtaken."""
         version = self._account.store.read(self._facts.key.path, self._facts.version.number + 1, once=True)
         if version.data is None:
             return False
@@ -222,11 +216,11 @@ class _Storing:
         raise _overtaken(self._facts, version)
 
 
-def _overtaken(facts: Facts, version: Version) -> Lost | Overtaken:
+def _overtaken(facts: Facts, version: Version) -> Moved | Overtaken:
     """What became of our rotation now that `version` was written on top of the one that it was decided on."""
     field, before = facts.key.field, facts.version.data
     same = read_plaintext(version.data, field) == read_plaintext(before, field)
-    return Overtaken() if same and facts.forced else Lost()
+    return Overtaken() if same and facts.forced else Moved()
 
 
 def _discard(account: Account, created: CreatedKey, sent: str) -> None:

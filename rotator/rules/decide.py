@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from rotator.rules.bookkeeping import WITHOUT_GRACE, Rotation, read_plaintext
+from rotator.rules.bookkeeping import WITHOUT_GRACE, Rotation
 from rotator.rules.facts import Facts
 from rotator.rules.history import Trace
 from rotator.rules.holds import Hold, held
@@ -82,7 +82,7 @@ def decide(facts: Facts) -> Plan:
     why = because(facts)
     hold = held(facts) if why else None
     others = fates(facts)
-    current = facts.current.rotation if facts.current else None
+    current = facts.rotation
     return Plan(
         current=current,
         because=why,
@@ -105,8 +105,8 @@ def decide(facts: Facts) -> Plan:
 def succeed(facts: Facts, created: CreatedKey, now: datetime) -> Rotation:
     """Return the bookkeeping that is stored with the new key."""
     superseded = _handed_on(facts, fates(facts))
-    if facts.current and facts.current.key_id and not facts.is_gone(facts.current.key_id):
-        superseded[facts.current.key_id] = now
+    if facts.key_id and not facts.is_gone(facts.key_id):
+        superseded[facts.key_id] = now
     if facts.without_grace:
         superseded = dict.fromkeys(superseded, WITHOUT_GRACE)
     return Rotation(created.id, created.title, created.created_at, now, superseded, facts.titles())
@@ -157,7 +157,7 @@ def _warnings(facts: Facts, reason: Reason | None) -> Iterator[str]:
 
 def _left_behind(facts: Facts) -> Iterator[str]:
     """What is said of a plaintext in another field, such as one that the config once named."""
-    plaintext = read_plaintext(facts.version.data, facts.key.field)
+    plaintext = facts.plaintext
     for name, text in (facts.version.data or {}).items():
         beside = isinstance(text, str) and text.startswith("sk-") and text.strip() != plaintext
         if not beside or name == facts.key.field:
@@ -169,7 +169,7 @@ def _left_behind(facts: Facts) -> Iterator[str]:
 
 def _titles(facts: Facts) -> Iterator[str]:
     """What is said where the list does not show a title as it was sent."""
-    current = facts.current.rotation if facts.current else None
+    current = facts.rotation
     key = facts.listed.get(current.key_id) if current else None
     if current and key and current.title and key.title != current.title:
         yield (

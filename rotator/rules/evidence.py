@@ -26,7 +26,7 @@ from typing import Any, Final
 
 from rotator.errors import Rejected
 from rotator.redaction import Secret
-from rotator.rules.bookkeeping import WITHOUT_GRACE, Block, Rotation, read_block, read_plaintext, written_as
+from rotator.rules.bookkeeping import WITHOUT_GRACE, Block, Rotation, read_block, written_as
 from rotator.rules.facts import Facts
 from rotator.rules.holds import clock_in_doubt
 from rotator.rules.model import CreatedKey, Key
@@ -86,8 +86,7 @@ def examine(facts: Facts, revocation: Revocation, bearer: Secret, doubt: str | N
     `doubt`: why the time is not to be relied on, as of now.
     """
     victim = facts.listed[revocation.key_id]
-    plaintext = read_plaintext(facts.version.data, facts.key.field)
-    current = facts.current.key_id if facts.current else None
+    plaintext, current = facts.plaintext, facts.key_id
     texts = facts.texts.get(victim.id, frozenset())
     if doubt and revocation.since != WITHOUT_GRACE:
         raise clock_in_doubt(f"{victim.id} not revoked", doubt)

@@ -88,8 +88,7 @@ def _verdict(facts: Facts, plan: Plan) -> str:
 
 
 def _adopt(facts: Facts) -> str:
-    id_ = facts.current.key_id if facts.current else None
-    return f"adopt: somebody put key {id_} there; the bookkeeping that names it is written"
+    return f"adopt: somebody put key {facts.key_id} there; the bookkeeping that names it is written"
 
 
 def _record(facts: Facts) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from rotator.redaction import Secret
-from rotator.rules.bookkeeping import WITHOUT_GRACE, read_block
+from rotator.rules.bookkeeping import WITHOUT_GRACE, Rotation, read_block, read_plaintext
 from rotator.rules.claims import Claims
 from rotator.rules.history import Trace
 from rotator.rules.identify import Current, named_by
@@ -58,6 +58,21 @@ class Facts:
     without_grace: bool = False
     """The operator said `--revoke-old-now`: a rotation ends the grace of all that it supersedes."""
 
+    @property
+    def rotation(self) -> Rotation | None:
+        """The bookkeeping of the key that the secret holds; None where it is not known which key that is."""
+        return self.current.rotation if self.current else None
+
+    @property
+    def key_id(self) -> int | None:
+        """The id of the key that the secret holds; None where it is not known."""
+        return self.rotation.key_id if self.rotation else None
+
+    @property
+    def plaintext(self) -> str | None:
+        """What the secret holds; None where nothing usable is there."""
+        return read_plaintext(self.version.data, self.key.field)
+
     def age(self, key: Key) -> timedelta:
         """How far from now `key` was asked for: what is dated far ahead is not young, but strange."""
         return abs(self.now - self.since(key))
@@ -84,8 +99,9 @@ class Facts:
     def forgotten(self) -> frozenset[int]:
         """The keys that the secret names and that a write would name no more: for that a second list is asked."""
         block = read_block(self.version.data, self.key.bookkeeping)
-        current = self.current.key_id if self.current else None
-        kept = self.carried.keys() | ({current} if current and not self.is_gone(current) else set())
+        kept = self.carried.keys() | (
+            {self.key_id} if self.key_id and not self.is_gone(self.key_id) else set()
+        )
         return block.named - kept if block else frozenset()
 
     def confirmed(self, live: Collection[int]) -> "Facts":
@@ -110,12 +126,12 @@ class Facts:
     @property
     def lacks_the_current(self) -> bool:
         """Whether the list omits a key that the secret holds: then it may omit others."""
-        return self.current is not None and self.current.key_id not in (None, *self.listed)
+        return self.key_id is not None and self.key_id not in self.listed
 
     def titles(self) -> Mapping[int, str]:
         """What each superseded key was called when it was made, as far as it is known."""
         block = read_block(self.version.data, self.key.bookkeeping)
-        rotation = self.current.rotation if self.current else None
+        rotation = self.rotation
         noticed = {key.id: key.title for key in self.family if key.id in self.traces}
         named = rotation.titles if rotation else block.titles if block else {}
         return {**noticed, **named, **({rotation.key_id: rotation.title} if rotation else {})}
@@ -137,7 +153,7 @@ class Facts:
     @property
     def omitted(self) -> bool:
         """Whether the list omits the current key, though it works and is not so new that the list may lag."""
-        id_ = self.current.key_id if self.current else None
+        id_ = self.key_id
         return self.doubted and not self.refused and id_ is not None and id_ not in self.listed
 
     @cached_property
@@ -153,7 +169,7 @@ class Facts:
     def carried(self) -> Mapping[int, datetime]:
         """`superseded` without what is dead, or is no longer listed and past its grace: the list may lag."""
 
-        rotation = self.current.rotation if self.current else None
+        rotation = self.rotation
 
         def still(id_: int, since: datetime) -> bool:
             if self.gone is not None and id_ not in self.gone:

@@ -1,7 +1,5 @@
 """Why a rotation that has a reason is not done now: the table, each row with its words and its cure. Pure."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Final
@@ -9,7 +7,7 @@ from typing import Final
 from rotator.errors import Rejected
 from rotator.rules.claims import Claim
 from rotator.rules.facts import Facts
-from rotator.rules.reasons import REASONS, Reason, Row, listed_as
+from rotator.rules.reasons import Reason, Row, Rule, first, listed_as
 from rotator.rules.times import age, count, short, when
 from rotator.rules.titles import resembles
 
@@ -37,37 +35,9 @@ class Hold(StrEnum):
     CLOCK = "clock"
 
 
-@dataclass(frozen=True)
-class HoldRule:
-    """A row of `HOLDS`, before it is held against any facts."""
-
-    name: Hold
-    when: Callable[[Facts], bool]
-    words: Callable[[Facts], str]
-    spares: frozenset[Reason] = frozenset()
-    """The reasons that it does not stand against."""
-    cure: str | None = None
-    """A hold that time alone does not end is a failure, and this is its cure."""
-
-    def holds(self, facts: Facts) -> bool:
-        """Whether it holds the rotation back: not where one of the reasons that it spares holds, too."""
-        return self.when(facts) and not self._spared(facts)
-
-    def row(self, facts: Facts) -> Row[Hold]:
-        """Hold it against `facts`."""
-        text = self.words(facts)
-        if self.when(facts) and (spared := self._spared(facts)):
-            text += f"; but that does not hold back what is {spared[0]}"
-        return Row(self.name, self.holds(facts), text, self.cure)
-
-    def _spared(self, facts: Facts) -> tuple[Reason, ...]:
-        """Of the reasons that hold, those that it does not stand against."""
-        return tuple(row.name for row in REASONS if row.name in self.spares and row.when(facts))
-
-
 def held(facts: Facts) -> Row[Hold] | None:
     """Return the first row of `HOLDS` that holds; one that spares a reason that holds, too, does not."""
-    return next((rule.row(facts) for rule in HOLDS if rule.holds(facts)), None)
+    return first(HOLDS, facts)
 
 
 def clock_in_doubt(what: str, doubt: str | None) -> Rejected:
@@ -190,15 +160,15 @@ SET_THE_CLOCK: Final = (
     "clock_tolerance says how far the two may be apart"
 )
 _ALL_BUT_DUE: Final = frozenset({Reason.FORCED, Reason.MISSING, Reason.REVOKED})
-HOLDS: Final[tuple[HoldRule, ...]] = (
-    HoldRule(Hold.IN_FLIGHT, _in_flight, _say_in_flight, spares=frozenset({Reason.FORCED})),
-    HoldRule(
+HOLDS: Final[tuple[Rule[Hold], ...]] = (
+    Rule(Hold.IN_FLIGHT, _in_flight, _say_in_flight, spares=frozenset({Reason.FORCED})),
+    Rule(
         Hold.BACKING_OFF,
         _piled_up,
         _say_piled_up,
         cure="they go in time; if not, look at why revoking or storing fails, or revoke them by hand",
     ),
-    HoldRule(
+    Rule(
         Hold.BACKING_OFF,
         # What a list does not show cannot be kept within bounds.
         lambda facts: facts.omitted,
@@ -206,8 +176,8 @@ HOLDS: Final[tuple[HoldRule, ...]] = (
         spares=_ALL_BUT_DUE,
         cure="ask the gateway's support; or --rotate-now",
     ),
-    HoldRule(Hold.OUTSIDE_WINDOW, _outside_window, _say_outside_window, spares=_ALL_BUT_DUE),
-    HoldRule(
+    Rule(Hold.OUTSIDE_WINDOW, _outside_window, _say_outside_window, spares=_ALL_BUT_DUE),
+    Rule(
         Hold.CLOCK,
         lambda facts: facts.doubt is not None,
         lambda facts: facts.doubt or "the clocks agree",

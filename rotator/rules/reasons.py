@@ -1,12 +1,11 @@
 """Why a managed key is rotated: the table, each row with its words. The first that holds is the reason. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Generic, TypeVar
 
 from rotator.redaction import is_word, words
-from rotator.rules.bookkeeping import read_plaintext
 from rotator.rules.facts import Facts
 from rotator.rules.times import short, when
 
@@ -35,26 +34,38 @@ class Row(Generic[R]):
 
 
 @dataclass(frozen=True)
-class ReasonRule:
-    """A row of `REASONS`, before it is held against any facts."""
+class Rule(Generic[R]):
+    """A row of a decision table, before it is held against any facts."""
 
-    name: Reason
+    name: R
     when: Callable[[Facts], bool]
     words: Callable[[Facts], str]
+    spares: frozenset[Reason] = frozenset()
+    """The reasons that it does not stand against."""
+    cure: str | None = None
+    """A hold that time alone does not end is a failure, and this is its cure."""
 
-    def row(self, facts: Facts) -> Row[Reason]:
-        """Hold it against `facts`."""
-        return Row(self.name, self.when(facts), self.words(facts))
+    def row(self, facts: Facts) -> Row[R]:
+        """Hold it against `facts`: it does not hold where one of the reasons that it spares does."""
+        holds, text = self.when(facts), self.words(facts)
+        spared = [rule.name for rule in REASONS if rule.name in self.spares and holds and rule.when(facts)]
+        text += f"; but that does not hold back what is {spared[0]}" if spared else ""
+        return Row(self.name, holds and not spared, text, self.cure)
+
+
+def first(rules: Sequence[Rule[R]], facts: Facts) -> Row[R] | None:
+    """Return the first row that holds; None where none does."""
+    return next((row for rule in rules if (row := rule.row(facts)).holds), None)
 
 
 def because(facts: Facts) -> Row[Reason] | None:
-    """Return the first row of `REASONS` that holds: why the key is rotated. None where none does."""
-    return next((rule.row(facts) for rule in REASONS if rule.when(facts)), None)
+    """Return the first row of `REASONS` that holds: why the key is rotated."""
+    return first(REASONS, facts)
 
 
 def listed_as(facts: Facts) -> str:
     """What the list says of the current key, in words."""
-    rotation = facts.current.rotation if facts.current else None
+    rotation = facts.rotation
     if rotation is None:
         return "the plaintext fits no listed key, or several"
     if key := facts.listed.get(rotation.key_id):
@@ -76,7 +87,7 @@ def _revoked(facts: Facts) -> str:
     if facts.current is None:
         return "there is no plaintext that could be refused"
     listed = listed_as(facts)
-    if facts.refused and not is_word(read_plaintext(facts.version.data, facts.key.field) or ""):
+    if facts.refused and not is_word(facts.plaintext or ""):
         return "the plaintext holds a space or another character that no key has, so it cannot work"
     if facts.refused:
         return f"{listed}, and the gateway answered 401 to its plaintext"
@@ -95,9 +106,9 @@ def _due(facts: Facts) -> str:
     return f"{since}, {facts.key.cadence}, so due {when(facts.due_at, facts.now)}"
 
 
-REASONS: Final[tuple[ReasonRule, ...]] = (
-    ReasonRule(Reason.MISSING, lambda facts: facts.current is None, _missing),
-    ReasonRule(Reason.REVOKED, lambda facts: facts.refused, _revoked),
-    ReasonRule(Reason.DUE, lambda facts: facts.due_at is not None and facts.due_at <= facts.now, _due),
-    ReasonRule(Reason.FORCED, lambda facts: facts.forced, lambda _: "--rotate-now"),
+REASONS: Final[tuple[Rule[Reason], ...]] = (
+    Rule(Reason.MISSING, lambda facts: facts.current is None, _missing),
+    Rule(Reason.REVOKED, lambda facts: facts.refused, _revoked),
+    Rule(Reason.DUE, lambda facts: facts.due_at is not None and facts.due_at <= facts.now, _due),
+    Rule(Reason.FORCED, lambda facts: facts.forced, lambda _: "--rotate-now"),
 )

@@ -109,8 +109,7 @@ KEPT: Final[Mapping[Victim, tuple[KeptRule, ...]]] = {
 def fates(facts: Facts) -> tuple[Revocation, ...]:
     """Return every live key beside the current one as it was observed, the superseded ones first."""
     live = {id_: since for id_, since in facts.superseded.items() if facts.lives(id_)}
-    rotation = facts.current.rotation if facts.current else None
-    return fates_beside(facts, live, rotation.rotated_at if rotation else facts.now)
+    return fates_beside(facts, live, facts.rotation.rotated_at if facts.rotation else facts.now)
 
 
 def fates_beside(
