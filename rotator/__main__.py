@@ -21,7 +21,6 @@ def main() -> None:
             from rotator.commands.options import say_unprinted
 
             say_unprinted(why)
-        streams.end()
 
 
 if __name__ == "__main__":

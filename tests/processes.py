@@ -56,5 +56,9 @@ def _run(arguments: list[str], environ: dict[str, str], out: str, err: str) -> N
         os.dup2(file, number)
     sys.argv = ["rotator", *arguments]
     from rotator.__main__ import main
+    from rotator.printing import streams
 
-    main()
+    try:
+        main()
+    finally:
+        streams.end()  # a forked process calls no atexit

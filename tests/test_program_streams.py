@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import pytest
 
+from rotator.printing.streams import PATIENCE
 from rotator.sandbox.faults import Fault, Phase, Status
 from rotator.sandbox.server import GatewayServer
 from rotator.sandbox.vault import VaultServer
@@ -110,9 +111,8 @@ class TestNobodyReads:
         many.config["http"] = {"listen": None}
         with ExitStack() as stack:
             ends = {name: full_pipe() for name in full}
-            for pair in ends.values():
-                for end in pair:
-                    stack.callback(os.close, end)
+            for end in (end for pair in ends.values() for end in pair):
+                stack.callback(os.close, end)
             gateway.hook = stop_in_the_middle
             options = ["--log-level", "debug", *mode.split()]
             process = stack.enter_context(
@@ -173,6 +173,8 @@ class TestNobodyReads:
             os.close(writing)
             assert process.stderr
             assert any("reconcile.finished" in line for line in iter(process.stderr.readline, ""))
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(3 * PATIENCE)
             result = drained(reading)
             assert process.wait(BOUND) == 0
         os.close(reading)
@@ -205,6 +207,7 @@ class TestClosed:
         assert shell(rotator, f'"$@" {closed}', "--nonsense").code == 2
         assert shell(rotator, f'"$@" {closed}', "check").code == 0
         assert shell(rotator, f'"$@" {closed}', "status").code == 0
+        assert shell(rotator, f'"$@" {closed}', "completion", "bash").code == 0
 
     def test_no_other_file_gets_their_numbers(self, rotator: Program, gateway: GatewayServer) -> None:
         seen: set[str] = set()

@@ -13,7 +13,7 @@ from tests.pipes import drained, full_pipe
 
 OVERFLOWING = """
 import structlog, sys
-from rotator.printing import log, streams
+from rotator import log, streams
 streams.take_over()
 log.configure("json", "info")
 for _ in range(2000):
@@ -77,7 +77,11 @@ def test_what_there_is_no_room_for_is_counted_and_told_once(pipe: tuple[int, int
 def test_what_is_left_at_the_end_is_counted_to_who_reads_then(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     stream = Stream(writing)
-    stream.on_recovery = lambda lines: (stream.write(f"{lines} lost\n"), None)[-1]
+
+    def tell(lines: int) -> None:
+        stream.write(f"{lines} lost\n")
+
+    stream.on_recovery = tell
     for number in range(10):
         stream.write(f"line {number}\n")
     stream.end()  # which waits for a reader, but not for ever
@@ -103,6 +107,7 @@ def test_a_descriptor_that_does_not_block_is_waited_for(pipe: tuple[int, int]) -
     os.set_blocking(writing, False)
     stream = Stream(writing)
     stream.write("line\n")
+    stream.settle()  # by now it was tried
     assert drained(reading, "line\n").endswith("line\n")
     assert stream.failure is None
 
@@ -114,10 +119,10 @@ def test_a_descriptor_that_does_not_block_is_waited_for(pipe: tuple[int, int]) -
 def test_what_the_encoding_lacks_is_escaped(encoding: str, expected: bytes) -> None:
     reading, writing = os.pipe()
     stream = Stream(writing, encoding)
-    stream.write("é✓")
-    assert os.read(reading, 100) == expected
-    stream.write("\udcff")  # a byte of an argument that was not UTF-8
-    assert os.read(reading, 100) == b"\\udcff"
+    stream.write("é✓\udcff")  # the last is a byte of an argument that was not UTF-8
+    stream.settle()
+    assert stream.failure is None
+    assert os.read(reading, 100) == expected + b"\\udcff"
     os.close(reading)
 
 

@@ -14,9 +14,12 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from threading import Condition, Thread
-from typing import Any, Final, TextIO, cast
+from typing import TYPE_CHECKING, Final, TextIO, cast
 
 from rotator import SIGNALS
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 MOST: Final = 1 << 20
 """So many characters wait for a stream to take them; lines beyond are lost, and counted."""
@@ -53,7 +56,7 @@ class Stream(io.TextIOBase):
 
     @property
     def buffer(self) -> "_Bytes":
-        """The same for bytes, as click wants it for what it completes."""
+        """Where libraries write bytes; they go the same way."""
         return _Bytes(self)
 
     def fileno(self) -> int:
@@ -141,20 +144,17 @@ class Stream(io.TextIOBase):
         return None
 
 
-class _Bytes(io.RawIOBase):
-    """Bytes of UTF-8 on their way to a stream of text."""
-
+class _Bytes(io.BufferedIOBase):
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
 
     def writable(self) -> bool:
-        """Return True."""
         return True
 
-    def write(self, content: Any) -> int:
-        """Let them be written."""
-        self._stream.write(bytes(content).decode(errors="replace"))
-        return len(content)
+    def write(self, data: "ReadableBuffer") -> int:
+        text = bytes(data).decode("utf-8", "surrogateescape")
+        self._stream.write(text)
+        return len(bytes(data))
 
 
 class Printer(Stream):
@@ -213,7 +213,7 @@ def take_over() -> None:
     sys.stdout, sys.stderr = cast("TextIO", _out), cast("TextIO", _err)
     if sys.stdin is None:
         sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
-    atexit.register(settle)  # the interpreter tells of an uncaught error after all else
+    atexit.register(end)  # after the interpreter has told of an uncaught error
 
 
 def on_lost(tell: Callable[[int], None]) -> None:

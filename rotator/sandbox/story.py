@@ -172,6 +172,7 @@ class _Story:
             env={**_calm_environment(), **self._exports},
             capture_output=True,
             text=True,
+            errors="replace",  # it prints as PYTHONIOENCODING says
             check=False,
         )
         click.echo(done.stdout, nl=False)
