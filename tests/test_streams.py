@@ -13,7 +13,7 @@ from tests.pipes import drained, full_pipe
 
 OVERFLOWING = """
 import structlog, sys
-from rotator import log, streams
+from rotator.printing import log, streams
 streams.take_over()
 log.configure("json", "info")
 for _ in range(2000):
