@@ -214,7 +214,7 @@ def block(text: str) -> str:
         ("verify_deadline: 10m", "orphan_after", "at least 17m"),
         ("defaults: {field: rotation}", "defaults.field", "holds the bookkeeping"),
         ("defaults: {field: a b}", "defaults.field", "1 to 128 letters"),
-        ("defaults: {field: ~}", "defaults.field", "quote it"),
+        ("defaults: {field: ~}", "defaults.field", "give it a value, or remove it"),
         ("defaults: {rotation_period: 4000d}", "defaults.rotation_period", "at most 3650d"),
         ("defaults: {rotation_period: 1h, rotation_schedule: 0 3 * * *}", "defaults", "keep one"),
         ("defaults: {rotation_period: 12h}", "defaults.grace_period", "write at most 12h"),

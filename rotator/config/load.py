@@ -58,7 +58,8 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
             origins[override.path] = override.name
         else:
             faults.append(
-                f"environment {override.name}: has no place in the file; count from 0, leave no gap"
+                f"environment {override.name}: has no place in the file; lists count from 0 without a gap, and "
+                "what holds a field must be a block"
             )
     origins |= environment.fill_in(environ, values)
     places = Places(name, document.root, origins)

@@ -73,8 +73,14 @@ def signing_secrets(webhook: Webhook, environ: Mapping[str, str]) -> tuple[Secre
     else:
         try:
             text = Path(webhook.secret.file or "").read_text("utf-8")
+        except FileNotFoundError:
+            raise ConfigError(
+                "webhook.secret names a file that is not there; mount the file or correct the path"
+            ) from None
         except (OSError, UnicodeDecodeError):
-            raise ConfigError("webhook.secret names a file that cannot be read; make it readable") from None
+            raise ConfigError(
+                "webhook.secret names a file that cannot be read; make it a file that this user can read"
+            ) from None
     try:
         return webhook_signature.parse_secrets(text)
     except ValueError as error:

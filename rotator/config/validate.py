@@ -18,7 +18,7 @@ Fault: TypeAlias = tuple[Path, str]
 _TEXTS: Final = {
     "missing": "is missing; give it a value",
     "string_type": "must be text; quote it",
-    "bool_type": "must be true or false; write it without quotes",
+    "bool_type": "must be true or false; write true or false, without quotes",
     "int_type": "must be a whole number; write it without quotes and without a fraction",
     "greater_than_equal": "is too small; write at least {ge}",
     "less_than_equal": "is too big; write at most {le}",
@@ -26,12 +26,13 @@ _TEXTS: Final = {
     "model_attributes_type": "must be a block; write `field: value` lines, indented below it",
     "list_type": "must be a list; write each item below it after `- `",
     "too_short": "is empty; write at least {min_length} item",
-    "too_long": "is too long; write at most {max_length} items, and give the others a rotator of their own",
+    "too_long": "is too long; write at most {max_length} items",
     "literal_error": "is not supported; write {expected}",
     "union_tag_invalid": "is not supported; write one of {expected_tags}",
     "is_instance_of": "does not belong in the config; remove it and set VAULT_TOKEN",
     "value_error": "{error}",
 }
+_EMPTY: Final = "is empty; give it a value, or remove it"
 _OTHER: Final = "is not valid; see the description of this field in rotator.schema.json"
 
 
@@ -40,7 +41,7 @@ def field_faults(values: Mapping[str, Any]) -> list[Fault]:
     try:
         File.model_validate(values)
     except ValidationError as error:
-        return [_fault(details) for details in error.errors(include_url=False, include_input=False)]
+        return [_fault(details) for details in error.errors(include_url=False)]
     return []
 
 
@@ -95,6 +96,8 @@ def _fault(details: ErrorDetails) -> Fault:
         path = (*AUTH, "method") if details["type"] == "union_tag_invalid" else (*AUTH, *path[3:])
     if details["type"] == "extra_forbidden":
         return path, _unknown(details["loc"])
+    if details["type"] == "string_type" and details["input"] is None:
+        return path, _EMPTY
     return path, _TEXTS.get(details["type"], _OTHER).format_map(details.get("ctx", {}))
 
 

@@ -1,0 +1,283 @@
+"""Each fault of the config, cured by what it says to write: the same line with the cure loads."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import pytest
+
+from rotator.config import load
+from rotator.config.load import MAX_BYTES
+from rotator.errors import ConfigError
+
+SIGNS: Final = "whsec_" + "bmV3" * 8
+ENVIRON: Final = {
+    "VAULT_TOKEN": "hvs.test-token-of-nobody",
+    "APIMALL_API_KEY": "sk-of-nobody-at-all",
+    "SIGNS": SIGNS,
+    "UNSOUND": "whsec_of-no-base64",
+}
+VAULT: Final = "vault: {address: https://v"
+KEY: Final = "keys: [{name: A, path: a"
+HOOK: Final = "webhook: {secret: {env: SIGNS}, url: "
+JWT: Final = f"{VAULT}, auth: {{method: jwt, role: r, jwt: "
+NAMES: Final = ", ".join("a" * 65)
+MANY: Final = "".join(f"\n  - {{name: A{n}, path: a{n}}}" for n in range(10_000))
+MORE: Final = "\n  - {name: B, path: b}"
+BOMB: Final = "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9) if n else 1}]" for n in range(8))
+Row: TypeAlias = tuple[str, str, str]
+
+FILES: Final[list[Row]] = [
+    # A part of the fault; the line that has it; and the same line as the fault says to write it.
+    ("is no URL; write https:// and a host", "gateway: {url: g}", "gateway: {url: https://g}"),
+    ("write only scheme, host, port and path", "gateway: {url: 'https://g/?a'}", "gateway: {url: https://g}"),
+    ("unencrypted; write https://", "gateway: {url: http://g}", "gateway: {url: https://g}"),
+    (
+        "not part of the address; write https://v/a",
+        "vault: {address: https://v/a/v1}",
+        "vault: {address: https://v/a}",
+    ),
+    ("is no path; write 1 to 512 characters", f"{VAULT}, mount: ''}}", f"{VAULT}, mount: kv}}"),
+    ("a space at a part's edge; write it without", f"{VAULT}, mount: a//b}}", f"{VAULT}, mount: a/b}}"),
+    ("an unprintable character; write it without", f"{VAULT}, mount: 'a*'}}", f"{VAULT}, mount: a}}"),
+    ("is no name; write 1 to 64 letters", "keys: [{name: A*, path: a}]", f"{KEY}}}]"),
+    ("field's name; write 1 to 128 letters", f"{KEY}, field: a b}}]", f"{KEY}, field: a_b}}]"),
+    (
+        "is no variable's name; write the name",
+        "gateway: {api_key: {env: A-B}}",
+        "gateway: {api_key: {env: SIGNS}}",
+    ),
+    (
+        "is no file's name; write a path",
+        "gateway: {api_key: {file: ''}}",
+        "gateway: {api_key: {file: /run/k}}",
+    ),
+    (
+        "mount the file or correct the path",
+        f"{VAULT}, ca_cert: /nowhere/ca}}",
+        f"{VAULT}, ca_cert: {__file__}}}",
+    ),
+    (
+        "no placeholder; write {name}",
+        "title_template: '{Name}'",
+        "title_template: '{name} [{installation}-{nonce}]'",
+    ),
+    (
+        "is no placeholder; there are",
+        "title_template: '{name} [{installation}-{nonce}] {date}'",
+        "title_template: '{name} [{installation}-{nonce}] {stamp}'",
+    ),
+    (
+        "characters; shorten it",
+        f"title_template: '{{name}} [{{installation}}-{{nonce}}] {'x' * 200}'",
+        "title_template: '{name} [{installation}-{nonce}] x'",
+    ),
+    ("write a percentage from 1% to 50%", "defaults: {spread: 60%}", "defaults: {spread: 10%}"),
+    ("is no address; write a host and a port", "http: {listen: 9464}", "http: {listen: '127.0.0.1:9464'}"),
+    ("write it without scheme, port and path", "http: {names: ['r:1']}", "http: {names: [r]}"),
+    ("write a path that ends in .prom", "metrics: {textfile: /r.txt}", "metrics: {textfile: /r.prom}"),
+    ("write one of file, env", f"{JWT}{{}}}}}}", f"{JWT}{{env: SIGNS}}}}}}"),
+    ("is zero; write at least 1s", "in_flight: 0s", "in_flight: 1s"),
+    ("write at least one of vault, file, env", "gateway: {api_key: {}}", "gateway: {api_key: {env: SIGNS}}"),
+    ("write Vault's URL here or set VAULT_ADDR", "vault: {mount: a}", f"{VAULT}, mount: a}}"),
+    (
+        "write both or neither",
+        f"{VAULT}, client_cert: {__file__}}}",
+        f"{VAULT}, client_cert: {__file__}, client_key: {__file__}}}",
+    ),
+    ("or `jitter`; keep one kind", "schedule: {every: 5m, cron: 0 3 * * *}", "schedule: {cron: 0 3 * * *}"),
+    ("remove it or write `cron`", "schedule: {timezone: UTC}", "schedule: {timezone: UTC, cron: 0 3 * * *}"),
+    ("write a shorter `jitter`", "schedule: {every: 5m, jitter: 6m}", "schedule: {every: 5m, jitter: 5m}"),
+    (
+        "rotation_schedule; keep one of them",
+        f"{KEY}, rotation_period: 7d, rotation_schedule: 0 3 * * *}}]",
+        f"{KEY}, rotation_period: 7d}}]",
+    ),
+    ("write at least 16m", "store_deadline: 8m", "{store_deadline: 8m, orphan_after: 16m, "),
+    (
+        "is that of keys[0] too; write another",
+        f"{KEY}}}, {{name: B, path: a}}]",
+        f"{KEY}}}, {{name: B, path: b}}]",
+    ),
+    ("holds the identity; write another", "keys: [{name: A, path: rotator/installation}]", f"{KEY}}}]"),
+    ("keeps its claims; write another", "keys: [{name: A, path: rotator/claims/a}]", f"{KEY}}}]"),
+    ("write two names", f"{KEY}, field: rotation}}]", f"{KEY}, field: rotation, bookkeeping: ours}}]"),
+    (
+        "remove it or write rotation_schedule",
+        f"{KEY}, rotation_window: 1h}}]",
+        f"{KEY}, rotation_window: 1h, rotation_schedule: 0 3 * * *}}]",
+    ),
+    (
+        "without a rotation_period; remove it",
+        f"{KEY}, rotation_schedule: 0 3 * * *, spread: 10%}}]",
+        f"{KEY}, rotation_schedule: 0 3 * * *}}]",
+    ),
+    ("two rotations; write at most 30d", f"{KEY}, grace_period: 31d}}]", f"{KEY}, grace_period: 30d}}]"),
+    ("has a rotation_schedule; remove it", "defaults: {timezone: UTC}", "defaults: {}"),
+    (
+        "is no role id; write the one word",
+        f"{VAULT}, auth: {{method: approle, role_id: {{value: 5}}, secret_id: {{env: SIGNS}}}}}}",
+        f"{VAULT}, auth: {{method: approle, role_id: {{value: '5'}}, secret_id: {{env: SIGNS}}}}}}",
+    ),
+    ("the JWT for the login", f"{JWT}{{env: NONE}}}}}}", f"{JWT}{{env: SIGNS}}}}}}"),
+    ("write whsec_ and the base64", f"{HOOK}https://h}}".replace("SIGNS", "UNSOUND"), f"{HOOK}https://h}}"),
+    ("must be text; quote it", f"{VAULT}, mount: 5}}", f"{VAULT}, mount: '5'}}"),
+    ("is empty; give it a value, or remove it", "defaults: {field: }", "defaults: {}"),
+    ("write true or false, without quotes", f"{VAULT}, allow_http: no}}", f"{VAULT}, allow_http: false}}"),
+    ("without a fraction", "gateway: {max_concurrency: 8.0}", "gateway: {max_concurrency: 8}"),
+    ("is too small; write at least 1", "gateway: {max_concurrency: 0}", "gateway: {max_concurrency: 1}"),
+    ("is too big; write at most 64", "gateway: {max_concurrency: 99}", "gateway: {max_concurrency: 64}"),
+    ("must be a block; write `field: value` lines", "gateway: 5", "gateway:\n  timeout: 5s"),
+    ("must be a list; write each item", "keys: 5", "keys:\n  - {name: A, path: a}"),
+    ("is empty; write at least 1 item", "keys: []", f"{KEY}}}]"),
+    (
+        "is too long; write at most 64 items",
+        f"http: {{names: [{NAMES}]}}",
+        f"http: {{names: [{NAMES[:-3]}]}}",
+    ),
+    ("is too long; write at most 10000 items", f"keys:{MANY}{MORE}", f"keys:{MANY}"),
+    (
+        "is not supported; write 'rotation.succeeded'",
+        f"{HOOK}https://h, events: [rotation]}}",
+        f"{HOOK}https://h, events: [rotation.succeeded]}}",
+    ),
+    ("write one of 'token'", f"{VAULT}, auth: {{method: ldap}}}}", f"{VAULT}, auth: {{method: token}}}}"),
+    ("remove it and set VAULT_TOKEN", f"{VAULT}, auth: {{token: hvs.x}}}}", f"{VAULT}, auth: {{}}}}"),
+    ("is missing; give it a value", "keys: [{path: a}]", f"{KEY}}}]"),
+    ("did you mean `path`?", "keys: [{name: A, paht: a}]", f"{KEY}}}]"),
+    ("is no field; there are", "zzzz: 5s", "in_flight: 5s"),
+    ("is not a duration; write whole numbers with units", "in_flight: soon", "in_flight: 90s"),
+    ("has a fraction; write whole units", "in_flight: 1.5m", "in_flight: 1m30s"),
+    ("write a duration of at most 3650d", "clock_tolerance: 4000d", "clock_tolerance: 3650d"),
+    (
+        "is no known time zone; write a name",
+        f"{KEY}, timezone: X, rotation_schedule: 0 3 * * *}}]",
+        f"{KEY}}}]",
+    ),
+    ("write five fields", "schedule: {cron: 0 3}", "schedule: {cron: 0 3 * * SUN}"),
+    ("write `*` for one of them", "schedule: {cron: 0 3 1 * 1}", "schedule: {cron: 0 3 1 * *}"),
+    ("write a day that they have", "schedule: {cron: 0 3 30 2 *}", "schedule: {cron: 0 3 28 2 *}"),
+    ("field that cron does not know; write", "schedule: {cron: x 3 * * *}", "schedule: {cron: 59 3 * * *}"),
+    ("has a minute out of range; write", "schedule: {cron: 60 3 * * *}", "schedule: {cron: 59 3 * * *}"),
+    ("write it as two ranges", "schedule: {cron: '50-10 3 * * *'}", "schedule: {cron: '50-59,0-10 3 * * *'}"),
+    ("write a step from 1 to 59", "schedule: {cron: '*/60 3 * * *'}", "schedule: {cron: '*/59 3 * * *'}"),
+    # What is wrong with the text itself.
+    ("is bigger than 1 MiB; split it", "#" * (MAX_BYTES + 1), "# half of it"),
+    ("; begin with `vault:` and `keys:`", "- a", ""),
+    ("a tab stands here; indent with spaces", "gateway:\n\ttimeout: 5s", "gateway:\n  timeout: 5s"),
+    ("the colons and the quotes", "gateway: {timeout: `5s`}", "gateway: {timeout: '5s'}"),
+    ("keep one document in the file", "in_flight: 5s\n---\na: b", "in_flight: 5s"),
+    ("is nested deeper than 16 levels; flatten it", "a: " + "[" * 17 + "]" * 17, "in_flight: 5s"),
+    ("once aliases are expanded; use fewer", BOMB, "in_flight: 5s"),
+    ("must be text; quote it or remove it", "5: a", ""),
+    ("put shared fields under `defaults`", "<<: {spread: 5%}", "defaults: {spread: 5%}"),
+    ("is also on line 1; remove one of the two", "in_flight: 5s\nin_flight: 5s", "in_flight: 5s"),
+    ("names no anchor above; write the value out", "in_flight: *a", "in_flight: 5s"),
+    (
+        "a line break or an unprintable character; write one plain line",
+        "in_flight: |\n  5s\n  a",
+        "in_flight: 5s",
+    ),
+    ("the tag before this value is not supported; remove it", "in_flight: !!int 5", "in_flight: 5"),
+    ("an unprintable character stands here; remove it", "in_flight: \x07 5s", "in_flight: 5s"),
+    ("a number that YAML does not know follows; remove it", 'in_flight: "\\UFFFFFFFF"', "in_flight: 5s"),
+]
+Set: TypeAlias = Mapping[str, str | None]
+VARIABLES: Final[list[tuple[str, Set, Set]]] = [
+    # A part of the fault; the variables that have it; and the same as the fault says to set them.
+    ("VAULT_TOKEN: holds a space", {"VAULT_TOKEN": "a b"}, {"VAULT_TOKEN": "ab"}),
+    ("VAULT_TOKEN: is missing; give it a value", {"VAULT_TOKEN": ""}, {"VAULT_TOKEN": "ab"}),
+    ("is missing; set it to an API key", {"APIMALL_API_KEY": ""}, {"APIMALL_API_KEY": "sk-a"}),
+    ("did you mean ROTATOR_IN_FLIGHT?", {"ROTATOR_IN_FLIHT": "5s"}, {"ROTATOR_IN_FLIGHT": "5s"}),
+    ("ROTATOR_ZZZZZ: is no field of the config; unset it", {"ROTATOR_ZZZZZ": "5s"}, {}),
+    (
+        "holds an unprintable character; write one plain line",
+        {"ROTATOR_VAULT__MOUNT": "a\nb"},
+        {"ROTATOR_VAULT__MOUNT": "ab"},
+    ),
+    (
+        "has no place in the file; lists count from 0",
+        {"ROTATOR_HTTP__NAMES__7": "a"},
+        {"ROTATOR_HTTP__NAMES__0": "a"},
+    ),
+    (
+        "run it in an Indexed Job, or unset it",
+        {"ROTATOR_SHARDS": "4"},
+        {"ROTATOR_SHARDS": "4", "JOB_COMPLETION_INDEX": "0"},
+    ),
+    (
+        "the index counts from 0 and is less than the count",
+        {"ROTATOR_SHARDS": "4", "JOB_COMPLETION_INDEX": "4"},
+        {"ROTATOR_SHARDS": "4", "JOB_COMPLETION_INDEX": "3"},
+    ),
+]
+
+
+def faults(path: Path, environ: Mapping[str, str | None] | None = None) -> str:
+    """Return all that are found; none where it loads."""
+    merged: dict[str, Any] = {**ENVIRON, **(environ or {})}
+    try:
+        load(path, merged)
+    except ConfigError as error:
+        return "\n".join(error.faults)
+    return ""
+
+
+def whole(line: str) -> str:
+    """A config with this line, and beside it what is needed."""
+    if line.startswith("{"):
+        return f"{line}vault: {{address: https://v}}, {KEY}}}]}}"
+    needed = [
+        "" if line.startswith("vault:") else f"{VAULT}}}",
+        "" if line.startswith("keys:") else f"{KEY}}}]",
+    ]
+    return "\n".join([line, *needed]) if line != "- a" else line
+
+
+@pytest.mark.parametrize(("fault", "wrong", "cured"), FILES, ids=[row[0][:40] for row in FILES])
+def test_what_a_fault_of_the_file_says_cures_it(tmp_path: Path, fault: str, wrong: str, cured: str) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(whole(wrong))
+    found = faults(path)
+    assert fault in found
+    assert all(line.startswith((f"{path}:", "environment ")) for line in found.splitlines())
+    path.write_text(whole(cured))
+    assert faults(path) == ""
+
+
+@pytest.mark.parametrize(("fault", "wrong", "cured"), VARIABLES, ids=[row[0][:40] for row in VARIABLES])
+def test_what_a_fault_of_a_variable_says_cures_it(tmp_path: Path, fault: str, wrong: Set, cured: Set) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(whole(""))
+    assert fault in faults(path, wrong)
+    assert faults(path, cured) == ""
+
+
+def test_what_a_fault_of_the_files_place_says_cures_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    missing, loop, good = tmp_path / "missing.yaml", tmp_path / "loop.yaml", tmp_path / "good.yaml"
+    loop.symlink_to(loop)
+    good.write_text(whole(""))
+    assert "write one (see config/minimal.yaml), or name yours" in faults(missing)
+    missing.write_bytes((Path(__file__).parent.parent / "config/minimal.yaml").read_bytes())
+    assert faults(missing) == ""
+    assert faults(tmp_path) == f"{tmp_path}: is a directory; name the file in it"
+    assert "make it readable for this user, or name another file" in faults(loop)
+    assert faults(good) == ""
+    good.write_bytes("# ä\n".encode("latin-1") + good.read_bytes())
+    assert "is not UTF-8; save the file in that encoding" in faults(good)
+    good.write_text(good.read_text("latin-1"), "utf-8")
+    assert faults(good) == ""
+
+
+def test_what_a_fault_of_the_signing_secrets_file_says_cures_it(tmp_path: Path) -> None:
+    path, file = tmp_path / "c.yaml", tmp_path / "signs"
+    path.write_text(whole(f"{HOOK}https://h}}".replace("env: SIGNS", f"file: {file}")))
+    assert "names a file that is not there; mount the file or correct the path" in faults(path)
+    file.symlink_to(file)
+    assert "cannot be read; make it a file that this user can read" in faults(path)
+    file.unlink()
+    file.write_text(SIGNS)
+    assert faults(path) == ""
