@@ -123,22 +123,26 @@ def bearer_sources(
     if file := names.file:
         sources[f"the file {file}"] = lambda: _from_file(Path(file))
     if variable := names.env:
-        sources[f"the variable {variable}"] = lambda: usable(environ.get(variable, ""))
+        sources[f"the variable {variable}"] = lambda: usable(
+            environ.get(variable, ""), f"gateway.api_key.env {variable}"
+        )
     return sources
 
 
 def _from_vault(store: Store, path: str, field: str) -> Secret | None:
-    return usable(read_plaintext(store.read(path).data, field) or "")
+    return usable(read_plaintext(store.read(path).data, field) or "", f"gateway.api_key.vault {path}")
 
 
 def _from_file(path: Path) -> Secret | None:
+    what = f"gateway.api_key.file {path}"
     try:
-        return usable(path.read_text("utf-8"))
+        return usable(path.read_text("utf-8"), what)
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise Rejected(f"gateway.api_key.file {path}: {why}", cure="make it readable for this user") from None
+    except UnicodeDecodeError:
+        raise Rejected(f"{what}: is not UTF-8", cure="write the key alone into it") from None
+    except OSError as error:
+        raise Rejected(f"{what}: {error.strerror}", cure="make it a file that this user can read") from None
 
 
 def login_of(auth: Auth, environ: Mapping[str, str]) -> Login:

@@ -56,7 +56,7 @@ def test_certificates_that_cannot_be_loaded_are_named(tmp_path: Path) -> None:
     pem = tmp_path / "none.pem"
     pem.write_text("no certificate")
     for trust in (Trust(ca_cert=str(pem)), Trust(client_cert=(str(pem), str(pem)))):
-        with pytest.raises(Rejected, match="a certificate or its key cannot be loaded"):
+        with pytest.raises(Rejected, match="cannot be loaded"):
             Server("https://v", timeout=timedelta(seconds=1), limit=1, cure="", trust=trust)
 
 

@@ -155,7 +155,7 @@ class VaultChecks:
         path = self._config.vault.state_path
         version = self.vault.read(path)
         if version.data is None and version.number:
-            raise lost(path)
+            raise lost(path, version.number)
         if version.data is None:
             yield ok("none yet: the first pass makes it")
             return
@@ -171,11 +171,15 @@ class VaultChecks:
         kept |= {key.path: "the key that programs use" for key in self._config.managed}
         kept |= {claims_path(state, key.path): "the record of claims" for key in self._config.managed}
         for path, what in kept.items():
-            if at := self.vault.read(path).deletes_at:
+            version = self.vault.read(path)
+            if at := version.deletes_at:
                 off = f"`vault kv metadata put -mount={mount} -delete-version-after=0s {path}`"
+                of_mount = f"`vault write {mount}/config delete_version_after=0s`"
+                keep = f"`vault kv undelete -mount={mount} -versions={version.number} {path}`"
                 yield bad(
                     f"Vault deletes each version at {path}: {what} is gone at {at:%Y-%m-%d %H:%M} UTC",
-                    f"delete_version_after is set on the mount or the path: {off}, and write it once more",
+                    f"clear delete_version_after on the path: {off}; if it is set on the mount, there too: "
+                    f"{of_mount}; then keep what is there: {keep}",
                 )
 
 

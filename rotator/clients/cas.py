@@ -38,15 +38,20 @@ def cas_of(ca_cert: str | None, environ: Mapping[str, str]) -> Cas:
     return next((cas for cas in named if cas.place), Cas("", ""))
 
 
-def not_loaded(variable: str, place: str, error: OSError) -> Rejected:
-    """Return what is said of a file that cannot be loaded: what names it, and what cures it."""
+def not_loaded(variable: str, place: str, error: OSError, *, field: str = "vault.ca_cert") -> Rejected:
+    """Return what is said of a file that cannot be loaded: what names it, and what cures it.
+
+    `field` names it where no variable does.
+    """
     if error.filename and error.filename == os.environ.get("SSLKEYLOGFILE"):
         # Python's ssl writes the sessions' keys there, for whoever wants to read along.
         return Rejected(f"SSLKEYLOGFILE ({error.filename}): {cause(error)}", cure="unset SSLKEYLOGFILE")
     if variable:
         cure = f"correct {variable}, or unset it to trust the usual CAs"
         return Rejected(f"{variable} ({place}) cannot be loaded: {cause(error)}", cure=cure)
+    if not place:
+        return Rejected(f"the usual CAs cannot be loaded: {cause(error)}")
     return Rejected(
-        f"a certificate or its key cannot be loaded: {place or 'the usual CAs'}: {cause(error)}",
-        cure="check the PEM files that the config names",
+        f"{field} ({place}) cannot be loaded: {cause(error)}",
+        cure=f"name PEM files in {field}, and a key without a passphrase",
     )

@@ -205,7 +205,9 @@ def tls_context(trust: Trust) -> ssl.SSLContext:
         try:
             context.load_cert_chain(*trust.client_cert, password=lambda: "")  # nobody is there to be asked
         except OSError as error:
-            raise not_loaded("", " or ".join(trust.client_cert), error) from None
+            raise not_loaded(
+                "", ", ".join(trust.client_cert), error, field="vault.client_cert and vault.client_key"
+            ) from None
     return context
 
 
@@ -267,7 +269,8 @@ def raise_for_tls(what: str, error: BaseException, url: str, trusted: str = "") 
         if isinstance(seen, ssl.SSLError) and seen.reason in _ALERTS:
             raise Rejected(
                 f"{what}: {url}: the server wants a client certificate that it trusts",
-                cure="check client_cert and client_key, and which CAs the server trusts",
+                cure="vault.client_cert and vault.client_key name one for Vault, of a CA that it trusts; no other "
+                "server is given one",
             ) from None
         if isinstance(seen, ssl.SSLError) and seen.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
             raise Rejected(

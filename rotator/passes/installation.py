@@ -11,7 +11,7 @@ from rotator.errors import Conflict, Rejected, Transient
 from rotator.passes.account import Account
 from rotator.passes.each import each
 from rotator.rules.bookkeeping import read_block
-from rotator.rules.installation import MOVE, Identity, check_place, lost, read_identity
+from rotator.rules.installation import FIELD, MOVE, Identity, check_place, lost, read_identity
 from rotator.rules.model import ManagedKey, Version
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ def read_installation(account: Account, *, create: bool) -> str | None:
     if version.data is None:
         account.store.check_mount()
         if version.number:
-            raise lost(path)
+            raise lost(path, version.number)
         if any(each(account.keys, partial(_was_ours, account), workers=account.concurrency).done.values()):
             return _patiently(account, lambda: _reread(account))
         if not create:
@@ -56,7 +56,7 @@ def _reread(account: Account) -> str:
     """One attempt to read an identity that there must have been: a read may be stale for seconds."""
     version = account.store.read(account.state_path, once=True)
     if version.data is None:
-        gone = lost(account.state_path)
+        gone = lost(account.state_path, version.number)
         raise Transient(gone.message, ambiguous=False, cure=gone.cure)
     identity = read_identity(version.data, account.state_path)
     check_place(identity, account.store.whereabouts(), account.state_path)
@@ -79,8 +79,10 @@ def change_installation(account: Account, change: Change) -> Identity:
             identity = Identity.new(secrets.token_hex(3), here)
         else:
             if version.data is None:
-                raise lost(account.state_path)
-            known = read_identity(version.data, account.state_path)
+                raise lost(account.state_path, version.number)
+            # To move is the cure for a binding that makes no sense, too: it is written anew, whatever it was.
+            data = {FIELD: version.data.get(FIELD)} if change is Change.MOVE else version.data
+            known = read_identity(data, account.state_path)
             identity = Identity.new(known.installation, here)
             if change is Change.ADD_ADDRESS and known.bound:
                 identity = known.reached_at(here.address)
@@ -97,7 +99,7 @@ def _create(account: Account) -> str:
     if version.data is not None:
         return read_identity(version.data, account.state_path).installation
     if version.number:
-        raise lost(account.state_path)
+        raise lost(account.state_path, version.number)
     identity = Identity.new(secrets.token_hex(3), account.store.whereabouts())
     _write(account, identity, version)
     return identity.installation

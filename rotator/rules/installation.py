@@ -117,11 +117,11 @@ def check_place(identity: Identity, here: Whereabouts, path: str) -> None:
         )
 
 
-def lost(path: str) -> Rejected:
-    """The error for an identity that was there once."""
+def lost(path: str, number: int) -> Rejected:
+    """The error for an identity that was there once; `number` is that of its last version."""
     return Rejected(
         f"the identity at {path} was deleted; without it the rotator does not know its own keys, and nothing was "
         "created or revoked",
-        cure=f"undelete it: `vault kv undelete -versions=N -mount=MOUNT {path}`; if it is lost for good: {RENEW}, "
-        "and the keys made so far are foreign, and left alone",
+        cure=f"undelete it: `vault kv undelete -versions={number} -mount=MOUNT {path}`, MOUNT being vault.mount; "
+        f"if it is lost for good: {RENEW}, and the keys made so far are foreign, and left alone",
     )

@@ -125,7 +125,7 @@ class Metrics:
             prometheus_client.write_to_textfile(path, self.registry)
         except OSError as error:
             raise UnpublishedError(
-                f"metrics.textfile: {cause(error)}", cure="make its directory, writable for this user"
+                f"metrics.textfile {path}: {cause(error)}", cure="make its directory, writable for this user"
             ) from None
 
     def push(self, url: str, job: str, shard: Shard = WHOLE, *, timeout: float = PUSH_TIMEOUT) -> None:

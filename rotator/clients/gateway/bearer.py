@@ -47,12 +47,12 @@ class Bearer:
         )
 
 
-def usable(text: str) -> Secret | None:
-    """Return a bearer from the text of a source: stripped, and fit to stand in a header."""
+def usable(text: str, place: str = "gateway.api_key") -> Secret | None:
+    """Return a bearer from the text of a source, at `place`: stripped, and fit to stand in a header."""
     stripped = text.strip()
     if not stripped:
         return None
     secret = Secret(stripped)
     if not is_word(stripped):
-        raise Rejected("gateway.api_key holds characters that no key has", cure="store the key alone")
+        raise Rejected(f"{place} holds characters that no key has", cure="store the key alone there")
     return secret
