@@ -124,6 +124,8 @@ class TestARealProxy:
         assert "Words" not in str(error)
         assert "hunter2" not in str(error)
         assert error.status is None, "it is no answer of the server's"
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        assert ask().status == 200
         assert getattr(error, "ambiguous", False) is False, "the request was never sent"
 
     def test_it_cannot_be_reached(self, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,6 +134,9 @@ class TestARealProxy:
             error = refusal(Transient, ask)
             assert f"the proxy http://{place} (all_proxy): {why}" in str(error)
             assert str(error.cure).startswith("check all_proxy, and the network between here and the proxy")
+            with monkeypatch.context() as cured:
+                cured.setenv("NO_PROXY", "127.0.0.1")
+                assert ask().status == 200
             assert getattr(error, "ambiguous", True) is False, "the request was never sent"
 
     def test_it_never_answers(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,15 +217,20 @@ class TestCas:
         assert error.cure == "correct SSL_CERT_FILE, or unset it to trust the usual CAs"
 
     def test_one_of_other_cas_is_named(
-        self, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, url: str, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         other = Authority(tmp_path, "another-ca")
         monkeypatch.setenv("SSL_CERT_FILE", str(other.cert))
         assert f"(now those of SSL_CERT_FILE {other.cert})" in str(refusal(Rejected, partial(get, url)))
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.cert))
+        assert get(url).status == 200
 
     def test_a_file_of_session_keys_that_cannot_be_written(
-        self, url: str, monkeypatch: pytest.MonkeyPatch
+        self, url: str, authority: Authority, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("SSLKEYLOGFILE", "/nowhere/keys")
         error = refusal(Rejected, partial(get, url))
         assert str(error) == "SSLKEYLOGFILE (/nowhere/keys): No such file or directory; unset SSLKEYLOGFILE"
+        monkeypatch.delenv("SSLKEYLOGFILE")
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.cert))
+        assert get(url).status == 200
