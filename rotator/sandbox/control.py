@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from rotator.sandbox.contract import Request, listed
 from rotator.sandbox.dates import Dated
-from rotator.sandbox.disguises import format_time, parse_duration, previews, times, titles
+from rotator.sandbox.disguises import format_time, parse_duration, plaintexts, previews, times, titles
 from rotator.sandbox.faults import (
     ALWAYS,
     GARBAGE,
@@ -26,11 +26,13 @@ from rotator.sandbox.faults import (
 )
 from rotator.sandbox.ledger import AccountKey, Ledger, Quirks
 from rotator.sandbox.listing import Lists
+from rotator.sandbox.odd import ODD
 from rotator.sandbox.replies import Breakage, Reply
+from rotator.sandbox.switches import described
 
 _CONTROLS: Final = (
     "GET /keys, POST /keys, POST /keys/{id}/revoke, POST /keys/{id}/title, POST /clock, POST /faults, "
-    "DELETE /faults, POST /quirks and DELETE /quirks"
+    "DELETE /faults, POST /quirks and DELETE /quirks; GET /switches shows what can be turned on"
 )
 _ACTIONS: Final[Mapping[str, Callable[[Any], Action]]] = {
     "status": lambda status: Status(index(status)),
@@ -38,7 +40,9 @@ _ACTIONS: Final[Mapping[str, Callable[[Any], Action]]] = {
     "delay": Delay,
     "truncate": lambda sent: Truncate(index(sent)),
     "drip": Drip,
+    "error": lambda said: Status(index(said["status"]), message=said["message"]),
     "garbage": GARBAGE.__getitem__,
+    "odd": ODD.__getitem__,
     "date": Dated,
     "set": lambda fields: data_with(**fields),
 }
@@ -53,7 +57,7 @@ def _words(value: Any) -> Mapping[str, str]:
 
 
 def _lists(value: Any) -> Lists:
-    return Lists(**{**value, "twice": _ids(value.get("twice", ()))})
+    return Lists(**{**value, "twice": _ids(value.get("twice", ())), "beside": {**value.get("beside", {})}})
 
 
 _QUIRKS: Final[Mapping[str, tuple[Callable[[Any], Any], object]]] = {
@@ -62,9 +66,17 @@ _QUIRKS: Final[Mapping[str, tuple[Callable[[Any], Any], object]]] = {
     "omitted": (_ids, [3]),
     "lists": (
         _lists,
-        {"cursor": True, "more_in_total": 2, "has_more": False, "shift": 1, "twice": [3]},
+        {
+            "cursor": True,
+            "more_in_total": 2,
+            "has_more": False,
+            "shift": 1,
+            "twice": [3],
+            "beside": {"next": "/keys?after=2"},
+        },
     ),
     "titles": (titles, "cut 50"),
+    "plaintexts": (plaintexts, "project"),
     "previews": (previews, "weak"),
     "times": (times, "local +5h45m"),
     "statuses": (lambda value: {int(id_): str(status) for id_, status in value.items()}, {"3": "expired"}),
@@ -81,6 +93,9 @@ def control(account: Ledger, faults: Faults, request: Request) -> Reply:
     """Answer a request whose `path` is below `/sandbox`."""
     try:
         match request.method, request.path.split("/")[1:]:
+            case "GET", ["switches"]:
+                text = described(f"http://{request.headers['Host']}/sandbox")
+                return Reply(200, text.encode(), {"Content-Type": "text/plain; charset=utf-8"})
             case "GET", ["keys"]:
                 return _plain(200, {"keys": [_shown(key) for key in account.keys]})
             case "POST", ["keys"]:
@@ -124,7 +139,8 @@ def _fault(value: Mapping[str, Any]) -> Fault:
     except (KeyError, TypeError, AttributeError):
         raise ValueError(
             'a fault is like {"on": "POST /keys", "do": {"status": 500}, "at": "after", "times": 1}; '
-            f"`do` is one of {', '.join(_ACTIONS)}; garbage is one of {', '.join(GARBAGE)}; a date is like +2d; "
+            f"`do` is one of {', '.join(_ACTIONS)}; garbage is one of {', '.join(GARBAGE)}; "
+            f"odd is one of {', '.join(ODD)}; a date is like +2d; "
             'what is set is like {"id": 3}'
         ) from None
 

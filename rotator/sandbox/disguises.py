@@ -1,6 +1,7 @@
 """How a gateway may show what it keeps: titles, previews and times otherwise than they were made. Pure.
 
-Each is named as it is switched on: `titles("cut 50")`, `previews("weak")`, `times("local +5h45m")`.
+Each is named as it is switched on: `titles("cut 50")`, `previews("weak")`, `times("local +5h45m")`. So is how
+a plaintext is made of random letters: `plaintexts("project")`.
 """
 
 import html
@@ -36,6 +37,11 @@ def format_time(at: datetime) -> str:
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def in_short(letters: str) -> str:
+    """A plaintext of random letters, as short as the contract's examples: `sk-…`."""
+    return f"sk-{letters}"
+
+
 def masked(plaintext: str) -> str:
     """The contract's preview: `sk-abcd...wxyz`."""
     return f"{plaintext[:7]}...{plaintext[-4:]}"
@@ -47,6 +53,10 @@ _TITLES: Final[Mapping[str, TextOf]] = {
     "folded": lambda title: " ".join(title.split()),
     "html": html.escape,
     "nfkc": lambda title: unicodedata.normalize("NFKC", title),
+}
+_PLAINTEXTS: Final[Mapping[str, TextOf]] = {
+    "as promised": in_short,
+    "project": lambda letters: f"sk-proj-{letters[:24]}_-{letters[24:]}",
 }
 _PREVIEWS: Final[Mapping[str, TextOf]] = {
     "as promised": masked,
@@ -71,6 +81,11 @@ def titles(name: str) -> TextOf:
     if cut := re.fullmatch(r"cut ([0-9]{1,3})", name):
         return lambda title: title[: int(cut[1])]
     return _named(_TITLES, name, ", cut N")
+
+
+def plaintexts(name: str) -> TextOf:
+    """What a new key's plaintext is made of so many random letters. Raises ValueError."""
+    return _named(_PLAINTEXTS, name)
 
 
 def previews(name: str) -> TextOf:

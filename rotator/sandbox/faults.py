@@ -37,6 +37,8 @@ class Status:
     status: int
     retry_after: str | None = None
     """The header as it is sent: seconds or an HTTP date."""
+    message: str | None = None
+    """None: the usual words."""
 
     def __post_init__(self) -> None:
         if not 400 <= self.status <= 599:
@@ -44,7 +46,8 @@ class Status:
 
     def __call__(self, _reply: Reply | None) -> Reply:
         """Return the error, whatever the answer is so far."""
-        return error(self.status, headers={"Retry-After": self.retry_after} if self.retry_after else None)
+        headers = {"Retry-After": self.retry_after} if self.retry_after else None
+        return error(self.status, self.message, headers)
 
 
 @dataclass(frozen=True)

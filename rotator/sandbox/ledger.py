@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 
-from rotator.sandbox.disguises import TextOf, TimeOf, format_time, masked
+from rotator.sandbox.disguises import TextOf, TimeOf, format_time, in_short, masked
 from rotator.sandbox.listing import Lists
 
 
@@ -110,6 +110,8 @@ class Quirks:
     """What the list says of itself, and whether that is so."""
     titles: TextOf = str
     """How the list shows a title; POST echoes it as it was sent."""
+    plaintexts: TextOf = in_short
+    """What a new key's plaintext is made of random letters."""
     previews: TextOf = masked
     """How the list masks a plaintext."""
     times: TimeOf = format_time
@@ -174,7 +176,7 @@ class Ledger:
     def create(self, title: str, *, by: int | None = None, like: AccountKey | None = None) -> AccountKey:
         """Make a key. One that the operator makes is known everywhere at once; `like` another, of one preview."""
         with self._lock:
-            now, plaintext = self.clock.now(), f"sk-{secrets.token_hex(24)}"
+            now, plaintext = self.clock.now(), self.quirks.plaintexts(secrets.token_hex(24))
             if like:
                 plaintext = like.plaintext[:7] + plaintext[7:-4] + like.plaintext[-4:]
             key = AccountKey(self._new_id(), title, now, plaintext, by)

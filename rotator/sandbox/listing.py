@@ -1,7 +1,7 @@
 """The key list's pages, and the ways in which they may contradict themselves. Pure."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 Row = dict[str, Any]
@@ -25,6 +25,8 @@ class Lists:
     """`page` is that much more than what was asked for."""
     cap: int | None = None
     """The most rows that a page but the first really has, whatever its `limit` says."""
+    beside: Mapping[str, object] = field(default_factory=dict)
+    """Fields that stand beside the rows, in place of those that have their names: `{"next": "c_2"}`."""
 
 
 def first_page_only(rows: Sequence[Row], lists: Lists) -> object:
@@ -54,7 +56,7 @@ def _said(count: int, lists: Lists, *, more: bool) -> dict[str, object]:
         said["has_more"] = more if lists.has_more is None else lists.has_more
     if lists.cursor or lists.more_in_total is not None:
         said["total"] = count + (lists.more_in_total or 0)
-    return said
+    return {**said, **lists.beside}
 
 
 def _with_twins(rows: Sequence[Row], lists: Lists) -> list[Row]:

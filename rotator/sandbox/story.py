@@ -27,7 +27,8 @@ from rotator.errors import RotatorError
 from rotator.redaction import redact
 from rotator.sandbox.ledger import AccountKey
 from rotator.sandbox.server import GatewayServer
-from rotator.sandbox.vault import VaultServer
+from rotator.sandbox.switches import SWITCHES, command
+from rotator.sandbox.vault import VaultServer, find_binary
 
 GATEWAY_PORT: Final = 8210
 VAULT_PORT: Final = 8200
@@ -128,7 +129,7 @@ class _Story:
         env.write_text(
             "".join(f"export {name}={shlex.quote(value)}\n" for name, value in self._exports.items())
         )
-        control = self._gateway.control_url
+        control, vault = self._gateway.control_url, shlex.quote(str(find_binary()))
         click.echo(
             "\nBoth servers stay up until Ctrl-C. In another terminal (the first line exports their\n"
             "addresses and throw-away credentials):\n\n"
@@ -145,14 +146,16 @@ class _Story:
             f"  curl {control}/keys\n"
             "  rotator --once\n"
             "  ROTATOR_SCHEDULE__EVERY=30s rotator    # and look at http://127.0.0.1:9464/\n"
-            "\nThe gateway deceives on request: titles cut short, a clock two days ahead, a DELETE in\n"
-            "vain. A name that it does not know makes it say which others there are.\n\n"
-            f"  curl {control}/quirks -H 'Content-Type: application/json' \\\n"
-            '    -d \'{"titles": "cut 50", "previews": "weak", "revoke_lag": null}\'\n'
-            f"  curl {control}/faults -H 'Content-Type: application/json' \\\n"
-            '    -d \'{"on": "GET /keys", "do": {"date": "+2d"}, "at": "after"}\'\n'
-            "  rotator --once\n"
-            f"  curl -X DELETE {control}/quirks; curl -X DELETE {control}/faults\n"
+            f"\nThe gateway also answers what no contract says, when it is told to:\n\n{_switches()}\n\n"
+            "One line turns a switch on, and another turns all of them off. The first of these shows the\n"
+            "lines of every switch, and how to find more of them:\n\n"
+            f"  curl {control}/switches\n"
+            f"  {command(control, SWITCHES[0], SWITCHES[0].bodies[0])}\n"
+            f"  curl -X DELETE {control}/faults; curl -X DELETE {control}/quirks\n"
+            "\nThe Vault-API server is a real one, and limits requests when it is told to: a quota of three\n"
+            "a second on the mount, and its end.\n\n"
+            f"  {vault} write sys/quotas/rate-limit/demo path=secret/ rate=3\n"
+            f"  {vault} delete sys/quotas/rate-limit/demo\n"
         )
         Event().wait()
 
@@ -227,6 +230,10 @@ class _Story:
         status = connection.getresponse().status
         connection.close()
         return status == 200
+
+
+def _switches() -> str:
+    return "\n".join(f"  - {switch.says}" for switch in SWITCHES)
 
 
 def _calm_environment() -> dict[str, str]:
