@@ -118,10 +118,15 @@ def check_place(identity: Identity, here: Whereabouts, path: str) -> None:
 
 
 def lost(path: str, number: int) -> Rejected:
-    """The error for an identity that was there once; `number` is that of its last version."""
-    return Rejected(
+    """The error for an identity that was there once; `number` is that of its last version, 0 where none is left."""
+    said = (
         f"the identity at {path} was deleted; without it the rotator does not know its own keys, and nothing was "
-        "created or revoked",
+        "created or revoked"
+    )
+    if not number:
+        return Rejected(said, cure=f"{RENEW}: the keys made so far are then foreign, and left alone")
+    return Rejected(
+        said,
         cure=f"undelete it: `vault kv undelete -versions={number} -mount=MOUNT {path}`, MOUNT being vault.mount; "
         f"if it is lost for good: {RENEW}, and the keys made so far are foreign, and left alone",
     )
