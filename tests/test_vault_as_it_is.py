@@ -1,6 +1,7 @@
 """Vault's own ways: states that pass, quotas, tokens that are used up, and secrets that hold more than a key."""
 
 import json
+import re
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -122,20 +123,26 @@ def by_letters(server: VaultServer, path: str, body: bytes | None = None) -> str
         return str(answer.read().decode())
 
 
+def numbers(answer: str) -> list[str]:
+    """What stands in the secret's other fields, by the letters of the answer."""
+    return [re.findall(rf'"{name}":([^,}}\]]+)', answer)[0] for name in ("price", "long", "exponent", "minus", "c")]
+
+
 class TestNeighbours:
     """What else is in a secret is its owner's: kept to the letter, or the write is refused."""
 
     def test_numbers_are_kept_to_the_letter(self, vault_server: VaultServer, world: World) -> None:
+        """As the server tells them; some servers write them otherwise by themselves."""
         mount = new_kv(vault_server)
         world.store = connect(vault_server, mount=mount)
         raw = RAW % (world.server.account.create("made by hand").plaintext, "7" * 300)
-        by_letters(vault_server, f"{mount}/data/{PATH}", b'{"data":' + raw.encode() + b"}")
+        path = f"{mount}/data/{PATH}"
+        by_letters(vault_server, path, b'{"data":' + raw.encode() + b"}")
+        before = numbers(by_letters(vault_server, path))
         for days in (0, 7):
             world.advance(days)
             assert world.one().outcome is Outcome.DONE
-        after = by_letters(vault_server, f"{mount}/data/{PATH}")
-        for letters in ('"price":1.10', "7" * 300, "1E5", "-0.0", "[1.0,", "2.50"):
-            assert letters in after
+        assert numbers(by_letters(vault_server, path)) == before
 
     @pytest.mark.parametrize("value", [5, 1.5, True, {"a": "b"}, ["a"]])
     def test_a_field_of_another_type_is_not_written_over(self, world: World, value: object) -> None:
