@@ -14,6 +14,7 @@ from tests.leaks import leaks
 from tests.logs import captured
 from tests.long import Figure, Tally
 from tests.memory_store import MemoryStore
+from tests.needs import Needs, needed, skipped
 from tests.plain_client import Client
 from tests.program import BACKEND, Program, program, secret
 from tests.release import checkout, offline, ran
@@ -34,6 +35,12 @@ def world() -> Iterator[World]:
 def vault_server() -> Iterator[VaultServer]:
     with VaultServer() as server:
         yield server
+
+
+@pytest.fixture
+def needs(vault_server: VaultServer, record_property: Callable[[str, object], None]) -> Needs:
+    """Skip a test where the server under test lacks what it needs."""
+    return needed(vault_server, record_property)
 
 
 @pytest.fixture
@@ -122,4 +129,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if told:
         terminalreporter.section("figures")
         for line in sorted(lines | {f"{name}: {count}" for name, count in counts.items()}):
+            terminalreporter.line(line)
+        for line in skipped(value for name, value in told if name == "lacks"):
             terminalreporter.line(line)

@@ -20,6 +20,7 @@ from tests.deployed import DEPLOY, forget, until
 from tests.facts import managed
 from tests.leaks import leaks
 from tests.logins import Role
+from tests.needs import RENDER_INTERVAL, Needs
 from tests.program import BACKEND, ROOT
 from tests.vaults import connect
 from tests.world import World, new_server
@@ -105,8 +106,11 @@ def agent(directory: Path, vault: VaultServer) -> Iterator[Path]:
         process.wait()
 
 
-def test_an_agent_s_program_sees_no_401(world: World, vault_server: VaultServer, tmp_path: Path) -> None:
+def test_an_agent_s_program_sees_no_401(
+    world: World, vault_server: VaultServer, tmp_path: Path, needs: Needs
+) -> None:
     """Three rotations and revocations, while it goes on calling."""
+    needs(RENDER_INTERVAL)
     world.make_pass()
     used = [world.secret(BACKEND)["api_key"]]
     with agent(tmp_path, vault_server) as file:

@@ -5,15 +5,19 @@ import signal
 import subprocess
 import sys
 from datetime import timedelta
+from itertools import takewhile
 from pathlib import Path
 from threading import Event
 from typing import Any
+from urllib.request import ProxyHandler, build_opener
 
 import pytest
 
 from rotator.sandbox.faults import Fault, Phase, Status
 from rotator.sandbox.server import GatewayServer
+from rotator.sandbox.switches import SWITCHES
 from rotator.sandbox.vault import VaultServer
+from tests.needs import QUOTAS, Needs
 from tests.program import BACKEND, REPORTING, Program, secret
 from tests.vaults import new_token
 
@@ -173,7 +177,7 @@ class TestTheSandbox:
         assert "✗" not in run.out
         assert run.out.endswith("✓ every step was verified from outside\n")
 
-    def test_kept_up_it_serves_who_exports_what_it_says(self, rotator: Program) -> None:
+    def test_kept_up_it_serves_who_exports_what_it_says(self, rotator: Program, needs: Needs) -> None:
         with rotator.start("sandbox", "--keep") as process:
             assert process.stdout
             lines = iter(process.stdout.readline, "")
@@ -186,10 +190,25 @@ class TestTheSandbox:
                 check=False,
             )
             assert json.loads(done.stdout)["converged"]
+            told = [line.strip() for line in takewhile(lambda line: "delete sys/quotas" not in line, lines)]
+            (page,) = [line.split()[1] for line in told if line.endswith("/switches")]
+            with build_opener(ProxyHandler({})).open(page, timeout=20) as answer:
+                shown = answer.read().decode().splitlines()
+            quota = subprocess.run(
+                ["sh", "-c", f". {source}; {told[-1]}"],
+                env=rotator.environ,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
             process.send_signal(signal.SIGTERM)
             process.communicate(timeout=30)
         assert process.returncode == 0
         assert not Path(source).exists()
+        assert [f"- {switch.says}" for switch in SWITCHES] == [line for line in told if line.startswith("- ")]
+        assert [line in shown for line in told if "/faults -H" in line] == [True], "the example is the page's"
+        needs(QUOTAS)
+        assert quota.stdout.startswith("Success!"), quota.stderr
 
 
 class TestNothingLeaks:

@@ -15,6 +15,7 @@ from rotator.passes.result import Outcome
 from rotator.redaction import Secret
 from rotator.sandbox.vault import VaultServer
 from tests.facts import PATH, managed
+from tests.needs import QUOTAS, Needs
 from tests.serving import reply, serving
 from tests.vaults import connect, connect_to, new_kv, new_token
 from tests.world import World
@@ -78,7 +79,10 @@ class TestStatesThatPass:
         assert raised.value.status == 403
 
 
-def test_a_quota_of_vaults_own_delays_and_fails_no_key(vault_server: VaultServer, world: World) -> None:
+def test_a_quota_of_vaults_own_delays_and_fails_no_key(
+    vault_server: VaultServer, world: World, needs: Needs
+) -> None:
+    needs(QUOTAS)
     mount, keys = new_kv(vault_server), 12
     quota = f"sys/quotas/rate-limit/{mount}"
     vault_server.api("POST", quota, {"path": mount, "rate": 30, "interval": "1s"})

@@ -15,6 +15,7 @@ from rotator.redaction import Secret
 from rotator.rules.model import Version
 from rotator.sandbox.replies import Reply
 from rotator.sandbox.vault import VaultServer
+from tests.needs import NAMESPACES, Needs
 from tests.proxy import Proxy
 from tests.serving import Answering, cut, reply, serving, truncated
 from tests.vaults import LEAST, connect, connect_to, new_token
@@ -116,14 +117,18 @@ class TestAgainstARealServer:
         assert vault.write("deep/er", {"a": 1}, cas=0) == 1
         assert vault.read("deep/er") == Version(1, {"a": 1})
 
-    def test_a_namespace_is_sent(self, vault_server: VaultServer) -> None:
+    def test_a_namespace_is_sent(self, vault_server: VaultServer, needs: Needs) -> None:
+        needs(NAMESPACES)
         vault_server.api("PUT", "sys/namespaces/division", {})
         vault = connect_to(vault_server.address, vault_server.token, "kv", namespace="division")
         vault_server.api("POST", "division/sys/mounts/kv", {"type": "kv", "options": {"version": "2"}})
         vault.write("x", {"a": 1}, cas=0)
         assert vault_server.api("GET", "division/kv/data/x")["data"]["data"] == {"a": 1}
 
-    def test_a_namespace_that_is_not_there_is_no_empty_secret(self, vault_server: VaultServer) -> None:
+    def test_a_namespace_that_is_not_there_is_no_empty_secret(
+        self, vault_server: VaultServer, needs: Needs
+    ) -> None:
+        needs(NAMESPACES)
         vault = connect_to(vault_server.address, vault_server.token, "kv", namespace="nowhere")
         with pytest.raises(Rejected, match=r"namespace not found.*vault.namespace"):
             vault.read("x")

@@ -12,6 +12,7 @@ auto_auth {
   }
 }
 
+# Vault's agent before 1.8 does not know this interval, and takes about five minutes whatever stands here.
 template_config {
   static_secret_render_interval = "5m" # so late may the file be; README.md says what follows for grace_period
 }
