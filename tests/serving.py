@@ -24,7 +24,7 @@ def serving(how: Answering) -> Iterator[str]:
             self.close_connection = True
             how(self)
 
-        do_GET = do_POST = do_DELETE = handle_any  # noqa: N815
+        do_GET = do_POST = do_PUT = do_DELETE = handle_any  # noqa: N815
 
         def log_message(self, *_: object) -> None: ...
 

@@ -15,8 +15,9 @@ from tests.certificates import LOOPBACK, Authority, Signer
 from tests.leaks import leaks
 from tests.logins import Role, auth, file_reader, mounted, reads
 from tests.logs import captured
+from tests.needs import NAMESPACES, Needs
 from tests.program import program
-from tests.token_review import ACCOUNT, NAMESPACE, claims, reviewing
+from tests.token_review import ACCOUNT, ISSUER, NAMESPACE, claims, reviewing
 from tests.vaults import connect_to, new_kv, new_token
 from tests.world import new_server
 
@@ -111,6 +112,10 @@ class TestAppRole:
         other_scheme = role.server.address.replace("http:", "https:")
         with pytest.raises(Rejected, match="does not speak TLS; check the port and the scheme"):
             connect_to(other_scheme, login).read("app/x")
+
+    def test_a_namespace_that_is_not_there_is_named(self, role: Role, needs: Needs) -> None:
+        needs(NAMESPACES)
+        login = AppRole(role.mount, lambda: role.role_id, lambda _: role.secret_id())
         with pytest.raises(Rejected, match=r"login: 404 \(namespace not found\); .*vault.namespace$"):
             connect_to(role.server.address, login, namespace="nowhere").read("app/x")
 
@@ -171,7 +176,11 @@ class TestKubernetes:
         authority, mount = Authority(tmp_path), mounted(vault_server, "kubernetes")
         with reviewing(known, *authority.issue("api-server", LOOPBACK)) as address:
             config = {"kubernetes_host": address, "kubernetes_ca_cert": authority.cert.read_text()}
-            own = {"token_reviewer_jwt": signer.jwt(sub="vault"), "disable_local_ca_jwt": True}
+            own = {
+                "token_reviewer_jwt": signer.jwt(sub="vault"),
+                "disable_local_ca_jwt": True,
+                "issuer": ISSUER,
+            }
             vault_server.api("POST", f"auth/{mount}/config", {**config, **own})
             bound = {
                 "bound_service_account_names": [ACCOUNT],

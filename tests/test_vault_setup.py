@@ -1,6 +1,7 @@
 """deploy/vault/setup.sh against a real server that has nothing yet, and the program with what it made."""
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,12 +10,17 @@ from typing import Any
 
 import pytest
 
+from rotator.errors import Rejected
 from rotator.sandbox.vault import VaultServer, find_binary
+from rotator.wiring import login_of
 from tests.certificates import LOOPBACK, Authority, Signer
 from tests.deployed import DEPLOY, VENV, run
+from tests.logins import auth, reads
+from tests.needs import NAMESPACES, QUOTAS, RENDER_INTERVAL, needed, skipped
+from tests.old_vault import OldVault, old_vault
 from tests.program import Program
-from tests.token_review import NAMESPACE, claims, reviewing
-from tests.vaults import new_token
+from tests.token_review import ISSUER, NAMESPACE, claims, reviewing
+from tests.vaults import connect_to, new_token
 
 SCRIPT = DEPLOY / "vault/setup.sh"
 ROLE = {"token_policies": ["rotator"], "token_ttl": 3600, "token_max_ttl": 86400, "token_period": 0}
@@ -112,6 +118,7 @@ def test_a_role_for_kubernetes(administrator: Administrator, rotator: Program, t
             "KUBERNETES_HOST": address,
             "KUBERNETES_CA_CERT": authority.cert.name,
             "KUBERNETES_REVIEWER_JWT": reviewer.name,  # files may be named from where one stands
+            "KUBERNETES_ISSUER": ISSUER,
             "NAMESPACE": NAMESPACE,
         }
         done = administrator.set_up("kubernetes")
@@ -136,11 +143,69 @@ def test_a_role_for_kubernetes(administrator: Administrator, rotator: Program, t
 
 
 def test_inside_the_cluster_vault_uses_its_own_credentials(administrator: Administrator) -> None:
-    """This server is in no pod: what it misses is what a pod has."""
+    """This server is in no pod: what it misses is what a pod has, or, before Vault 1.5.4, what it must be told."""
     administrator.server.api("DELETE", "sys/auth/kubernetes")
     done = administrator.set_up("kubernetes")
     assert done.returncode != 0
-    assert "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt: no such file" in done.stderr
+    assert re.search(
+        "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt: no such file"
+        "|one of pem_keys or kubernetes_ca_cert must be set",
+        done.stderr,
+    )
+
+
+class TestAnOldServer:
+    @pytest.fixture
+    def old(self) -> Iterator[tuple[OldVault, VaultServer]]:
+        with old_vault() as old:
+            yield old
+
+    @pytest.fixture
+    def exports(self, tmp_path: Path) -> dict[str, str]:
+        (tmp_path / "ca").write_text("-----BEGIN CERTIFICATE-----\n")
+        (tmp_path / "reviewer").write_text("a.b.c")
+        return {
+            "KUBERNETES_HOST": "https://k.example",
+            "KUBERNETES_CA_CERT": "ca",
+            "KUBERNETES_REVIEWER_JWT": "reviewer",
+        }
+
+    def login(self, server: VaultServer, directory: Path) -> bool:
+        (directory / "jwt").write_text(Signer().jwt(**claims(1)))
+        text = f"{{method: kubernetes, role: rotator, file: '{directory / 'jwt'}'}}"
+        return reads(connect_to(server.address, login_of(auth(directory, text), {})))
+
+    def test_who_issues_the_tokens_is_told(
+        self, old: tuple[OldVault, VaultServer], exports: dict[str, str], tmp_path: Path
+    ) -> None:
+        """Without it a login is refused, with the cure that is then applied."""
+        server = old[1]
+        done = Administrator(server, tmp_path, exports).set_up("kubernetes")
+        assert done.returncode == 0, done.stderr
+        with pytest.raises(Rejected, match=r'claim "iss" is invalid.*the right `issuer`'):
+            self.login(server, tmp_path)
+        exports["KUBERNETES_ISSUER"] = ISSUER
+        done = Administrator(server, tmp_path, exports).set_up("kubernetes")
+        assert done.returncode == 0, done.stderr
+        assert self.login(server, tmp_path)
+
+    def test_what_it_does_not_know_is_asked_of_others(self, old: tuple[OldVault, VaultServer]) -> None:
+        told: list[Any] = []
+        needs = needed(old[1], lambda _, lacks: told.append(lacks))
+        for feature in (NAMESPACES, QUOTAS, RENDER_INTERVAL, NAMESPACES):
+            with pytest.raises(pytest.skip.Exception, match=rf"the server, 1\.4\.0, has no {feature.name}"):
+                needs(feature)
+        assert skipped(told) == [
+            "skipped with the Vault-API server 1.4.0, for it has none of these: "
+            "an interval of the agent's own (1 test), namespaces (2 tests), rate-limit quotas (1 test)"
+        ]
+
+    def test_inside_the_cluster_it_takes_all_three(
+        self, old: tuple[OldVault, VaultServer], tmp_path: Path
+    ) -> None:
+        done = Administrator(old[1], tmp_path).set_up("kubernetes")
+        assert done.returncode != 0
+        assert "kubernetes_ca_cert must be set" in done.stderr
 
 
 def test_a_mount_without_versions(administrator: Administrator) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Thread
 
 NAMESPACE, ACCOUNT = "keys", "rotator"
+ISSUER = "https://kubernetes.default.svc"
 
 
 @contextmanager
@@ -61,7 +62,7 @@ _USER = {
 def claims(number: int) -> dict[str, object]:
     """What the token of a service account says; `number` makes one differ from the next."""
     return {
-        "iss": "https://kubernetes.default.svc",
+        "iss": ISSUER,
         "sub": _USER["username"],
         "aud": ["vault"],
         "exp": 4_000_000_000,

@@ -9,7 +9,11 @@
 #
 # Of `kubernetes`: NAMESPACE is the rotator's, by default `rotator`. A Vault outside the cluster needs KUBERNETES_HOST,
 # KUBERNETES_CA_CERT (a file) and KUBERNETES_REVIEWER_JWT (a file: the token of a service account that has
-# system:auth-delegator): all three. Without them a config that auth/kubernetes has is kept.
+# system:auth-delegator): all three. Without them a config that auth/kubernetes has is kept. Of old servers:
+# - Vault before 1.9 checks who issued a service account's token, which is 500 `claim "iss" is invalid` where its config
+#   does not say whom to expect. `disable_iss_validation`, set below, ends that since Vault 1.5.4. An older one needs
+#   KUBERNETES_ISSUER: the `iss` of the pods' tokens, often https://kubernetes.default.svc.cluster.local.
+# - Vault before 1.5.4 takes nothing from the pod that it runs in: it needs all three inside the cluster, too.
 set -eu
 vault=$(command -v vault || command -v bao) || { echo "setup.sh: there is no vault and no bao" >&2; exit 1; }
 mount=secret # as in policy.hcl
@@ -25,13 +29,18 @@ role() {
   "$vault" write "$path" token_policies=rotator token_ttl=1h token_max_ttl=24h token_period=0 "$@"
 }
 
+# The API server, which is asked about each token, knows its issuer: newer servers leave the check to it.
+kubernetes_config() {
+  "$vault" write auth/kubernetes/config disable_iss_validation=true issuer="${KUBERNETES_ISSUER:-}" "$@"
+}
+
 kubernetes() {
   enabled sys/auth/kubernetes || "$vault" auth enable kubernetes
   if [ -n "${KUBERNETES_HOST:-}${KUBERNETES_CA_CERT:-}${KUBERNETES_REVIEWER_JWT:-}" ]; then
-    "$vault" write auth/kubernetes/config kubernetes_host="$KUBERNETES_HOST" disable_local_ca_jwt=true \
+    kubernetes_config kubernetes_host="$KUBERNETES_HOST" disable_local_ca_jwt=true \
       kubernetes_ca_cert=@"$KUBERNETES_CA_CERT" token_reviewer_jwt=@"$KUBERNETES_REVIEWER_JWT"
   elif ! "$vault" read auth/kubernetes/config >/dev/null 2>&1; then # others may log in by one that is there
-    "$vault" write auth/kubernetes/config kubernetes_host=https://kubernetes.default.svc
+    kubernetes_config kubernetes_host=https://kubernetes.default.svc
   fi
   role auth/kubernetes/role/rotator audience=vault bound_service_account_names=rotator \
     bound_service_account_namespaces="${NAMESPACE:-rotator}"

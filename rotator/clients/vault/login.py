@@ -149,4 +149,6 @@ class Wrapped:
 def _refused(error: Rejected, cure: str) -> Rejected:
     if error.status in (None, HTTPStatus.NOT_FOUND):  # a wrong certificate or namespace: no login was asked
         return error
+    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:  # a mistake in the set-up that the answer names
+        cure = error.cure or cure
     return Rejected(f"Vault refused the login: {error.message}", status=error.status, cure=cure)
