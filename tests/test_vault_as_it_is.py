@@ -129,7 +129,10 @@ def by_letters(server: VaultServer, path: str, body: bytes | None = None) -> str
 
 def numbers(answer: str) -> list[str]:
     """What stands in the secret's other fields, by the letters of the answer."""
-    return [re.findall(rf'"{name}":([^,}}\]]+)', answer)[0] for name in ("price", "long", "exponent", "minus", "c")]
+    return [
+        re.findall(rf'"{name}":([^,}}\]]+)', answer)[0]
+        for name in ("price", "long", "exponent", "minus", "c")
+    ]
 
 
 class TestNeighbours:
