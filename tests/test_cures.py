@@ -75,9 +75,7 @@ WALKED: Final[Mapping[str, str]] = {
     "if no new key is there in": f"{_CLAIM}test_who_asked_for_a_key_is_told_that_another_makes_it",
     "`bookkeeping` of its own": (f"{_BESIDE}test_a_field_that_is_not_our_bookkeeping_is_not_written_over"),
     "or put a working key into the secret": f"{_PASS}test_the_key_of_a_secret_that_is_refused_is_rotated",
-    "look at it with rotator status, and run it again": (
-        f"{_PASS}test_a_rollback_that_met_another_write_is_run_again"
-    ),
+    "rotator status, and run it again": f"{_PASS}test_a_rollback_that_met_another_write_is_run_again",
     "the next pass makes one; or put": f"{_PASS}test_a_key_that_cannot_be_rolled_back_is_replaced",
     "to replace the current key instead": f"{_PASS}test_a_key_that_cannot_be_rolled_back_is_replaced",
     "the next pass rotates it; or run it again": f"{_PASS}test_a_rotation_that_met_another_write_is_run_again",

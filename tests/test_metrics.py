@@ -199,7 +199,9 @@ class TestTextfile:
         assert ("last_converged_timestamp_seconds",) not in samples(path.read_text())
 
     def test_a_directory_that_is_not_there(self, tmp_path: Path) -> None:
-        with pytest.raises(UnpublishedError, match=r"metrics\.textfile: No such file or directory") as raised:
+        with pytest.raises(
+            UnpublishedError, match=r"metrics\.textfile .*none/rotator\.prom: No such file"
+        ) as raised:
             Metrics().write_textfile(str(tmp_path / "none" / "rotator.prom"))
         assert raised.value.cure
 
@@ -299,7 +301,7 @@ class TestOnePass:
         assert done.code == 0
         unpublished = [event for event in done.events if event["event"] == "metrics.unpublished"]
         assert [event["error"].partition(":")[0] for event in unpublished] == [
-            "metrics.textfile",
+            f"metrics.textfile {tmp_path}/none/a.prom",
             "metrics.pushgateway",
         ]
 
