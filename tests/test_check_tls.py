@@ -163,3 +163,4 @@ class TestARealServer:
         assert found["name"] == "Vault health"
         assert found["seen"].endswith(", sealed")
         assert found["cure"] == "`vault operator unseal`"
+        assert run(rotator, "check", "--json").code == 0
