@@ -288,7 +288,7 @@ class TestOnePass:
         gateway.faults.add(Fault("GET /keys", Status(403), times=ALWAYS))
         assert rotator.run("--once").code == 3
         failed = samples((tmp_path / "rotator.prom").read_text())
-        assert failed["requests_total", "GET", "gateway", "403"] == 1
+        assert failed["requests_total", "GET", "gateway", "403"] == 2  # one refusal is asked again
         converged = ("last_converged_timestamp_seconds",)
         assert failed[converged] == seen[converged]
 
