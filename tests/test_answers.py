@@ -10,14 +10,11 @@ from hypothesis import strategies as st
 
 from rotator.clients.answers import (
     MAX_DEPTH,
-    MAX_REQUEST_ID,
     MAX_UNPACKED,
     Answer,
     read_json,
-    request_id,
     write_json,
 )
-from rotator.redaction import MAX_WORDS, Secret, words
 
 
 @pytest.mark.parametrize(
@@ -26,8 +23,6 @@ from rotator.redaction import MAX_WORDS, Secret, words
         (b"", "the body is not JSON"),
         (b"\xff", "the body is not JSON"),
         (b"[" * 100_000, "the body is not JSON"),
-        (b"NaN", "the body is not JSON"),
-        (b"-Infinity", "the body is not JSON"),
         (b"01", "the body is not JSON"),
         ("[]".encode("utf-16"), "the body is not JSON"),
         (b"[" * 101 + b"]" * 101, f"deeper than {MAX_DEPTH} levels"),
@@ -82,6 +77,11 @@ class TestCompressed:
             ("deflate", zlib.compress(BODY)),
             ("identity", BODY),
             ("gzip, deflate", zlib.compress(gzip.compress(BODY, mtime=0))),
+            ("deflate", zlib.compress(BODY)[2:-4]),
+            ("gzip", gzip.compress(BODY[:5], mtime=0) + gzip.compress(BODY[5:], mtime=0)),
+            ("", gzip.compress(BODY, mtime=0)),
+            ("gzip", BODY),
+            ("UTF-8", BODY),
         ],
     )
     def test_it_is_unpacked(self, encoding: str, content: bytes) -> None:
@@ -90,30 +90,11 @@ class TestCompressed:
     @pytest.mark.parametrize(
         ("encoding", "content"),
         [
-            ("gzip", BODY),
             ("gzip", gzip.compress(BODY, mtime=0)[:-9]),
-            ("br", BODY),
+            ("br", b"\x0b\x02\x80{}\x03"),
             ("gzip, gzip, gzip, gzip", BODY),
             ("gzip", gzip.compress(b" " * (MAX_UNPACKED + 1), mtime=0)),
         ],
     )
     def test_what_cannot_be_or_has_no_bound_is_refused(self, encoding: str, content: bytes) -> None:
-        assert Answer("GET /", 200, {"Content-Encoding": encoding}, content).fault == "the body is compressed"
-
-
-@pytest.mark.parametrize("value", ["", "x" * (MAX_REQUEST_ID + 1), "a\nb", "é", 5, None, ["a"]])
-def test_what_is_no_request_id_is_left_out(value: object) -> None:
-    assert request_id(value) is None
-
-
-def test_a_secret_is_no_request_id_and_no_word() -> None:
-    secret = Secret("hvs." + "w0rd5" * 6)
-    assert request_id("req_1") == "req_1"
-    assert "w0rd5" not in (request_id(secret.reveal()) or "") + words(f"no {secret.reveal()}\n\x1b, please")
-
-
-def test_words_are_few_and_a_secret_at_their_end_is_not_cut_in_two() -> None:
-    secret = Secret("hvs." + "w0rd5" * 6).reveal()
-    assert len(words("x " * 100_000)) == MAX_WORDS
-    for start in range(20 * MAX_WORDS - 40, 20 * MAX_WORDS):
-        assert "w0rd" not in words(f"{(secret * 100)[:start]} {secret}")
+        assert Answer("GET /", 200, {"Content-Encoding": encoding}, content).fault

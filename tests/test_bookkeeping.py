@@ -136,7 +136,16 @@ def test_a_secret_without_a_block() -> None:
         ({}, None),
         ({"api_key": None, "rotation": None}, None),
         ({"api_key": "x", "rotation": {}}, None),
-        ({"api_key": "x", "rotation": {"superseded": []}}, None),
+        ({"api_key": "x", "rotation": {"key_id": {}, "title": 5, "superseded": []}}, None),
+        ({"rotation": {"superseded": False}}, "the field rotation was not written by the rotator"),
+        (
+            {"rotation": {"key_id": 77, "policy": "yearly"}},
+            "the field rotation was not written by the rotator",
+        ),
+        (
+            {"rotation": {"key_id": 7, "title": "", "version": 1, "note": "ours"}},
+            "the field rotation was not written by the rotator",
+        ),
         ({"api_key": 5}, "the field api_key holds no string"),
         ({"api_key": {"value": "x"}}, "the field api_key holds no string"),
         ({"api_key": ["x"]}, "the field api_key holds no string"),

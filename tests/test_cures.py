@@ -129,6 +129,8 @@ UNWALKED: Final[Mapping[str, str]] = {
     "=run it again": _WAIT,
     "twice is forward": "what is to be done depends on what is seen",
     "set this machine's clock, by NTP": _HOST,
+    "raise the limit on threads": _HOST,
+    "move what is nested so deep": "a secret so deep is refused by the server itself",
     "check this machine's name servers": _HOST,
     "is this machine's clock right, and the server's?": _HOST,
     "and remove vault.allow_http": "it is said of a host that is not this machine",

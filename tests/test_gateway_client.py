@@ -12,7 +12,18 @@ from rotator.clients.gateway.client import MAX_ANSWER_BYTES, Gateway
 from rotator.clients.gateway.clock import GatewayClock
 from rotator.errors import BrokenContract, Denied, Rejected, RotatorError, Transient
 from rotator.redaction import Secret
-from rotator.sandbox.faults import ALWAYS, GARBAGE, Body, Cut, Drip, Fault, Phase, Status, Truncate
+from rotator.sandbox.faults import (
+    ALWAYS,
+    GARBAGE,
+    Body,
+    Cut,
+    Drip,
+    Fault,
+    Phase,
+    Status,
+    Truncate,
+    data_with,
+)
 from rotator.sandbox.ledger import Quirks
 from rotator.sandbox.server import GatewayServer
 from tests.facts import DAY
@@ -107,6 +118,22 @@ class TestTheContract:
         server.account.clock.advance(timedelta(days=30))
         gateway.list_keys()
         assert timedelta() <= gateway.now() - (DAY + timedelta(days=30)) < timedelta(minutes=5)
+
+    def test_ids_of_19_digits(self, server: GatewayServer, gateway: Gateway) -> None:
+        big = 2**63 - 1
+        server.faults.add(Fault("POST /keys", data_with(id=big), at=Phase.AFTER))
+        assert gateway.create("a title").id == big
+        server.faults.add(Fault("GET /keys", data_with(id=big), at=Phase.AFTER))
+        assert {key.id for key in gateway.list_keys().keys} == {big}
+
+    @pytest.mark.parametrize("status", [400, 403, 404, 409, 410])
+    def test_a_revoke_that_is_repeated_and_refused_is_done_where_the_list_says_so(
+        self, server: GatewayServer, gateway: Gateway, status: int
+    ) -> None:
+        created = gateway.create("a title")
+        server.faults.add(Fault("DELETE /keys/*", Status(502), at=Phase.AFTER))
+        server.faults.add(Fault("DELETE /keys/*", Status(status), at=Phase.AFTER, times=ALWAYS))
+        gateway.revoke(warrant(created.id))
 
     def test_a_revoke_is_idempotent(self, gateway: Gateway) -> None:
         created = gateway.create("a title")

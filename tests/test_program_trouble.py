@@ -111,7 +111,10 @@ class TestBadInput:
     ) -> None:
         rotator.run("--once")
         stored = secret(vault_server, mount, BACKEND)
-        blocks: list[Any] = [{"key_id": {}}, {**stored["rotation"], "superseded": {"x": 1}}]
+        blocks: list[Any] = [
+            {**stored["rotation"], "key_id": {}},
+            {**stored["rotation"], "superseded": {"x": 1}},
+        ]
         for nonsense in blocks:
             vault_server.api("POST", f"{mount}/data/{BACKEND}", {"data": {**stored, "rotation": nonsense}})
             run = rotator.run("--once")

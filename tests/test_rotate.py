@@ -169,7 +169,7 @@ class TestProve:
         assert world.one().outcome is Outcome.DONE
         assert world.works()
 
-    @pytest.mark.parametrize("status", [402, 403, 404, 405, 409, 410, 500])
+    @pytest.mark.parametrize("status", [402, 403, 404, 405, 408, 409, 410, 425, 429, 500])
     def test_a_probe_that_cannot_tell_is_not_a_no(self, world: World, status: int) -> None:
         """As an account without credits: the list takes the new key all the same."""
         world.server.faults.add(Fault("GET /account/balances", Status(status), times=ALWAYS))

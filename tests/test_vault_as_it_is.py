@@ -161,7 +161,7 @@ class TestNeighbours:
         assert world.memory.read(PATH).number == 1
         assert world.posts() == 0
 
-    @pytest.mark.parametrize("theirs", ["30d", {"every": "30d"}, [1], 7])
+    @pytest.mark.parametrize("theirs", ["30d", {"every": "30d"}, {"key_id": 77, "policy": "yearly"}, [1], 7])
     def test_a_field_that_is_not_our_bookkeeping_is_not_written_over(
         self, world: World, theirs: object
     ) -> None:
@@ -192,7 +192,7 @@ class TestNeighbours:
         assert [key.id for key in world.live] == [world.secret()["apimall"]["key_id"]]
         assert "rotation" not in world.secret()
 
-    @pytest.mark.parametrize("around", ["{}\n", " {}", "{}\r\n", "\t{} \n"])
+    @pytest.mark.parametrize("around", ["{}\n", " {}", "{}\r\n", "\t{} \n", "\ufeff{}", "{}\u200b"])
     def test_white_space_around_a_plaintext_is_named_and_the_key_is_known(
         self, world: World, around: str
     ) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from rotator.errors import BrokenContract, Transient
 from rotator.redaction import redact
@@ -21,8 +21,9 @@ MAX_REQUEST_ID: Final = 128
 MAX_UNPACKED: Final = 16 * 1024 * 1024
 """Bytes that a compressed body may unfold into."""
 _MAX_ENCODINGS: Final = 3
+_GZIP: Final = b"\x1f\x8b"
 _ANY_ZLIB: Final = 32 + zlib.MAX_WBITS  # gzip or zlib, by its first bytes
-_LONG: Final = 19  # digits that an integer has at most where it means something to us
+_LONG: Final = 100  # digits: no integer that means something to us has so many
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def read_json(content: bytes) -> tuple[Any, str | None]:
     """Return the value; or None, and what is wrong with it. It may begin with a byte order mark (RFC 8259 §8.1)."""
     try:
         text = content.decode("utf-8-sig")
-        value = json.loads(text, parse_float=Number, parse_int=_integer, parse_constant=_none)
+        value = json.loads(text, parse_float=Number, parse_int=_integer, parse_constant=Number)
     except (ValueError, RecursionError):
         return None, "the body is not JSON"
     if _is_deep(value):
@@ -61,23 +62,37 @@ def write_json(value: Any) -> str:
 
 
 def unpacked(content: bytes, encoding: str) -> bytes | None:
-    """Return the body without its `Content-Encoding`, though none was asked for; None where that cannot be done."""
+    """Return the body without its `Content-Encoding`, though none was asked for; None where that cannot be done.
+
+    A body that is not what the header says it is, is returned as it is: it may be plain, and hold a plaintext.
+    """
     names = [name.strip().lower() for name in encoding.split(",")]
     if len(names) > _MAX_ENCODINGS:
         return None
     for name in reversed(names):
-        if name in ("", "identity"):
-            continue
-        if name not in ("gzip", "x-gzip", "deflate"):
-            return None
+        if name in ("gzip", "x-gzip", "deflate") or content.startswith(_GZIP):
+            plain = _inflated(content)
+            if plain is None:
+                break
+            content = plain
+    return content if len(content) < MAX_UNPACKED else None
+
+
+def _inflated(content: bytes) -> bytes | None:
+    """Unfold gzip, of one member or several, zlib, or what has no header at all; None for anything else."""
+    for form in (_ANY_ZLIB, -zlib.MAX_WBITS):
+        plain, rest = b"", content
         try:
-            unpacking = zlib.decompressobj(_ANY_ZLIB)
-            content = unpacking.decompress(content, MAX_UNPACKED)
+            while rest and len(plain) < MAX_UNPACKED:
+                unpacking = zlib.decompressobj(form)
+                plain += unpacking.decompress(rest, MAX_UNPACKED - len(plain))
+                if not unpacking.eof:  # cut short, or too large
+                    return None
+                rest = unpacking.unused_data
         except zlib.error:
-            return None
-        if not unpacking.eof:  # cut short, or too large
-            return None
-    return content
+            continue
+        return plain
+    return None
 
 
 def request_id(value: object) -> str | None:
@@ -160,10 +175,6 @@ def parse_retry_after(header: str | None, *, now: datetime | None = None) -> flo
 
 def _integer(letters: str) -> int | Number:
     return int(letters) if len(letters) < _LONG and str(int(letters)) == letters else Number(letters)
-
-
-def _none(_letters: str) -> NoReturn:
-    raise ValueError("JSON has neither NaN nor Infinity")
 
 
 def _is_deep(value: Any) -> bool:

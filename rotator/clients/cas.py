@@ -22,6 +22,8 @@ class Cas(NamedTuple):
     def load(self) -> ssl.SSLContext:
         """Return a context that trusts them. Raises OSError."""
         if self.variable != "SSL_CERT_DIR":
+            if self.place and Path(self.place).is_fifo():  # it would be waited for
+                raise OSError(errno.EINVAL, "not a file")
             return ssl.create_default_context(cafile=self.place)
         # OpenSSL itself says nothing of a directory in which it finds none.
         places = [Path(part) for part in self.place.split(os.pathsep) if part]

@@ -231,7 +231,11 @@ def within(what: str, seconds: float, exchange: Callable[[], T], *, cure: str) -
         except BaseException as error:  # noqa: BLE001 - raised again where the exchange is waited for
             box.put((None, error))
 
-    Thread(target=run, name="exchange", daemon=True).start()
+    try:
+        Thread(target=run, name="exchange", daemon=True).start()
+    except RuntimeError:
+        limit = "raise the limit on threads: pids.max of the container, TasksMax of the unit, ulimit -u"
+        raise Transient(f"{what}: no thread can be had for it", ambiguous=False, cure=limit) from None
     try:
         result, error = box.get(timeout=seconds)
     except Empty:

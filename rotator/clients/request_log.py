@@ -76,7 +76,7 @@ def logged(event: str, id_field: str, request: Request, exchange: Callable[[], A
     `id_field` is what the log calls the id that the server gave the request.
     """
     began = time.monotonic()
-    seen: A | RotatorError
+    seen: A | RotatorError = RotatorError("unexpected")
     try:
         seen = exchange()
         seen.raise_for_refusal()

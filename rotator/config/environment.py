@@ -34,6 +34,8 @@ _SERVICE_LINKS: Final = (
     (r"PORT_[0-9]+_(TCP|UDP|SCTP)_PROTO", r"tcp|udp|sctp"),
     (r"PORT_[0-9]+_(TCP|UDP|SCTP)_PORT", r"[0-9]+"),
     (r"PORT_[0-9]+_(TCP|UDP|SCTP)_ADDR", r"[0-9A-Fa-f.:]+"),
+    ("NAME", r"/\S+/\S+"),  # Docker's own links
+    (r"ENV_\w+", r"[\s\S]*"),
 )
 """How such a variable's name ends, and what it holds."""
 
@@ -123,7 +125,7 @@ def _is_used(field: str, vault: Mapping[str, Any]) -> bool:
 
 def _is_service_link(name: str, text: str) -> bool:
     return any(
-        re.fullmatch(f"{PREFIX}[A-Z0-9_]+_{end}", name) and re.fullmatch(form, text)
+        re.fullmatch(f"{PREFIX}([A-Z0-9_]+_)?{end}", name) and re.fullmatch(form, text)
         for end, form in _SERVICE_LINKS
     )
 

@@ -149,7 +149,7 @@ def _prove(account: Account, created: CreatedKey) -> Proven:
 
     def attempt() -> None:
         try:
-            probe = account.gateway.authenticates(created.plaintext)
+            probe = account.gateway.authenticates(created.plaintext, once=True)
         except Rejected as error:
             raise Transient(error.message, ambiguous=False, request_id=error.request_id) from None
         if not probe.works:
@@ -179,8 +179,8 @@ class _Storing:
         try:
             return retry.call(self._attempt, policy, event="vault.retry", sleep=self._account.stopping.sleep)
         except RotatorError as error:
-            if isinstance(error, (Moved, Overtaken)) or (isinstance(error, Rejected) and not self._sent):
-                raise
+            if isinstance(error, (Moved, Overtaken)) or not self._sent:
+                raise  # nothing that was sent can land any more
             raise Unsettled(
                 f"not known whether new key {self._created.id} was stored: {error.message}",
                 request_id=error.request_id,

@@ -5,6 +5,7 @@ to somebody else and are handed on as they are.
 """
 
 import re
+import string
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,7 +15,9 @@ from typing import Any, Final, TypeVar
 from rotator.rules.times import format_time, parse_time
 
 T = TypeVar("T")
-_OURS: Final = {"key_id", "superseded"}
+_OURS: Final = {"version", "key_id", "title", "created_at", "rotated_at", "superseded", "titles"}
+_BLANK: Final = f"{string.whitespace}\u00a0\u200b\u200c\u200d\u2060\ufeff"
+_FEW: Final = 3  # fields of ours that nobody writes together by chance
 FIELD: Final = "rotation"
 """The secret's field that holds the block, unless the config names another."""
 WITHOUT_GRACE: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -94,9 +97,14 @@ def fault_of_owner(data: Mapping[str, Any] | None, plaintext: str, name: str = F
     value, block = (data or {}).get(plaintext), (data or {}).get(name)
     if value is not None and not isinstance(value, str):
         return f"the field {plaintext} holds no string"
-    if block is not None and not (isinstance(block, dict) and (not block or block.keys() & _OURS)):
+    if block is not None and not (isinstance(block, dict) and _is_ours(block)):
         return f"the field {name} was not written by the rotator"
     return None
+
+
+def _is_ours(block: Mapping[str, Any]) -> bool:
+    """Whether a block was ours once, whatever a person has edited or dropped of it since."""
+    return block.keys() <= _OURS and (not block or len(block) >= _FEW)
 
 
 def read_block(data: Mapping[str, Any] | None, name: str = FIELD) -> Block | None:
@@ -150,10 +158,15 @@ def written_as(data: Mapping[str, Any] | None, name: str = FIELD) -> int | None:
     return version if type(version) is int and version > 0 else None
 
 
+def stripped(text: str) -> str:
+    """Return the text without white space around it, also of the kinds that nobody sees."""
+    return text.strip(_BLANK)
+
+
 def read_plaintext(data: Mapping[str, Any] | None, name: str) -> str | None:
     """Return the plaintext in the field `name`, without white space around it; None when none is there."""
     value = (data or {}).get(name)
-    return (value.strip() or None) if isinstance(value, str) else None
+    return (stripped(value) or None) if isinstance(value, str) else None
 
 
 def _id(value: object) -> int:

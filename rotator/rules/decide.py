@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from rotator.rules.bookkeeping import WITHOUT_GRACE, Rotation
+from rotator.rules.bookkeeping import WITHOUT_GRACE, Rotation, stripped
 from rotator.rules.facts import Facts
 from rotator.rules.history import Trace
 from rotator.rules.holds import Hold, held
@@ -137,7 +137,7 @@ def _warnings(facts: Facts, reason: Reason | None) -> Iterator[str]:
     if current is None:
         return
     text = (facts.version.data or {}).get(facts.key.field)
-    if isinstance(text, str) and text != text.strip():
+    if isinstance(text, str) and text != stripped(text):
         yield (
             f"the field {facts.key.field} has white space around the plaintext, with which no program can use it; "
             "write it without, or let the next rotation do so"

@@ -126,12 +126,16 @@ class Gateway:
             row.id, made_as, row.created_at or self.now(), Secret(row.api_key), answer.request_id
         )
 
-    def authenticates(self, plaintext: Secret, *, by_all: bool = False) -> Probe:
+    def authenticates(self, plaintext: Secret, *, by_all: bool = False, once: bool = False) -> Probe:
         """Ask whether `plaintext` works as a bearer: 2xx is yes, 401 is no, all else raises.
 
-        `by_all`: where the list says otherwise, it works if no way says that it does not.
+        `by_all`: where the list says otherwise, it works if no way says that it does not. `once`: not repeated.
         """
-        return self._patiently(lambda: self._probe(plaintext, by_all))
+        return (
+            self._probe(plaintext, by_all)
+            if once
+            else self._patiently(lambda: self._probe(plaintext, by_all))
+        )
 
     def revoke(self, warrant: Warrant) -> None:
         """Revoke a key. Idempotent: where the answer does not say that it is revoked, a fresh list does."""
@@ -146,15 +150,13 @@ class Gateway:
                     request_id=answer.request_id,
                 )
         except (Rejected, BrokenContract) as error:
-            status = error.status or 0
-            if status != HTTPStatus.NOT_FOUND and status // 100 != HTTPStatus.OK // 100:
-                raise
             if self._is_listed_live(key_id):
+                told = error.status != HTTPStatus.NOT_FOUND and isinstance(error, Rejected)
                 raise type(error)(
                     f"{error.message}; and the list shows the key live",
-                    status=status,
+                    status=error.status,
                     request_id=error.request_id,
-                    cure="the next pass tries again; else revoke it by hand",
+                    cure=error.cure if told else "the next pass tries again; else revoke it by hand",
                 ) from None
         else:
             self.asked_to_revoke.add(key_id)
@@ -187,8 +189,6 @@ class Gateway:
             except (Denied, Rejected, BrokenContract, Transient) as error:
                 if error.status == HTTPStatus.UNAUTHORIZED:
                     return Probe(works=False, request_id=error.request_id)
-                if isinstance(error, Transient) and (error.status or 0) < HTTPStatus.INTERNAL_SERVER_ERROR:
-                    raise
                 untold.append(error)
             else:
                 # Documented by the vendor, promised by no contract: an account may lack it.

@@ -96,6 +96,8 @@ class VaultAnswer(Answer):
     def broken(self, fault: str) -> BrokenContract:
         """The error for an answer that lacks what it must have."""
         cure = "is vault.address a Vault server, and vault.mount a KV version 2 mount?"
+        if self.fault and "nested" in self.fault:
+            cure = "move what is nested so deep to a secret of its own"
         return self.broken_contract(f"not Vault's answer: {self.fault or fault}", cure)
 
     def raise_for_refusal(self) -> None:
