@@ -187,6 +187,10 @@ def _forms(value: str) -> Iterator[str]:
     yield value
     raw = _bytes(value)
     yield quote(raw, safe="")
+    yield value.upper()
+    yield value.lower()
+    yield raw.hex()
+    yield raw.hex().upper()
     yield json.dumps(value)[1:-1]
     for shift in range(3):
         # Base64 depends on where in a group of three bytes the secret begins; its edges depend on the

@@ -130,6 +130,7 @@ UNWALKED: Final[Mapping[str, str]] = {
     "twice is forward": "what is to be done depends on what is seen",
     "set this machine's clock, by NTP": _HOST,
     "raise the limit on threads": _HOST,
+    "let it pass what goes to Vault": _HOST,
     "move what is nested so deep": "a secret so deep is refused by the server itself",
     "check this machine's name servers": _HOST,
     "is this machine's clock right, and the server's?": _HOST,

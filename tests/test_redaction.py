@@ -2,7 +2,7 @@ import base64
 import copy
 import json
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -87,6 +87,15 @@ def test_escaped_forms_are_found(value: str) -> None:
     for form in (value, quote(value, safe=""), json.dumps(value)):
         assert value[:12] not in redact(form)
         assert MARK in redact(form)
+
+
+@pytest.mark.parametrize(
+    "form", [str.upper, str.lower, lambda text: text.encode().hex(), lambda text: text.encode().hex().upper()]
+)
+def test_other_spellings_are_found(form: Callable[[str], str]) -> None:
+    Secret("aB3-of-no-known-form-9zQ7")
+    shown = redact(f"no room for {form('aB3-of-no-known-form-9zQ7')}")
+    assert shown == f"no room for {MARK}"
 
 
 def test_a_short_secret_is_found_as_a_word() -> None:

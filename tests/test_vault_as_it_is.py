@@ -58,6 +58,13 @@ class TestStatesThatPass:
         assert world.posts() == 1
         assert world.works()
 
+    @pytest.mark.parametrize("status", [400, 403, 413])
+    def test_a_refusal_that_is_not_vaults_own_is_no_refusal(self, status: int) -> None:
+        with serving(reply(status, raw=b"<html>blocked</html>")) as url, pytest.raises(Transient) as raised:
+            connect_to(url, Secret("s.token")).write("app/a", {"a": 1}, cas=0)
+        assert raised.value.ambiguous
+        assert "not by Vault" in raised.value.message
+
     def test_a_mistake_in_the_set_up_is_not_repeated_and_has_a_cure(self) -> None:
         asked: list[str] = []
 

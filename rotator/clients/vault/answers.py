@@ -116,6 +116,9 @@ class VaultAnswer(Answer):
             return
         if self.status == HTTPStatus.BAD_REQUEST and "check-and-set" in self.errors:
             raise Conflict(message, status=self.status)
+        if self.fault and self.status != HTTPStatus.NOT_FOUND and self.status in _REFUSALS:
+            cure = "a proxy or a firewall between here and Vault answered; let it pass what goes to Vault"
+            raise self.transient(f"{self.status}, and not by Vault", ambiguous=True, cure=cure)
         mistaken = _MISTAKEN.search(self.errors)
         if self.status == HTTPStatus.REQUEST_TIMEOUT or (self.status >= 500 and not mistaken):
             raise self.transient(said, ambiguous=True, cure=_cure(self))
