@@ -260,7 +260,7 @@ class TestTheCommand:
     def test_a_failure_while_it_is_watched_does_not_end_it(
         self, rotator: Program, gateway: GatewayServer
     ) -> None:
-        gateway.faults.add(Fault("GET /keys", Status(401), times=1))
+        gateway.faults.add(Fault("GET /keys", Status(401), times=2))
         with watching(rotator) as (process, lines):
             assert any("401" in line for line in lines)
             assert any("managed key" in line for line in lines)
