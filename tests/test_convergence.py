@@ -38,7 +38,7 @@ class TestAdoption:
 
     def test_nonsense_in_the_block_is_adopted_and_reported(self, world: World) -> None:
         made = world.one().key_id
-        world.memory.put(PATH, {**world.secret(), "rotation": {"key_id": "nonsense"}})
+        world.memory.put(PATH, {**world.secret(), "rotation": {**world.rotation(), "key_id": "nonsense"}})
         result = world.one()
         assert result.action is Action.ADOPT
         assert "makes no sense" in result.warnings[0]
