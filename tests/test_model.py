@@ -373,7 +373,8 @@ class Histories(RuleBasedStateMachine):
             case "unblock":
                 data.pop(FIELD, None)
             case "nonsense":
-                data[FIELD] = {"key_id": "x"}
+                if FIELD in data:
+                    data[FIELD] = {**data[FIELD], "key_id": "x"}
             case "paste":
                 data["api_key"] = self.promises.by_hand("pasted").plaintext
             case "paste ours":
