@@ -18,6 +18,7 @@ from tests.needs import Needs, needed, skipped
 from tests.plain_client import Client
 from tests.program import BACKEND, Program, program, secret
 from tests.release import checkout, offline, ran
+from tests.served import Served
 from tests.vaults import new_kv
 from tests.world import World, new_server
 
@@ -132,3 +133,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.line(line)
         for line in skipped(value for name, value in told if name == "lacks"):
             terminalreporter.line(line)
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    served = Served()
+    with served.web:
+        yield served

@@ -10,6 +10,8 @@ from rotator.service.web import Web
 from rotator.show.snapshot import Snapshot
 from tests.shown import of_each_state
 
+PATHS = ["/", "/status.json", "/metrics", "/healthz", "/readyz"]
+
 
 class Served:
     """A server, and the snapshot that it shows next."""

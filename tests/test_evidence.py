@@ -34,6 +34,8 @@ def test_it_wants_a_write_and_for_a_superseded_key_a_successor_that_works() -> N
             to_revoke(SEEN, victim, Fence(0), PROVEN)
     with pytest.raises(Rejected, match="was not seen to work"):
         to_revoke(SEEN, SUPERSEDED, Fence(1), None)
+    with pytest.raises(Rejected, match="nothing was written"):
+        to_revoke(SEEN, SUPERSEDED, Fence(1, key_id=9), PROVEN)  # an earlier pass wrote that one, for another
     assert to_revoke(SEEN, SUPERSEDED, Fence(1), PROVEN).key_id == 1
     assert to_revoke(SEEN, ORPHAN, Fence(1), None).key_id == 9
 

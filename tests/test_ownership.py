@@ -42,7 +42,7 @@ def ownership(
             current = identify(version, entry, by_id, previews, NOW)
             held[entry.name] = Held(version, current, named_by(version, entry, current, NOW))
     titled = by_title(keys, listed, TitleTemplate(), OURS)
-    return Ownership(keys, titled, held, previews, bearer, NOW)
+    return Ownership(keys, titled, held, listed, bearer, NOW)
 
 
 class TestByTitle:
@@ -136,7 +136,7 @@ class TestUnmanaged:
             replace(key(10, ours=False), status="revoked"),
         ]
         seen = ownership(listed, {"Backend": data, "Reporting": None})
-        assert [one.id for one in seen.unmanaged(listed)] == [1]
+        assert [one.id for one in seen.unmanaged] == [1]
 
 
 def test_paths_of_the_tests_are_those_of_the_facts() -> None:

@@ -5,7 +5,6 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from http.client import HTTPConnection
@@ -23,18 +22,9 @@ from tests.facts import at, managed
 from tests.leaks import leaks
 from tests.promises import Promises
 from tests.scenes import ALL_SCENES, Scene
-from tests.served import Served
+from tests.served import PATHS, Served
 from tests.shown import REFUSED, of_each_state, one, passed, snapshot, together
 from tests.world import World
-
-PATHS = ["/", "/status.json", "/metrics", "/healthz", "/readyz"]
-
-
-@pytest.fixture
-def served() -> Iterator[Served]:
-    served = Served()
-    with served.web:
-        yield served
 
 
 @pytest.mark.parametrize(

@@ -12,17 +12,8 @@ from threading import enumerate as enumerate_threads
 import pytest
 
 from rotator.service.web import Web
-from tests.served import Served
+from tests.served import PATHS, Served
 from tests.shown import of_each_state
-
-PATHS = ["/", "/status.json", "/metrics", "/healthz", "/readyz"]
-
-
-@pytest.fixture
-def served() -> Iterator[Served]:
-    served = Served()
-    with served.web:
-        yield served
 
 
 @pytest.fixture

@@ -66,38 +66,24 @@ def call(
             fields |= {"error": error.message, "status": error.status, "request_id": error.request_id}
         log.warning(event, **{name: value for name, value in fields.items() if value is not None})
 
-    stops: list[tenacity.stop.stop_base] = [tenacity.stop_before_delay(policy.deadline)]
-    if policy.attempts:
-        stops.append(_stop_after(policy.attempts))
+    limited = 0
+
+    def is_enough(state: tenacity.RetryCallState) -> bool:
+        nonlocal limited
+        error = _error(state)
+        limited += isinstance(error, RotatorError) and error.status == HTTPStatus.TOO_MANY_REQUESTS
+        return 0 < policy.attempts <= state.attempt_number - limited or too_late(state)
+
+    too_late = tenacity.stop_before_delay(policy.deadline)
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(again),
         wait=lambda state: _wait(policy, state),
-        stop=tenacity.stop_any(*stops),
+        stop=is_enough,
         sleep=sleep,
         before_sleep=before_sleep,
         reraise=True,
     )
     return retrying(attempt)
-
-
-def _stop_after(attempts: int) -> tenacity.stop.stop_base:
-    limited = 0
-
-    def stop(state: tenacity.RetryCallState) -> bool:
-        nonlocal limited
-        error = _error(state)
-        limited += isinstance(error, RotatorError) and error.status == HTTPStatus.TOO_MANY_REQUESTS
-        return state.attempt_number - limited >= attempts
-
-    return _Stop(stop)
-
-
-class _Stop(tenacity.stop.stop_base):
-    def __init__(self, stop: Callable[[tenacity.RetryCallState], bool]) -> None:
-        self._stop = stop
-
-    def __call__(self, state: tenacity.RetryCallState) -> bool:
-        return self._stop(state)
 
 
 def _wait(policy: Policy, state: tenacity.RetryCallState) -> float:

@@ -57,37 +57,18 @@ def observe(
     account.gateway.clock.begin()
     account.bearer.forget()  # of an earlier pass; another replica may have rotated it since
     listing = account.gateway.list_keys()
-    doubt = account.gateway.clock.doubt
-    _log_skew(account, doubt)
+    _log_skew(account)
     installation = read_installation(account, create=not dry_run)
     listed = {key.id: key for key in listing.keys}
     reader = Reader(account, installation, listed, listing.now)
     held = each(account.keys, reader.held, workers=account.concurrency)
     titled = by_title(account.keys, listed.values(), account.titles, installation)
     bearer = account.bearer.current().reveal()
-    ownership = Ownership(account.keys, titled, held.done, reader.previews, bearer, listing.now)
-
-    unmanaged = ownership.unmanaged(listed.values())
+    ownership = Ownership(account.keys, titled, held.done, listed.values(), bearer, listing.now)
 
     def facts_of(key: ManagedKey) -> Facts:
         seen = held.done[key.name]
-        facts = Facts(
-            key=key,
-            timing=account.timing,
-            now=listing.now,
-            version=seen.version,
-            listed=listed,
-            family=titled.families[key.name],
-            current=seen.current,
-            refused=reader.is_refused(key, seen, forced=forced),
-            traces={},
-            protected=ownership.protected(key),
-            forced=forced,
-            doubt=doubt,
-            without_grace=without_grace,
-            unmanaged=frozenset(key.id for key in unmanaged),
-            unread=ownership.unread,
-        )
+        facts = reader.facts(key, seen, titled, ownership, forced=forced, without_grace=without_grace)
         return reader.with_evidence(facts, titled, ownership)
 
     read = [key for key in account.keys if key.name in held.done]
@@ -99,7 +80,7 @@ def observe(
         failed={**held.failed, **facts.failed},
         foreign=titled.foreign,
         leftovers=(*titled.leftovers, *_unasked(facts.done.values())),
-        unmanaged=unmanaged,
+        unmanaged=ownership.unmanaged,
         bearers=ownership.bearers,
     )
 
@@ -144,8 +125,9 @@ def look(account: Account, only: Collection[str] = ()) -> tuple[Observation, tup
     )
 
 
-def _log_skew(account: Account, doubt: str | None) -> None:
-    if doubt:
-        log.warning("clock.doubted", error=doubt)
-    elif abs(skew := account.gateway.clock.skew()) > SKEW:
+def _log_skew(account: Account) -> None:
+    clock = account.gateway.clock
+    if clock.doubt:
+        log.warning("clock.doubted", error=clock.doubt)
+    elif abs(skew := clock.skew()) > SKEW:
         log.warning("clock.skew", skew_s=round(skew.total_seconds()))

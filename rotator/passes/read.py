@@ -14,10 +14,10 @@ from rotator.rules.facts import Facts, is_doubted
 from rotator.rules.history import Read, Trace, held_by, rolled_back, suspects, trace
 from rotator.rules.identify import Current, identify, named_by
 from rotator.rules.model import Key, ManagedKey, Version
-from rotator.rules.ownership import Held, Ownership, Titled, may_be
+from rotator.rules.ownership import Held, Ownership, Titled
 from rotator.rules.previews import Previews, matches_preview
 from rotator.rules.reasons import because
-from rotator.rules.titles import resembles
+from rotator.rules.titles import Title, resembles
 
 
 class Reader:
@@ -27,7 +27,8 @@ class Reader:
         self, account: Account, installation: str | None, listed: Mapping[int, Key], now: datetime
     ) -> None:
         self._account, self._installation, self._listed, self._now = account, installation, listed, now
-        self.previews = Previews(listed.values())
+        self._doubt = account.gateway.clock.doubt
+        self._previews = Previews(listed.values())
         self._past: dict[tuple[str, int], Version] = {}
         """By path and number: what was read of earlier versions, which do not change."""
 
@@ -40,7 +41,7 @@ class Reader:
                 f"the secret {key.path}: {fault}; nothing is written over it",
                 cure="move it to another field; or give this managed key a `field` and a `bookkeeping` of its own",
             )
-        current = identify(version, key, self._listed, self.previews, self._now)
+        current = identify(version, key, self._listed, self._previews, self._now)
         if current and current.superseded:
             known = self._is_known(version, key, current)
             if rolled_back(version, self._versions(key), key, known=known):
@@ -52,7 +53,36 @@ class Reader:
         listed, plaintext = self._listed.get(current.key_id or 0), read_plaintext(version.data, key.field)
         return listed is not None and plaintext is not None and matches_preview(listed, plaintext) is True
 
-    def is_refused(self, key: ManagedKey, held: Held, *, forced: bool) -> bool:
+    def facts(
+        self,
+        key: ManagedKey,
+        held: Held,
+        titled: Titled,
+        ownership: Ownership,
+        *,
+        forced: bool,
+        without_grace: bool,
+    ) -> Facts:
+        """Return what is known of a managed key before its claims and its history are looked at."""
+        return Facts(
+            key=key,
+            timing=self._account.timing,
+            now=self._now,
+            version=held.version,
+            listed=self._listed,
+            family=titled.families[key.name],
+            current=held.current,
+            refused=self._is_refused(key, held, forced=forced),
+            traces={},
+            protected=ownership.protected(key),
+            forced=forced,
+            doubt=self._doubt,
+            without_grace=without_grace,
+            unmanaged=ownership.unmanaged,
+            unread=ownership.unread,
+        )
+
+    def _is_refused(self, key: ManagedKey, held: Held, *, forced: bool) -> bool:
         """Whether the gateway answers 401 to the current plaintext; asked only where that is in doubt."""
         if held.current is None or not is_doubted(
             held.current, self._listed, self._account.timing, self._now
@@ -108,15 +138,21 @@ class Reader:
     def _is_recorded(self, facts: Facts, id_: int) -> bool:
         """Whether our records say that we made a superseded key, and the list calls it nothing else."""
         listed, sent = facts.listed.get(id_), facts.titles().get(id_, "")
-        title = self._account.titles.parse(sent)
-        if listed is None or title is None or not resembles(listed.title, sent):
+        title = self._our_title(facts, listed, sent)
+        if listed is None or title is None:
             return False
+        return facts.claims.of(title.nonce) is not None or listed.title == sent
+
+    def _our_title(self, facts: Facts, listed: Key | None, sent: str) -> Title | None:
+        """Read a title as it was sent, if it is of ours for this managed key and the list could show it so."""
+        title = self._account.titles.parse(sent)
+        if title is None or listed is None or not resembles(listed.title, sent):
+            return None
         ours = title.installation == self._installation and title.name == facts.key.name
-        return ours and (facts.claims.of(title.nonce) is not None or listed.title == sent)
+        return title if ours else None
 
     def _with_history(self, facts: Facts, ownership: Ownership) -> Facts:
         """Look the superseded keys that are due to go up in older versions: title and preview alone can deceive."""
-        in_use = ownership.in_use(facts.key)
         unproven: set[int] = set()
         recorded: set[int] = set()
         used: set[int] = set()
@@ -128,7 +164,7 @@ class Reader:
                 continue
             found = held_by(id_, key, facts.version, self._versions(facts.key), facts.key, facts.now)
             texts[id_] = found.texts
-            if any(may_be(key, found.texts, text, owner) for text, owner in in_use):
+            if ownership.may_be_used(key, found.texts, besides=facts.key):
                 used.add(id_)
             if found.until and not self._ended_by_an_operator(facts, since):
                 ended[id_] = found.until
@@ -136,10 +172,7 @@ class Reader:
                 unproven |= {id_} - facts.asked_at.keys() - facts.recorded
                 continue
             block = read_block(found.version.data, facts.key.bookkeeping)
-            sent = block.title if block and block.key_id == id_ else ""
-            title = self._account.titles.parse(sent)
-            ours = title and title.installation == self._installation and title.name == facts.key.name
-            if ours and resembles(key.title, sent):
+            if block and block.key_id == id_ and self._our_title(facts, key, block.title):
                 recorded.add(id_)
         return replace(
             facts,

@@ -45,7 +45,7 @@ class Facts:
     """Superseded keys that our own records say we made, and that the list does not call something else."""
     ended: Mapping[int, datetime] = field(default_factory=dict)
     """By superseded key that is due to go: when Vault says that another one took its place."""
-    unmanaged: frozenset[int] = frozenset()
+    unmanaged: tuple[Key, ...] = ()
     """Live keys that have nothing to do with any managed key, as far as can be told."""
     unread: bool = False
     """Whether another managed key's secret could not be read, so that any key may stand in it."""

@@ -94,8 +94,7 @@ def _unseen(facts: Facts) -> int:
     if not vain:
         return 0
     since = min(claim.at for claim in vain) - _EARLY
-    strangers = (facts.listed[id_] for id_ in facts.unmanaged)
-    like = sum(key.created_at >= since and resembles(key.title, facts.key.name) for key in strangers)
+    like = sum(key.created_at >= since and resembles(key.title, facts.key.name) for key in facts.unmanaged)
     return min(like, sum(claim.unknown for claim in vain))
 
 

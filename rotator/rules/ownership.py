@@ -3,7 +3,7 @@
 Every managed key of the config is looked at together, for what one secret holds protects a key from the others.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -71,17 +71,6 @@ def by_title(
     )
 
 
-def may_be(key: Key, texts: frozenset[Secret], used: Secret, owner: int | None) -> bool:
-    """Whether a plaintext that is `used`, by the key `owner` if that is known, may be that of `key`.
-
-    `texts`: what it may have been; where nothing is left of it, a preview alone does not rule it out.
-    """
-    if texts:
-        return used in texts
-    other = owner is not None and owner != key.id
-    return not (other and matches_preview(key, used.reveal()) is False)
-
-
 class Ownership:
     """Whose each key is or may be. `held` lacks the secrets that could not be read."""
 
@@ -90,19 +79,14 @@ class Ownership:
         keys: Iterable[ManagedKey],
         titled: Titled,
         held: Mapping[str, Held],
-        previews: Previews,
+        listed: Collection[Key],
         bearer: str,
         now: datetime,
     ) -> None:
-        self._keys, self._titled, self._held, self._previews, self._now = (
-            tuple(keys),
-            titled,
-            held,
-            previews,
-            now,
-        )
-        self._bearer = bearer
-        self.bearers = frozenset(key.id for key in previews.matching(bearer))
+        self._keys, self._titled, self._held, self._now = tuple(keys), titled, held, now
+        self._previews = Previews(listed)
+        self._in_use = self._texts_in_use(bearer)
+        self.bearers = frozenset(key.id for key in self._previews.matching(bearer))
         """The keys that may be the bearer, by their previews."""
         self._foreign = frozenset(key.id for key in (*titled.foreign, *titled.leftovers))
         self.unread = any(key.name not in held or held[key.name].is_deleted for key in self._keys)
@@ -114,6 +98,11 @@ class Ownership:
             for id_ in family | self._ids_in(key) | self._in_grace(key):
                 self._users.setdefault(id_, set()).add(key.name)
 
+        named = {id_ for one in held.values() for id_ in one.superseded}
+        known = named | self._users.keys() | self._foreign
+        self.unmanaged = tuple(key for key in listed if key.live and key.id not in known)
+        """The live keys that have nothing to do with any managed key, as far as its secret could be read."""
+
     def protected(self, key: ManagedKey) -> frozenset[int]:
         """Return which of the keys that `key` knows it must not revoke: the bearer, and what may be another's."""
         held = self._held[key.name]
@@ -122,31 +111,38 @@ class Ownership:
         family = {mine.id for mine in self._titled.families[key.name]}
         return frozenset(id_ for id_ in named | family if self._is_protected(id_, key, family))
 
-    def unmanaged(self, listed: Iterable[Key]) -> tuple[Key, ...]:
-        """Return the live keys that have nothing to do with any managed key, as far as its secret could be read."""
-        named = {id_ for held in self._held.values() for id_ in held.superseded}
-        known = named | self._users.keys() | self._foreign
-        return tuple(key for key in listed if key.live and key.id not in known)
-
     def _is_protected(self, id_: int, key: ManagedKey, family: set[int]) -> bool:
         if id_ in self.bearers or id_ in self._foreign or self._users.get(id_, set()) - {key.name}:
             return True
         # What a secret holds that could not be read, we cannot know; what we made for this one, we do.
         return self.unread and id_ not in family
 
-    def in_use(self, key: ManagedKey) -> tuple[tuple[Secret, int | None], ...]:
-        """Return the plaintexts that others than `key` use, each with the key that it is known to be.
+    def may_be_used(self, key: Key, texts: frozenset[Secret], *, besides: ManagedKey) -> bool:
+        """Whether `key` may be the bearer, or what another secret than that of `besides` holds now.
 
-        They are the bearer, and what the other secrets hold.
+        `texts`: the plaintexts that may be its own. Where none is left, a preview alone does not rule it out.
         """
-        bearers = self._previews.matching(self._bearer)
-        texts = [(Secret(self._bearer), bearers[0].id if len(bearers) == 1 else None)]
-        for other in self._keys:
-            held = self._held.get(other.name)
-            text = read_plaintext(held.version.data, other.field) if held else None
-            if text and held and other.name != key.name:
-                texts.append((Secret(text), held.current.key_id if held.current else None))
-        return tuple(texts)
+        for user, (used, owner) in self._in_use.items():
+            if user == besides.name:
+                continue
+            if used in texts:
+                return True
+            another = owner not in (None, key.id) and matches_preview(key, used.reveal()) is False
+            if not texts and not another:
+                return True
+        return False
+
+    def _texts_in_use(self, bearer: str) -> Mapping[str | None, tuple[Secret, int | None]]:
+        """By managed key, and by None for the bearer: a plaintext in use, and which key it is known to be."""
+        matching = self._previews.matching(bearer)
+        in_use: dict[str | None, tuple[Secret, int | None]] = {}
+        in_use[None] = Secret(bearer), matching[0].id if len(matching) == 1 else None
+        for key in self._keys:
+            held = self._held.get(key.name)
+            text = read_plaintext(held.version.data, key.field) if held else None
+            if held and text:
+                in_use[key.name] = Secret(text), held.current.key_id if held.current else None
+        return in_use
 
     def _ids_in(self, key: ManagedKey) -> set[int]:
         """Every key that the secret may hold, by its bookkeeping or by a preview."""

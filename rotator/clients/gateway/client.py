@@ -220,7 +220,11 @@ class Gateway:
                 raise
             denied = error
         if denied.status == HTTPStatus.UNAUTHORIZED and self._bearer.refresh(used):
-            return self._send(request, self._bearer.current())
+            used = self._bearer.current()
+            try:
+                return self._send(request, used)
+            except Denied as error:
+                denied = error
         answer = self._send(_LIST, used)
         if request == _LIST:
             return answer
