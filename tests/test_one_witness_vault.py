@@ -112,6 +112,13 @@ class TestALostIdentity:
             world.make_pass(store=StaleAtFirst(world.memory, STATE, times=times))
         assert world.memory.read(STATE).data is None
 
+    def test_nor_before_any_secret_was_written(self, world: World) -> None:
+        world.memory.put(STATE, {"installation": "abcdef"})
+        world.memory.delete(STATE)
+        with pytest.raises(RotatorError, match="was deleted"):
+            world.make_pass(store=StaleAtFirst(world.memory, STATE, times=1))
+        assert world.memory.read(STATE).number == 1
+
     def test_a_dry_run_says_so_too(self, world: World) -> None:
         world.make_pass()
         world.memory.delete(STATE)

@@ -11,7 +11,7 @@ import structlog
 
 from rotator.errors import RotatorError
 from rotator.passes.account import Account
-from rotator.passes.claim import Claimed, Claiming
+from rotator.passes.claim import Claiming
 from rotator.passes.fence import Moved, write_on_top
 from rotator.passes.result import KeyResult, Outcome
 from rotator.passes.revoke import Revoker
@@ -40,9 +40,6 @@ class Actor:
             self._state.go_on(facts.key.path, plan)
             made, proven = self._write(facts, plan)
             result = result.written(facts, made)
-        except Claimed as error:  # a write of ours would undo what the other rotator is about to store
-            self._state.failed("rotation.failed", error, reason=plan.reason)
-            return replace(result, outcome=Outcome.FAILED, errors=(*result.errors, error))
         except Moved:
             log.info("rotation.yielded", reason=plan.reason)
             return replace(result, outcome=Outcome.YIELDED)
