@@ -171,6 +171,15 @@ class TestTheSuccessor:
         assert world.works()
         assert world.rotation()["key_id"] not in (old, current)
 
+    def test_one_that_the_list_calls_dead_lets_nobody_go_though_it_works(self, world: World) -> None:
+        old, current = rotated(world)
+        world.server.account.quirks = Quirks(statuses={current: "revoked"})
+        world.advance(1, minutes=1)
+        told = tell(world)
+        assert is_live(world, old)
+        assert told.code == 1
+        assert told.names("is not listed as live")
+
 
 class TestHistory:
     def test_one_that_began_anew_proves_no_orphan(self, dated: World) -> None:
