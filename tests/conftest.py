@@ -1,4 +1,5 @@
 import os
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -24,6 +25,9 @@ from tests.world import World, new_server
 
 os.environ["TZ"] = "Asia/Kathmandu"  # what takes the local zone for UTC fails
 time.tzset()
+# A shell's background job ignores Ctrl-C, and so would every program that is started here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture
