@@ -20,7 +20,7 @@ from tests.processes import BOUND, Process
 from tests.promises import Promises
 from tests.proxy import Proxy
 from tests.vaults import connect_to, new_kv
-from tests.world import ANY_CLOCK, World, loopback_only_environment, new_server
+from tests.world import ANY_CLOCK, World, later, loopback_only_environment, new_server
 
 BEARER = "apimall/rotator"
 # Dead after one request or dead before the next one is the same to the world. The long run does not take that for
@@ -143,7 +143,7 @@ def staged_as(kind: type[S], vault: VaultServer, directory: Path, clock: Clock |
     """The same for a stage of another kind."""
     mount = new_kv(vault)
     directory.mkdir()
-    with new_server(clock) as gateway, Proxy(vault.address) as proxy:
+    with new_server(clock or later()) as gateway, Proxy(vault.address) as proxy:
         world = World(gateway, connect_to(proxy.address, vault.token, mount))
         environ = {
             **loopback_only_environment(),

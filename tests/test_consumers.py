@@ -23,7 +23,7 @@ from tests.logins import Role
 from tests.needs import RENDER_INTERVAL, Needs
 from tests.program import BACKEND, ROOT
 from tests.vaults import connect
-from tests.world import World, new_server
+from tests.world import World, later, new_server
 
 CONSUMERS = DEPLOY / "consumers"
 
@@ -66,7 +66,7 @@ class Consumer:
 @pytest.fixture
 def world(vault_server: VaultServer) -> Iterator[World]:
     forget(vault_server)
-    with new_server() as gateway:
+    with new_server(later()) as gateway:
         store = connect(vault_server)
         yield World(gateway, store, (replace(managed(), name="Production backend", path=BACKEND),))
 

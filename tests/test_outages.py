@@ -23,7 +23,7 @@ from tests.proxy import Proxy
 from tests.stage import settle
 from tests.traffic import Traffic
 from tests.vaults import connect_to, new_kv
-from tests.world import World, new_server
+from tests.world import World, later, new_server
 
 pytestmark = pytest.mark.usefixtures("searched")
 DEADLINE = examples(3, 8)
@@ -51,7 +51,7 @@ class Out:
 @contextmanager
 def out(vault: VaultServer) -> Iterator[Out]:
     mount = new_kv(vault)
-    with new_server() as gateway, Proxy(vault.address) as proxy:
+    with new_server(later()) as gateway, Proxy(vault.address) as proxy:
         store = connect_to(proxy.address, vault.token, mount, timeout=1.0)
         timing = replace(TIMING, store_deadline=timedelta(seconds=DEADLINE))
         world = World(gateway, store, timing=timing)

@@ -22,7 +22,7 @@ from tests.logins import POLICY_WITHOUT_X, Hours, Role
 from tests.logs import captured
 from tests.proxy import Proxy
 from tests.vaults import connect_to, new_kv
-from tests.world import World, new_server
+from tests.world import World, later, new_server
 
 LOGIN, RENEWAL, LOOKUP, LOGOUT = "login", "renew-self", "lookup-self", "revoke-self"
 
@@ -204,7 +204,7 @@ def test_a_token_that_lives_long_enough_is_not_replaced(scene: Scene) -> None:
 
 
 def test_a_token_that_is_revoked_between_create_and_store(scene: Scene) -> None:
-    with new_server() as gateway:
+    with new_server(later()) as gateway:
         world = World(gateway, scene.connect(new_kv(scene.role.server)))
 
         def revoke(_: Reply | None) -> None:
@@ -221,7 +221,7 @@ def test_a_token_that_is_revoked_between_create_and_store(scene: Scene) -> None:
 
 def test_a_login_that_is_refused_between_create_and_store_leaves_no_key(scene: Scene) -> None:
     """Then nothing can be stored any more, and what nobody holds is revoked."""
-    with new_server() as gateway:
+    with new_server(later()) as gateway:
         world = World(gateway, scene.connect(new_kv(scene.role.server)))
 
         def retire(_: Reply | None) -> None:

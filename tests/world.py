@@ -191,6 +191,11 @@ class World:
         return sum(line.method == "POST" for line in self.server.requests)
 
 
+def later() -> Clock:
+    """A clock that is moved by hand and begins in some years: a real Vault's clock, a witness, is behind it."""
+    return Clock(DAY + timedelta(weeks=261), frozen=True)
+
+
 def new_server(clock: Clock | None = None) -> GatewayServer:
     """A gateway whose time moves by hand alone, unless it is given a clock."""
     return GatewayServer(Ledger(clock or Clock(DAY, frozen=True)))
