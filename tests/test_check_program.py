@@ -59,9 +59,10 @@ class TestAllIsWell:
     def test_each_check_says_what_it_saw(self, rotator: Program, gateway: GatewayServer) -> None:
         found = check(rotator, 0)
         assert states(found, "note", "bad", "skipped") == set()
-        assert len(found) == 18
+        assert len(found) == 19
         assert found["config"]["seen"].endswith("rotator.yaml: 2 managed keys")
         assert found["installation"]["seen"] == "none yet: the first pass makes it"
+        assert found["secrets"]["seen"] == "0 of 2 exist; nothing in them is in the way"
         assert found["bearer"]["seen"] == "from the variable APIMALL_API_KEY"
         assert found["gateway access"]["seen"] == "GET /keys: 1 key, 1 live"
         assert found["gateway access"]["request_id"] == gateway.requests[-1].request_id
@@ -78,7 +79,7 @@ class TestAllIsWell:
         gateway.account.clock.advance(timedelta(hours=1))
         lines = run(rotator, "check").out.splitlines()
         assert "✓ Vault DNS       127.0.0.1 is an address: there is nothing to look up" in lines
-        assert lines[-1] == "18 checks: 17 well, 1 to note"
+        assert lines[-1] == "19 checks: 18 well, 1 to note"
         assert max(len(line) for line in lines if str(rotator.directory) not in line) <= 80
         assert not any("\x1b" in line for line in lines)
 
@@ -111,7 +112,7 @@ class TestAllIsWell:
     def test_a_thousand_keys_are_no_more_lines(self, rotator: Program) -> None:
         rotator.config["keys"] = [{"name": f"K{n}", "path": f"apimall/k{n}"} for n in range(1000)]
         found = check(rotator, 0)
-        assert len(found) == 18
+        assert len(found) == 19
         assert "2,001 paths" in found["Vault policy"]["seen"]
 
     def test_the_bearer_in_vault(
@@ -164,7 +165,7 @@ class TestReach:
         assert found["Vault policy" if side == "Vault" else "gateway list"]["seen"] == (
             f"not tried: it needs {side} DNS"
         )
-        assert len(found) == 18
+        assert len(found) == 19
 
     @pytest.mark.parametrize("side", ["Vault", "gateway"])
     def test_nobody_listens(self, rotator: Program, side: str) -> None:
@@ -214,7 +215,8 @@ class TestVault:
             "`vault token create -policy=rotator`, and put it into VAULT_TOKEN"
             in found["Vault login"]["cure"]
         )
-        assert states(found, "skipped") == {"Vault token", "Vault mount", "Vault policy", "installation"}
+        skipped = {"Vault token", "Vault mount", "Vault policy", "installation", "secrets"}
+        assert states(found, "skipped") == skipped
 
     def test_a_refused_login(self, rotator: Program, vault_server: VaultServer, mount: str) -> None:
         role = Role(vault_server, policy(mount))
@@ -277,6 +279,16 @@ class TestVault:
         vault_server.api("POST", f"{mount}/data/rotator/installation", {"data": {"installation": "x"}})
         assert states(check(rotator, 1), "bad") == {"installation"}
 
+    @pytest.mark.parametrize("fields", [{"api_key": 7}, {"rotation": "weekly"}])
+    def test_a_secret_with_something_in_our_way(
+        self, rotator: Program, vault_server: VaultServer, mount: str, fields: dict[str, Any]
+    ) -> None:
+        vault_server.api("POST", f"{mount}/data/{BACKEND}", {"data": fields})
+        found = check(rotator, 1)
+        assert states(found, "bad") == {"secrets"}
+        assert f"the secret {BACKEND}: the field {next(iter(fields))}" in found["secrets"]["seen"]
+        assert "`bookkeeping` of its own" in found["secrets"]["cure"]
+
     def test_a_certificate_that_cannot_be_loaded(self, rotator: Program, tmp_path: Path) -> None:
         (tmp_path / "ca.pem").write_text("nonsense")
         rotator.config["vault"] |= {"address": "https://127.0.0.1:1", "ca_cert": str(tmp_path / "ca.pem")}
@@ -312,6 +324,7 @@ class TestWrappedSecretId:
             "Vault mount",
             "Vault policy",
             "installation",
+            "secrets",
         }
         assert proxied == [("GET", "/v1/sys/health"), ("POST", "/v1/sys/wrapping/lookup")]
         assert run(rotator, "--once").code == 0

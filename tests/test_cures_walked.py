@@ -192,11 +192,10 @@ class TestVaultsSetUp:
             for path in (STATE, BACKEND):
                 operator.does(f"vault kv metadata put -mount={mount} -delete-version-after=1h {path}")
         assert wrong(rotator) == ""
-        for _ in range(5):  # the last finding of the name is shown: one for each path
-            if not (found := look(rotator)):
-                break
-            for command in commands(found["installation"].cure or ""):
-                operator.does(command)
+        for _ in range(5):  # the last finding of each name is shown, of one for each path
+            for finding in look(rotator).values():
+                for command in commands(finding.cure or ""):
+                    operator.does(command)
         assert look(rotator) == {}
 
     def test_a_policy_that_is_not_enough(

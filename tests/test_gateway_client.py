@@ -222,7 +222,7 @@ class TestWhatMayBeRepeated:
         assert len(server.requests) - before == QUICK.attempts
 
 
-STILL_A_KEY = {"success is false", "success is text", "time without offset"}
+STILL_A_KEY = {"id is text", "success is false", "success is text", "time without offset"}
 """Garbage around a plaintext."""
 
 
@@ -341,5 +341,5 @@ class TestTheBearer:
 
 
 def _row(id_: int) -> dict[str, object]:
-    created = datetime(2026, 11, 1, tzinfo=UTC).isoformat()
+    created = datetime(2037, 11, 1, tzinfo=UTC).isoformat()
     return {"id": id_, "title": "t", "status": "created", "created_at": created, "key_preview": "sk-..."}

@@ -107,6 +107,11 @@ class TestCreate:
         [
             lambda reply: replace(reply, status=201),
             lambda reply: replace(reply, body=b"\xef\xbb\xbf" + reply.body),
+            lambda reply: replace(reply, body=reply.body.decode().encode("utf-16")),
+            lambda reply: replace(reply, body=reply.body.replace(b'{"', b'{"owner": "Ren\xe9", "', 1)),
+            Rewrite(
+                lambda envelope: {**envelope, "data": {**envelope["data"], "id": str(envelope["data"]["id"])}}
+            ),
             lambda reply: replace(
                 reply, body=gzip.compress(reply.body), headers={"Content-Encoding": "gzip"}
             ),
@@ -114,7 +119,17 @@ class TestCreate:
             data_with(created_at="today"),
             Rewrite(lambda envelope: {**envelope, "success": "yes"}),
         ],
-        ids=["201", "BOM", "gzip", "no time", "no such time", "no such success"],
+        ids=[
+            "201",
+            "BOM",
+            "UTF-16",
+            "Latin-1",
+            "id in quotes",
+            "gzip",
+            "no time",
+            "no such time",
+            "no such success",
+        ],
     )
     def test_a_plaintext_in_hand_is_not_thrown_away(self, world: World, answer: Any) -> None:
         world.server.faults.add(Fault("POST /keys", answer, at=Phase.AFTER))

@@ -14,8 +14,10 @@ from rotator.config import Config
 from rotator.errors import Rejected
 from rotator.passes.account import claims_path
 from rotator.passes.preflight import NEEDED, NEEDED_FOR_IDENTITY
+from rotator.passes.read import raise_for_owner
 from rotator.passes.stopping import Stopping
 from rotator.rules.installation import check_place, lost, read_identity
+from rotator.rules.model import ManagedKey, Version
 from rotator.rules.times import format_duration, short
 from rotator.wiring import trust_of, vault_of, wrapped_of
 
@@ -33,7 +35,7 @@ _NEW_TOKEN: Final = {
 }
 
 HEALTH, LOGIN, TOKEN, MOUNT = "Vault health", "Vault login", "Vault token", "Vault mount"
-POLICY, INSTALLATION = "Vault policy", "installation"
+POLICY, INSTALLATION, SECRETS = "Vault policy", "installation", "secrets"
 
 
 class VaultChecks:
@@ -77,6 +79,7 @@ class VaultChecks:
             Check(MOUNT, self._mount, needs=(LOGIN,)),
             Check(POLICY, self._policy, needs=(LOGIN,)),
             Check(INSTALLATION, self._installation, needs=(MOUNT, POLICY)),
+            Check(SECRETS, self._secrets, needs=(MOUNT, POLICY)),
         )
 
     def _health(self) -> Iterator[Finding]:
@@ -161,26 +164,41 @@ class VaultChecks:
             return
         identity = read_identity(version.data, path)
         check_place(identity, self.vault.whereabouts(), path)
-        yield ok(f"{identity.installation}, at {path}")
-        yield from self._deleted_after()
+        faults = tuple(self._deletes(path, version, "the identity"))
+        yield from faults or (ok(f"{identity.installation}, at {path}"),)
 
-    def _deleted_after(self) -> Iterator[Finding]:
-        """Name what Vault deletes by itself: the identity, or the only copy of a plaintext."""
-        state, mount = self._config.vault.state_path, self._config.vault.mount
-        kept = {state: "the identity"}
-        kept |= {key.path: "the key that programs use" for key in self._config.managed}
-        kept |= {claims_path(state, key.path): "the record of claims" for key in self._config.managed}
-        for path, what in kept.items():
-            version = self.vault.read(path)
-            if at := version.deletes_at:
-                off = f"`vault kv metadata put -mount={mount} -delete-version-after=0s {path}`"
-                of_mount = f"`vault write {mount}/config delete_version_after=0s`"
-                keep = f"`vault kv undelete -mount={mount} -versions={version.number} {path}`"
-                yield bad(
-                    f"Vault deletes each version at {path}: {what} is gone at {at:%Y-%m-%d %H:%M} UTC",
-                    f"clear delete_version_after on the path: {off}; if it is set on the mount, there too: "
-                    f"{of_mount}; then keep what is there: {keep}",
-                )
+    def _secrets(self) -> Iterator[Finding]:
+        """Name what a pass would not write over, and what Vault deletes by itself: the only copy of a plaintext."""
+        keys, there, faults = self._config.managed, 0, False
+        for key in keys:
+            version = self.vault.read(key.path)
+            there += version.data is not None
+            for fault in self._faults(key, version):
+                faults = True
+                yield fault
+        if not faults:
+            yield ok(f"{there} of {len(keys)} exist; nothing in them is in the way")
+
+    def _faults(self, key: ManagedKey, version: Version) -> Iterator[Finding]:
+        try:
+            raise_for_owner(version, key)
+        except Rejected as error:
+            yield bad(error.message, error.cure or "")
+        yield from self._deletes(key.path, version, "the key that programs use")
+        claims = claims_path(self._config.vault.state_path, key.path)
+        yield from self._deletes(claims, self.vault.read(claims), "the record of claims")
+
+    def _deletes(self, path: str, version: Version, what: str) -> Iterator[Finding]:
+        if at := version.deletes_at:
+            mount = self._config.vault.mount
+            off = f"`vault kv metadata put -mount={mount} -delete-version-after=0s {path}`"
+            of_mount = f"`vault write {mount}/config delete_version_after=0s`"
+            keep = f"`vault kv undelete -mount={mount} -versions={version.number} {path}`"
+            yield bad(
+                f"Vault deletes each version at {path}: {what} is gone at {at:%Y-%m-%d %H:%M} UTC",
+                f"clear delete_version_after on the path: {off}; if it is set on the mount, there too: "
+                f"{of_mount}; then keep what is there: {keep}",
+            )
 
 
 def token(facts: TokenFacts, rotation: timedelta, *, static: bool) -> Finding:

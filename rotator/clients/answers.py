@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from rotator.errors import BrokenContract, Transient
 from rotator.redaction import redact
@@ -33,10 +33,14 @@ class Number:
     letters: str
 
 
-def read_json(content: bytes) -> tuple[Any, str | None]:
-    """Return the value; or None, and what is wrong with it. It may begin with a byte order mark (RFC 8259 §8.1)."""
+def read_json(content: bytes, *, errors: str = "strict") -> tuple[Any, str | None]:
+    """Return the value; or None, and what is wrong with it.
+
+    It may begin with a byte order mark, or be in UTF-16 or UTF-32, as JSON once was (RFC 4627 §3). `errors` says
+    what becomes of bytes that are no text, as for `bytes.decode`.
+    """
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode(json.detect_encoding(content), errors)
         value = json.loads(text, parse_float=Number, parse_int=_integer, parse_constant=Number)
     except (ValueError, RecursionError):
         return None, "the body is not JSON"
@@ -110,6 +114,9 @@ def request_id(value: object) -> str | None:
 class Answer:
     """What every server's answer has: what was asked, its status, its JSON, its request id, when to come again."""
 
+    undecodable: ClassVar = "strict"
+    """What becomes of bytes that are no text, as for `bytes.decode`."""
+
     def __init__(
         self,
         what: str,
@@ -125,7 +132,7 @@ class Answer:
         fault: str | None = "the body is compressed"
         body = None
         if plain is not None:
-            body, fault = read_json(plain)
+            body, fault = read_json(plain, errors=self.undecodable)
         self.fault = fault
         self.body: Mapping[str, Any] = body if isinstance(body, dict) else {}
         """The object that it is; empty for what is none."""

@@ -34,7 +34,7 @@ def command(common: Common, *, name: str, as_json: bool) -> None:
     is not revoked now. ✓ is a row that holds; the first of them counts.
 
     Writes nothing. Exit codes: 0, also when it is due; 2 usage or config; 3 Vault or the gateway could not be
-    reached or refused us.
+    reached or refused us, or the secret cannot be used as it is.
     """
     output = common.begin(as_json=as_json)
     heed_signals()

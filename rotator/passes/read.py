@@ -36,11 +36,7 @@ class Reader:
         """Read the secret, and say which key it holds."""
         self._account.stopping.check()
         version = _remembered(self._account.store.read(key.path), key)
-        if fault := fault_of_owner(version.data, key.field, key.bookkeeping):
-            raise Rejected(
-                f"the secret {key.path}: {fault}; nothing is written over it",
-                cure="move it to another field; or give this managed key a `field` and a `bookkeeping` of its own",
-            )
+        raise_for_owner(version, key)
         current = identify(version, key, self._listed, self._previews, self._now)
         if current and current.superseded:
             known = self._is_known(version, key, current)
@@ -196,6 +192,15 @@ class Reader:
             return self._past[key.path, number]
 
         return read
+
+
+def raise_for_owner(version: Version, key: ManagedKey) -> None:
+    """Raise Rejected for a secret with something of its owner's where we would write."""
+    if fault := fault_of_owner(version.data, key.field, key.bookkeeping):
+        raise Rejected(
+            f"the secret {key.path}: {fault}; nothing is written over it",
+            cure="move it to another field; or give this managed key a `field` and a `bookkeeping` of its own",
+        )
 
 
 def _remembered(version: Version, key: ManagedKey) -> Version:

@@ -4,6 +4,7 @@ Pure: takes a status, headers and bytes, returns values or raises one of `rotato
 field that is wrong and the `request_id`, never a value of the body.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +23,9 @@ from rotator.rules.times import parse_time
 
 class GatewayAnswer(Answer):
     """One answer: its status, its envelope, what it asks of us."""
+
+    undecodable = "replace"  # a plaintext is not thrown away for a byte beside it
+    """Nothing of the gateway's is ever sent back to it, or kept in place of a secret of somebody's."""
 
     def __init__(self, what: str, status: int, headers: Mapping[str, str], content: bytes) -> None:
         self.date = _date(headers.get("Date"))
@@ -128,6 +132,7 @@ _WORDS: Final = {
 
 _STRICT: Final = ConfigDict(strict=True, hide_input_in_errors=True)
 _Id = Annotated[int, Field(gt=0, lt=2**63)]
+_DIGITS: Final = re.compile("[0-9]{1,19}")
 _Time = Annotated[
     datetime, BeforeValidator(lambda value: parse_time(value if isinstance(value, str) else ""))
 ]
@@ -138,6 +143,10 @@ def _time_if_any(value: object) -> datetime | None:
         return parse_time(value) if isinstance(value, str) else None
     except ValueError:
         return None
+
+
+def _number_if_digits(value: object) -> object:
+    return int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else value
 
 
 class KeyRow(BaseModel):
@@ -159,10 +168,10 @@ class CreatedRow(BaseModel):
     """The `data` of the contract's answer to `POST /keys`. It holds the only copy of a plaintext."""
 
     model_config = _STRICT
-    id: _Id
+    id: Annotated[_Id, BeforeValidator(_number_if_digits)]
     title: str | None = None
     created_at: Annotated[datetime | None, BeforeValidator(_time_if_any)] = None
-    """Neither is worth a plaintext: they may be missing, and the list says them, too."""
+    """Neither is worth a plaintext: they may be missing or odd, and the list says them, too."""
     # What cannot stand in a header could be stored, but never used.
     api_key: Annotated[str, Field(min_length=16, max_length=512, pattern=f"^{WORD}$")]
 
