@@ -7,6 +7,7 @@ import pytest
 
 from rotator.redaction import Secret
 from rotator.rules.bookkeeping import WITHOUT_GRACE
+from rotator.rules.cadence import Cadence
 from rotator.rules.decide import Note, decide, succeed
 from rotator.rules.history import Trace, suspects
 from rotator.rules.holds import MAX_ORPHANS, MAX_SUPERSEDED, Hold
@@ -20,7 +21,7 @@ MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
-class Windowed:
+class Windowed(Cadence):
     """Due after a week; its window is open or closed."""
 
     open: bool

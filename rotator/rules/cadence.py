@@ -5,12 +5,13 @@ calendar without a zone, because in one it would fire twice in the hour that com
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, lru_cache
 from itertools import islice, pairwise
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
@@ -33,38 +34,37 @@ _SURVEY_UNTIL = datetime(2029, 1, 1, tzinfo=UTC)
 _SURVEY_FIRINGS: Final = 1000
 
 
-class Cadence(Protocol):
-    """When a managed key falls due."""
+class Cadence(ABC):
+    """When a managed key falls due. As a string it says by what."""
 
+    window: timedelta | None = None
+    """How long after it fell due a rotation may begin; None for no bound."""
+
+    @abstractmethod
     def due_at(self, rotated_at: datetime) -> datetime:
-        """The first moment at which a key that was rotated at `rotated_at` is due."""
-        ...
+        """The first moment, in UTC, at which a key that was rotated at `rotated_at` is due."""
+
+    @property
+    @abstractmethod
+    def shortest(self) -> timedelta:
+        """The shortest interval between two rotations."""
 
     def window_open(self, now: datetime) -> bool:
-        """Whether a rotation that waits for its window may run now. True where there is no window."""
-        ...
+        """Whether it fell due less than `window` ago. True where there is no window."""
+        return self.window is None or self.due_at(now - self.window) <= now
 
     def window_ends(self, now: datetime) -> datetime | None:
         """When the window that is open now closes. None where it is closed, or where there is none."""
-        ...
-
-    @property
-    def window(self) -> timedelta | None:
-        """How long after it fell due a rotation may begin; None for no bound."""
-        ...
-
-    @property
-    def shortest(self) -> timedelta:
-        """The shortest interval between two rotations."""
-        ...
-
-    def __str__(self) -> str:
-        """By what a key falls due, in words."""
-        ...
+        if self.window is None or not self.window_open(now):
+            return None
+        firing = self.due_at(now - self.window)
+        while (later := self.due_at(firing)) <= now:
+            firing = later
+        return firing + self.window
 
 
 @dataclass(frozen=True)
-class Period:
+class Period(Cadence):
     """`rotation_period`: due a fixed time after the last rotation, at any hour."""
 
     every: timedelta
@@ -74,19 +74,6 @@ class Period:
     def due_at(self, rotated_at: datetime) -> datetime:
         """Return `every` after `rotated_at`, less this key's share of the spread."""
         return rotated_at + self.every - self.early
-
-    def window_open(self, now: datetime) -> bool:  # noqa: ARG002
-        """True: there is no window."""
-        return True
-
-    def window_ends(self, now: datetime) -> None:  # noqa: ARG002
-        """None: there is no window."""
-        return None  # noqa: RET501 - it is the answer
-
-    @property
-    def window(self) -> None:
-        """None: a rotation may begin whenever it is due."""
-        return None
 
     @property
     def shortest(self) -> timedelta:
@@ -98,7 +85,7 @@ class Period:
 
 
 @dataclass(frozen=True)
-class CronSchedule:
+class CronSchedule(Cadence):
     """A cron expression in a time zone: the `Cadence` of `rotation_schedule`, and a `PassSchedule`.
 
     A firing inside the hour that clocks skip happens when that hour would have ended; a firing inside the
@@ -124,19 +111,6 @@ class CronSchedule:
         wall = max(rotated_at, _EPOCH).astimezone(zone).replace(tzinfo=UTC)
         firings = (_on_the_clock(firing, zone) for firing in _walk(self.expression, wall))
         return next(firing for firing in firings if firing > rotated_at)
-
-    def window_open(self, now: datetime) -> bool:
-        """Whether a firing is less than `window` ago. True where there is no window."""
-        return self.window is None or self.due_at(now - self.window) <= now
-
-    def window_ends(self, now: datetime) -> datetime | None:
-        """Return `window` after the last firing. None where that is over, or where there is no window."""
-        if self.window is None or not self.window_open(now):
-            return None
-        firing = self.due_at(now - self.window)
-        while (later := self.due_at(firing)) <= now:
-            firing = later
-        return firing + self.window
 
     def __str__(self) -> str:
         return f"schedule {self.expression} {self.timezone}"
