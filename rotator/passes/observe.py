@@ -68,8 +68,7 @@ def observe(
 
     def facts_of(key: ManagedKey) -> Facts:
         seen = held.done[key.name]
-        facts = reader.facts(key, seen, titled, ownership, forced=forced, without_grace=without_grace)
-        return reader.with_evidence(facts, titled, ownership)
+        return reader.facts(key, seen, titled, ownership, forced=forced, without_grace=without_grace)
 
     read = [key for key in account.keys if key.name in held.done]
     facts = each(read, facts_of, workers=account.concurrency)

@@ -10,7 +10,7 @@ from rotator.passes.account import Account
 from rotator.redaction import Secret, remember
 from rotator.rules.bookkeeping import WITHOUT_GRACE, fault_of_owner, read_block, read_plaintext
 from rotator.rules.claims import read_claims
-from rotator.rules.facts import Facts, is_doubted
+from rotator.rules.facts import Facts
 from rotator.rules.history import Read, Trace, held_by, rolled_back, suspects, trace
 from rotator.rules.identify import Current, identify, named_by
 from rotator.rules.model import Key, ManagedKey, Version
@@ -59,8 +59,8 @@ class Reader:
         forced: bool,
         without_grace: bool,
     ) -> Facts:
-        """Return what is known of a managed key before its claims and its history are looked at."""
-        return Facts(
+        """Return all that is known of a managed key; some of it is asked for only where it matters."""
+        facts = Facts(
             key=key,
             timing=self._account.timing,
             now=self._now,
@@ -68,7 +68,7 @@ class Reader:
             listed=self._listed,
             family=titled.families[key.name],
             current=held.current,
-            refused=self._is_refused(key, held, forced=forced),
+            refused=False,
             traces={},
             protected=ownership.protected(key),
             forced=forced,
@@ -77,23 +77,20 @@ class Reader:
             unmanaged=ownership.unmanaged,
             unread=ownership.unread,
         )
+        facts = replace(facts, refused=facts.doubted and self._is_refused(facts))
+        return self._with_evidence(facts, titled, ownership)
 
-    def _is_refused(self, key: ManagedKey, held: Held, *, forced: bool) -> bool:
-        """Whether the gateway answers 401 to the current plaintext; asked only where that is in doubt."""
-        if held.current is None or not is_doubted(
-            held.current, self._listed, self._account.timing, self._now
-        ):
-            return False
-        plaintext = Secret(read_plaintext(held.version.data, key.field) or "")
+    def _is_refused(self, facts: Facts) -> bool:
+        """Whether the gateway answers 401 to the current plaintext."""
         try:
-            return not self._account.gateway.authenticates(plaintext, by_all=True).works
+            return not self._account.gateway.authenticates(Secret(facts.plaintext or ""), by_all=True).works
         except (Rejected, Transient):
-            if held.current.rotation and not forced:
+            if facts.rotation and not facts.forced:
                 raise
             return False  # it is due or forced anyway; this would only have given a better reason
 
-    def with_evidence(self, facts: Facts, titled: Titled, ownership: Ownership) -> Facts:
-        """Add what is looked up only where it matters: who asked for each key, and what became of it."""
+    def _with_evidence(self, facts: Facts, titled: Titled, ownership: Ownership) -> Facts:
+        """Add who asked for each key, and what became of it."""
         unnamed = suspects(facts.current, facts.family)
         if not (unnamed or facts.superseded or because(facts)):
             return facts

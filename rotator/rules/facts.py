@@ -148,7 +148,13 @@ class Facts:
     @property
     def doubted(self) -> bool:
         """Whether the list gives cause to ask if the current plaintext still works."""
-        return self.current is not None and is_doubted(self.current, self.listed, self.timing, self.now)
+        if self.current is None or self.rotation is None:
+            return self.current is not None
+        if key := self.listed.get(self.rotation.key_id):
+            return not key.well
+        # One that is new the list may not show yet.
+        made_at = min(self.rotation.created_at, self.rotation.rotated_at)
+        return made_at <= self.now - self.timing.in_flight
 
     @property
     def omitted(self) -> bool:
@@ -181,13 +187,3 @@ class Facts:
             return since + self.key.grace_period > self.now
 
         return {id_: since for id_, since in self.superseded.items() if still(id_, since)}
-
-
-def is_doubted(current: Current, listed: Mapping[int, Key], timing: Timing, now: datetime) -> bool:
-    """Whether the list gives cause to ask if `current` still works. One that is new it may not show yet."""
-    if current.rotation is None:
-        return True
-    if key := listed.get(current.rotation.key_id):
-        return not key.well
-    rotation = current.rotation
-    return min(rotation.created_at, rotation.rotated_at) <= now - timing.in_flight
