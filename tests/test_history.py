@@ -128,4 +128,4 @@ def test_rolled_back(versions: Mapping[int, Data], latest: int, expected: bool) 
         assert max(0, latest - 11) < number < latest
         return Version(number if number in versions else 0, versions.get(number))
 
-    assert rolled_back(Version(latest, versions[latest]), read, managed()) is expected
+    assert rolled_back(Version(latest, versions[latest]), read, managed(), key(2)) is expected

@@ -12,10 +12,10 @@ from rotator.rules.bookkeeping import WITHOUT_GRACE, fault_of_owner, read_block,
 from rotator.rules.claims import read_claims
 from rotator.rules.facts import Facts
 from rotator.rules.history import Read, Trace, held_by, rolled_back, suspects, trace
-from rotator.rules.identify import Current, identify, named_by
+from rotator.rules.identify import identify, named_by
 from rotator.rules.model import Key, ManagedKey, Version
 from rotator.rules.ownership import Held, Ownership, Titled
-from rotator.rules.previews import Previews, matches_preview
+from rotator.rules.previews import Previews
 from rotator.rules.reasons import because
 from rotator.rules.titles import Title, resembles
 
@@ -38,16 +38,10 @@ class Reader:
         version = _remembered(self._account.store.read(key.path), key)
         raise_for_owner(version, key)
         current = identify(version, key, self._listed, self._previews, self._now)
-        if current and current.superseded:
-            known = self._is_known(version, key, current)
-            if rolled_back(version, self._versions(key), key, known=known):
-                current = current.as_rolled_back(self._now)
+        shown = self._listed.get(current.key_id or 0) if current else None
+        if current and current.superseded and rolled_back(version, self._versions(key), key, shown):
+            current = current.as_rolled_back(self._now)
         return Held(version, current, named_by(version, key, current, self._now))
-
-    def _is_known(self, version: Version, key: ManagedKey, current: Current) -> bool:
-        """Whether the list shows that the plaintext is the key's that it is taken for."""
-        listed, plaintext = self._listed.get(current.key_id or 0), read_plaintext(version.data, key.field)
-        return listed is not None and plaintext is not None and matches_preview(listed, plaintext) is True
 
     def facts(
         self,
@@ -155,7 +149,7 @@ class Reader:
             key, gone = facts.listed.get(id_), since + facts.key.grace_period <= facts.now
             if key is None or not key.live or not gone:
                 continue
-            found = held_by(id_, key, facts.version, self._versions(facts.key), facts.key, facts.now)
+            found = held_by(key, facts.version, self._versions(facts.key), facts.key, facts.now)
             texts[id_] = found.texts
             if ownership.may_be_used(key, found.texts, besides=facts.key):
                 used.add(id_)

@@ -79,8 +79,7 @@ def when_written(version: Version, now: datetime) -> datetime | None:
 
 def _unless_held(suspect: Key, latest: Version, read: Read, key: ManagedKey, now: datetime) -> Trace:
     """An orphan, unless any version that is left says otherwise."""
-    found = held_by(suspect.id, suspect, latest, read, key, now)
-    return Trace.PUBLISHED if found.version else Trace.ORPHAN
+    return Trace.PUBLISHED if held_by(suspect, latest, read, key, now).version else Trace.ORPHAN
 
 
 @dataclass(frozen=True)
@@ -95,8 +94,8 @@ class Holders:
     """When the next version was written, by Vault's clock: until then it may have been current."""
 
 
-def held_by(id_: int, listed: Key, latest: Version, read: Read, key: ManagedKey, now: datetime) -> Holders:
-    """Look for the versions of the secret that held the key."""
+def held_by(suspect: Key, latest: Version, read: Read, key: ManagedKey, now: datetime) -> Holders:
+    """Look for the versions of the secret that held `suspect`."""
     found: Version | None = None
     until: datetime | None = None
     later: datetime | None = None
@@ -108,12 +107,12 @@ def held_by(id_: int, listed: Key, latest: Version, read: Read, key: ManagedKey,
         written_after, later = later, when_written(version, now)
         if plaintext is None:
             continue
-        fits = matches_preview(listed, plaintext)
-        if named not in (None, id_):
+        fits = matches_preview(suspect, plaintext)
+        if named not in (None, suspect.id):
             others.add(Secret(plaintext))
-        elif named == id_:
+        elif named == suspect.id:
             texts.add(Secret(plaintext))
-        if found is None and (fits or (named == id_ and fits is None)):
+        if found is None and (fits or (named == suspect.id and fits is None)):
             found, text, until = version, Secret(plaintext), written_after
     if found is None:
         return Holders(None, frozenset(texts))
@@ -121,8 +120,8 @@ def held_by(id_: int, listed: Key, latest: Version, read: Read, key: ManagedKey,
     return Holders(None if text in others else found, frozenset({text}), until)
 
 
-def rolled_back(latest: Version, read: Read, key: ManagedKey, *, known: bool = True) -> bool:
-    """Whether another key may have stood in the secret since its bookkeeping was written.
+def rolled_back(latest: Version, read: Read, key: ManagedKey, current: Key | None) -> bool:
+    """Whether another key than `current` may have stood in the secret since its bookkeeping was written.
 
     So it is where somebody restored an older version. What its bookkeeping says of superseded keys is then out
     of date: one of them may have been current again until now.
@@ -131,6 +130,8 @@ def rolled_back(latest: Version, read: Read, key: ManagedKey, *, known: bool = T
     if written is None or written > latest.number:
         return True
     plaintext = read_plaintext(latest.data, key.field)
+    # Where the list does not show whose the plaintext is, that very version is looked at, too.
+    known = current is not None and plaintext is not None and matches_preview(current, plaintext) is True
     # Of a version that was trimmed nothing is left, not even its number.
     first = max(written + known, latest.number - _LOOKS)
     since = (read(number) for number in range(first, latest.number))
