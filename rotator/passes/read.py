@@ -16,7 +16,7 @@ from rotator.rules.identify import identify, named_by
 from rotator.rules.model import Key, ManagedKey, Version
 from rotator.rules.ownership import Held, Ownership, Titled
 from rotator.rules.previews import Previews
-from rotator.rules.reasons import because
+from rotator.rules.reasons import REASONS, first
 from rotator.rules.titles import Title, resembles
 
 
@@ -86,7 +86,7 @@ class Reader:
     def _with_evidence(self, facts: Facts, titled: Titled, ownership: Ownership) -> Facts:
         """Add who asked for each key, and what became of it."""
         unnamed = suspects(facts.current, facts.family)
-        if not (unnamed or facts.superseded or because(facts)):
+        if not (unnamed or facts.superseded or first(REASONS, facts)):
             return facts
         path = self._account.claims_path(facts.key)
         claims = read_claims(self._account.store.read(path), path)

@@ -13,10 +13,10 @@ from enum import StrEnum
 from rotator.rules.bookkeeping import WITHOUT_GRACE, Rotation, stripped
 from rotator.rules.facts import Facts
 from rotator.rules.history import Trace
-from rotator.rules.holds import Hold, held
+from rotator.rules.holds import HOLDS, Hold
 from rotator.rules.model import CreatedKey
 from rotator.rules.previews import matches_preview
-from rotator.rules.reasons import Reason, Row, because
+from rotator.rules.reasons import REASONS, Reason, Row, first
 from rotator.rules.revocations import Kept, Revocation, Victim, fates
 
 
@@ -79,8 +79,8 @@ class Plan:
 
 def decide(facts: Facts) -> Plan:
     """Decide what is done for one managed key in this pass."""
-    why = because(facts)
-    hold = held(facts) if why else None
+    why = first(REASONS, facts)
+    hold = first(HOLDS, facts) if why else None
     others = fates(facts)
     current = facts.rotation
     return Plan(

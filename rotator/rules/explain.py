@@ -10,8 +10,8 @@ from typing import Any, Final
 from rotator.rules.decide import Note, Plan, decide
 from rotator.rules.facts import Facts
 from rotator.rules.history import Trace
-from rotator.rules.holds import HOLDS, Hold, held
-from rotator.rules.reasons import REASONS, Reason, Row
+from rotator.rules.holds import HOLDS, Hold
+from rotator.rules.reasons import REASONS, Reason, Row, first
 from rotator.rules.times import time_to_json, when
 
 
@@ -70,7 +70,7 @@ def _reason(row: Row[Reason], facts: Facts) -> Row[Reason]:
     """Of what nobody has asked for, what would come of it."""
     if row.name is not Reason.FORCED or row.holds:
         return row
-    hold = held(replace(facts, forced=True))
+    hold = first(HOLDS, replace(facts, forced=True))
     would = f"would be held back, too: {hold.name}" if hold else "would rotate it at once"
     return replace(row, text=f"{row.text} {would}")
 

@@ -7,7 +7,7 @@ from typing import Final
 from rotator.errors import Rejected
 from rotator.rules.claims import Claim
 from rotator.rules.facts import Facts
-from rotator.rules.reasons import Reason, Row, Rule, first, listed_as
+from rotator.rules.reasons import Reason, Rule, listed_as
 from rotator.rules.times import age, count, short, when
 from rotator.rules.titles import resembles
 
@@ -33,11 +33,6 @@ class Hold(StrEnum):
     BACKING_OFF = "backing_off"
     OUTSIDE_WINDOW = "outside_window"
     CLOCK = "clock"
-
-
-def held(facts: Facts) -> Row[Hold] | None:
-    """Return the first row of `HOLDS` that holds; one that spares a reason that holds, too, does not."""
-    return first(HOLDS, facts)
 
 
 def clock_in_doubt(what: str, doubt: str | None) -> Rejected:

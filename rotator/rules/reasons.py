@@ -58,11 +58,6 @@ def first(rules: Sequence[Rule[R]], facts: Facts) -> Row[R] | None:
     return next((row for rule in rules if (row := rule.row(facts)).holds), None)
 
 
-def because(facts: Facts) -> Row[Reason] | None:
-    """Return the first row of `REASONS` that holds: why the key is rotated."""
-    return first(REASONS, facts)
-
-
 def listed_as(facts: Facts) -> str:
     """What the list says of the current key, in words."""
     rotation = facts.rotation
