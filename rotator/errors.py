@@ -11,6 +11,9 @@ from typing import Any
 class RotatorError(Exception):
     """Any failure that this program names itself."""
 
+    ambiguous = False
+    """Whether the call may have taken effect all the same."""
+
     def __init__(
         self,
         message: str,
@@ -41,7 +44,7 @@ def unexpected(error: Exception) -> RotatorError:
 
 
 class Transient(RotatorError):  # noqa: N818
-    """Try again later. `ambiguous`: the call may have taken effect all the same."""
+    """Try again later."""
 
     def __init__(
         self,
@@ -73,6 +76,8 @@ class Conflict(RotatorError):  # noqa: N818
 
 class BrokenContract(RotatorError):  # noqa: N818
     """An answer is not the contract's. Whether the call took effect is unknown."""
+
+    ambiguous = True
 
 
 class ConfigError(RotatorError):

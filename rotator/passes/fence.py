@@ -31,11 +31,8 @@ def write_on_top(account: Account, path: str, update: Update, *, alone: bool) ->
         nonlocal may_be_ours
         try:
             account.store.write(path, update.data, cas=update.of)
-        except Transient as error:
+        except RotatorError as error:
             may_be_ours = may_be_ours or error.ambiguous
-            raise
-        except BrokenContract:
-            may_be_ours = True
             raise
 
     try:

@@ -100,14 +100,10 @@ class Making:
             )
             try:
                 created = account.gateway.create(title)
-            except Transient as error:
+            except RotatorError as error:
                 if error.ambiguous:
                     self.unknown += 1
                     self._changing()
-                raise
-            except BrokenContract:
-                self.unknown += 1
-                self._changing()
                 raise
             self._changing()
             self._check(created, title)
