@@ -2,7 +2,6 @@
 
 import secrets
 from contextlib import suppress
-from datetime import timedelta
 
 import structlog
 
@@ -19,16 +18,6 @@ from rotator.rules.times import short
 log = structlog.get_logger()
 
 
-class Claimed(RotatorError):  # noqa: N818
-    """A new key was asked for, and another rotator is making it."""
-
-    def __init__(self, in_flight: timedelta) -> None:
-        super().__init__(
-            "another rotator has just claimed this key, and may be making it",
-            cure=f"look at it with rotator status; if no new key is there in {short(in_flight)}, run it again",
-        )
-
-
 class Claiming:
     """The claim of one rotation."""
 
@@ -41,15 +30,21 @@ class Claiming:
     def claim(self) -> Claim:
         """Write the claim, and see that the secret is as it was decided on.
 
-        Raises Moved when another rotator, or a person, was first; Claimed where a rotation was asked for: that is
-        said. A claim as old as `in_flight` is taken over. It changes no key, and no secret that anybody reads.
+        Raises Moved when another rotator, or a person, was first; where a rotation was asked for, that is said. A
+        claim as old as `in_flight` is taken over. It changes no key, and no secret that anybody reads.
         """
         facts, account = self._facts, self._account
         while True:
             now = account.gateway.now()
             if self._claims.pending(facts.version.number, now, facts.timing.in_flight):
                 look_again(account, facts)
-                raise Claimed(facts.timing.in_flight) if facts.forced else Moved
+                if not facts.forced:
+                    raise Moved
+                patience = short(facts.timing.in_flight)
+                raise RotatorError(
+                    "another rotator has just claimed this key, and may be making it",
+                    cure=f"look at it with rotator status; if no new key is there in {patience}, run it again",
+                )
             nonces = tuple(secrets.token_hex(4) for _ in range(MAX_ORPHANS))
             claim = Claim(facts.version.number + 1, now, nonces, without_grace=facts.without_grace)
             if self._write(self._claims.adding(claim, self._live()), claim):

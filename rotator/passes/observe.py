@@ -97,10 +97,7 @@ def second_look(account: Account) -> frozenset[int] | None:
 
 def confirmed(facts: Facts, look: Callable[[], frozenset[int] | None]) -> Facts:
     """Ask for a second `look` where a key that the secret names is to be forgotten; without one, none is."""
-    if not facts.forgotten:
-        return facts
-    live = look()
-    return facts.confirmed(facts.forgotten if live is None else live)
+    return facts.confirmed(look()) if facts.forgotten else facts
 
 
 def _unasked(facts: Iterable[Facts]) -> tuple[Key, ...]:

@@ -113,7 +113,7 @@ def succeed(facts: Facts, created: CreatedKey, now: datetime) -> Rotation:
 
 
 def _note(facts: Facts) -> Note | None:
-    if facts.current is None or facts.current.rotation is None or facts.doubt:
+    if facts.current is None or facts.rotation is None or facts.doubt:
         return None
     if facts.current.adopted:
         return Note.ADOPT

@@ -112,11 +112,11 @@ def fenced(facts: Facts, revocation: Revocation) -> Fence | None:
     if revocation.victim is Victim.ORPHAN:
         # Claims are written to the second: of two of one moment, both must be over.
         versions = [claim.version for claim in facts.claims.kept if claim.at == revocation.since]
-        return Fence(number, revocation.key_id) if versions and max(versions) <= number else None
-    marked = (
-        revocation.since == WITHOUT_GRACE and written_as(facts.version.data, facts.key.bookkeeping) == number
-    )
-    return Fence(number, revocation.key_id) if marked else None
+        stands = max(versions, default=number + 1) <= number
+    else:
+        written = written_as(facts.version.data, facts.key.bookkeeping)
+        stands = revocation.since == WITHOUT_GRACE and written == number
+    return Fence(number, revocation.key_id) if stands else None
 
 
 def to_revoke(facts: Facts, revocation: Revocation, fence: Fence, proven: Proven | None) -> Warrant:

@@ -1,6 +1,6 @@
 """What one managed key is decided on: what was observed, and what follows from it. Pure."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -104,9 +104,9 @@ class Facts:
         )
         return block.named - kept if block else frozenset()
 
-    def confirmed(self, live: Collection[int]) -> "Facts":
-        """The same after a second list, which shows these keys `live`."""
-        return replace(self, gone=self.forgotten - frozenset(live))
+    def confirmed(self, live: frozenset[int] | None) -> "Facts":
+        """The same after a second list, which shows these keys `live`; None where it could not be had."""
+        return replace(self, gone=frozenset() if live is None else self.forgotten - live)
 
     def may_revoke(self, id_: int) -> bool:
         """Whether a superseded key is ours to revoke, once its grace is over."""
@@ -139,11 +139,9 @@ class Facts:
     @property
     def due_at(self) -> datetime | None:
         """When the current key falls due; now, when it is not known which key it is. None without one."""
-        if self.current is None:
-            return None
-        if self.current.rotation is None:
-            return self.now
-        return self.key.cadence.due_at(self.current.rotation.rotated_at)
+        if self.rotation is None:
+            return self.now if self.current else None
+        return self.key.cadence.due_at(self.rotation.rotated_at)
 
     @property
     def doubted(self) -> bool:
@@ -159,8 +157,7 @@ class Facts:
     @property
     def omitted(self) -> bool:
         """Whether the list omits the current key, though it works and is not so new that the list may lag."""
-        id_ = self.key_id
-        return self.doubted and not self.refused and id_ is not None and id_ not in self.listed
+        return self.doubted and not self.refused and self.lacks_the_current
 
     @cached_property
     def superseded(self) -> Mapping[int, datetime]:
@@ -175,15 +172,13 @@ class Facts:
     def carried(self) -> Mapping[int, datetime]:
         """`superseded` without what is dead, or is no longer listed and past its grace: the list may lag."""
 
-        rotation = self.rotation
-
         def still(id_: int, since: datetime) -> bool:
             if self.gone is not None and id_ not in self.gone:
                 return True
             if id_ in self.listed or self.doubt or self.lacks_the_current:
                 return not self.is_revoked(id_)
-            if since == WITHOUT_GRACE and rotation:  # noticed anew, it would have a whole grace again
-                since = rotation.rotated_at
+            if since == WITHOUT_GRACE and self.rotation:  # noticed anew, it would have a whole grace again
+                since = self.rotation.rotated_at
             return since + self.key.grace_period > self.now
 
         return {id_: since for id_, since in self.superseded.items() if still(id_, since)}

@@ -122,7 +122,7 @@ def _most_piled(facts: Facts) -> int:
 
 def _is_urgent(facts: Facts) -> bool:
     """Whether there is no current key, as far as is known, or it works no more."""
-    return facts.current is None or facts.current.rotation is None or facts.refused
+    return facts.rotation is None or facts.refused
 
 
 def _youngest(facts: Facts) -> timedelta:
@@ -130,10 +130,10 @@ def _youngest(facts: Facts) -> timedelta:
 
 
 def _say_omitted(facts: Facts) -> str:
-    if facts.current is None or facts.current.rotation is None:
+    if facts.rotation is None:
         return "it is not known which key the list should show"
     if facts.omitted:
-        return f"the list omits key {facts.current.key_id}, though it works, so it may omit others"
+        return f"the list omits key {facts.key_id}, though it works, so it may omit others"
     return listed_as(facts) + (", and is refused" if facts.refused else "")
 
 

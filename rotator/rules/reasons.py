@@ -94,7 +94,7 @@ def _revoked(facts: Facts) -> str:
 def _due(facts: Facts) -> str:
     if facts.current is None or facts.due_at is None:
         return "there is no key that could be due"
-    rotation = facts.current.rotation
+    rotation = facts.rotation
     if rotation is None:
         return "the plaintext fits no listed key, or several: due at once"
     since = f"{'created' if facts.current.adopted else 'rotated'} at {rotation.rotated_at:%Y-%m-%d %H:%M}"
