@@ -62,13 +62,7 @@ def block(id_: int, *, rotated: datetime = DAY, superseded: Mapping[int, datetim
 def as_written(data: Mapping[str, Any]) -> Rotation | None:
     """The block as it was written; None when anything of it makes no sense, or is not dated."""
     read = read_block(data)
-    if (
-        read is None
-        or read.faults
-        or read.key_id is None
-        or read.created_at is None
-        or read.rotated_at is None
-    ):
+    if read.faults or read.key_id is None or read.created_at is None or read.rotated_at is None:
         return None
     superseded = {id_: at for id_, at in read.superseded.items() if at}
     whole = superseded.keys() == read.superseded.keys()

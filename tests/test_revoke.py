@@ -11,7 +11,7 @@ from rotator.passes.account import Account
 from rotator.passes.observe import observe
 from rotator.passes.result import Action, KeyResult, Outcome
 from rotator.passes.revoke import Revoker
-from rotator.rules.bookkeeping import key_named
+from rotator.rules.bookkeeping import read_block
 from rotator.rules.facts import Facts
 from rotator.rules.model import Version
 from rotator.rules.revocations import Revocation, Victim
@@ -245,7 +245,7 @@ class TestRevoke:
         world.advance(1)
         world.one()
         world.advance(6, minutes=1)
-        number = next(n for n in range(1, 10) if key_named(world.store.read(PATH, n).data) == 3)
+        number = next(n for n in range(1, 10) if read_block(world.store.read(PATH, n).data).key_id == 3)
         self._put_back(world, number)
         world.one()
         assert 3 in [key.id for key in world.live]

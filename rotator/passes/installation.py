@@ -66,7 +66,7 @@ def _reread(account: Account) -> str:
 def _was_ours(account: Account, key: ManagedKey) -> bool:
     """Whether the secret's bookkeeping is of a rotator, so that there was an identity once."""
     block = read_block(account.store.read(key.path).data, key.bookkeeping)
-    return block is not None and account.titles.parse(block.title) is not None
+    return account.titles.parse(block.title) is not None
 
 
 def change_installation(account: Account, change: Change) -> Identity:

@@ -159,7 +159,7 @@ class Reader:
                 unproven |= {id_} - facts.asked_at.keys() - facts.recorded
                 continue
             block = read_block(found.version.data, facts.key.bookkeeping)
-            if block and block.key_id == id_ and self._our_title(facts, key, block.title):
+            if block.key_id == id_ and self._our_title(facts, key, block.title):
                 recorded.add(id_)
         return replace(
             facts,

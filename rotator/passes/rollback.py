@@ -17,7 +17,7 @@ from rotator.passes.fence import Moved, write_on_top
 from rotator.passes.observe import confirmed, observe, second_look
 from rotator.passes.preflight import Preflight
 from rotator.redaction import Secret
-from rotator.rules.bookkeeping import Rotation, key_named, read_plaintext, written_as
+from rotator.rules.bookkeeping import Rotation, read_block, read_plaintext
 from rotator.rules.decide import Plan, decide
 from rotator.rules.evidence import Proven, Update, to_update
 from rotator.rules.facts import Facts
@@ -158,13 +158,13 @@ def _find(account: Account, facts: Facts, previous: Key) -> Version:
 
 def _holds(version: Version, where: ManagedKey, key: Key) -> bool:
     """Whether a version held the key: by its block, where the two were written together; else by its preview."""
-    plaintext, named = read_plaintext(version.data, where.field), key_named(version.data, where.bookkeeping)
+    plaintext, block = read_plaintext(version.data, where.field), read_block(version.data, where.bookkeeping)
     if plaintext is None:
         return False
     fits = matches_preview(key, plaintext)
-    if named and written_as(version.data, where.bookkeeping) == version.number:
-        return named == key.id and fits is not False
-    return fits is True or (fits is None and named == key.id)
+    if block.key_id and block.version == version.number:
+        return block.key_id == key.id and fits is not False
+    return fits is True or (fits is None and block.key_id == key.id)
 
 
 def _swapped(current: Rotation, previous: Key, now: datetime) -> Rotation:

@@ -12,7 +12,7 @@ from rotator.clients import retry
 from rotator.errors import BrokenContract, Conflict, Rejected, RotatorError, Transient
 from rotator.passes.account import Account
 from rotator.passes.fence import Moved
-from rotator.rules.bookkeeping import Rotation, key_named, read_plaintext
+from rotator.rules.bookkeeping import Rotation, read_block, read_plaintext
 from rotator.rules.claims import Claim
 from rotator.rules.decide import succeed
 from rotator.rules.evidence import Proven, to_discard, to_update
@@ -207,7 +207,7 @@ class _Storing:
         version = self._account.store.read(self._facts.key.path, self._facts.version.number + 1, once=True)
         if version.data is None:
             return False
-        if key_named(version.data, self._facts.key.bookkeeping) == self._created.id:
+        if read_block(version.data, self._facts.key.bookkeeping).key_id == self._created.id:
             return True
         raise _overtaken(self._facts, version)
 

@@ -74,16 +74,19 @@ class Rotation:
 
 @dataclass(frozen=True)
 class Block:
-    """As much of a `rotation` block as makes sense. A field that does not costs that field alone."""
+    """As much of a `rotation` block as makes sense: nothing where there is none. A bad field costs that field."""
 
-    key_id: int | None
-    title: str
-    created_at: datetime | None
-    rotated_at: datetime | None
-    superseded: Mapping[int, datetime | None]
+    version: int | None = None
+    """The version of the secret as which it was written; None when it does not say."""
+    key_id: int | None = None
+    """The key that it says the plaintext is, if it says so."""
+    title: str = ""
+    created_at: datetime | None = None
+    rotated_at: datetime | None = None
+    superseded: Mapping[int, datetime | None] = field(default_factory=dict)
     """Ids of replaced keys; without a time where none was written, or one that makes no sense."""
-    titles: Mapping[int, str]
-    faults: tuple[str, ...]
+    titles: Mapping[int, str] = field(default_factory=dict)
+    faults: tuple[str, ...] = ()
     """What makes no sense, without its value."""
 
     @property
@@ -107,13 +110,13 @@ def _is_ours(block: Mapping[str, Any]) -> bool:
     return not block or len(block.keys() & _OURS) >= _FEW
 
 
-def read_block(data: Mapping[str, Any] | None, name: str = FIELD) -> Block | None:
-    """Return what makes sense of the block, or None when there is none."""
+def read_block(data: Mapping[str, Any] | None, name: str = FIELD) -> Block:
+    """Return what makes sense of the block."""
     block = (data or {}).get(name)
     if block is None:
-        return None
+        return Block()
     if not isinstance(block, dict):
-        return Block(None, "", None, None, {}, {}, (f"`{name}` is not an object",))
+        return Block(faults=(f"`{name}` is not an object",))
     faults: list[str] = []
 
     def sound(name: str, read: Callable[[object], T], value: object) -> T | None:
@@ -123,6 +126,8 @@ def read_block(data: Mapping[str, Any] | None, name: str = FIELD) -> Block | Non
             faults.append(f"`{name}` is {error}")
             return None
 
+    version = block.get("version")
+    version = version if type(version) is int and version > 0 else None
     key_id = sound("key_id", _id, block.get("key_id"))
     title = block.get("title", "")
     if not isinstance(title, str):
@@ -142,20 +147,9 @@ def read_block(data: Mapping[str, Any] | None, name: str = FIELD) -> Block | Non
         elif id_ is not None:
             superseded[id_] = sound("superseded", _time_if_any, at)
     titles = sound("titles", partial(_titles, superseded), block.get("titles", {})) or {}
-    return Block(key_id, title, created_at, rotated_at, superseded, titles, tuple(dict.fromkeys(faults)))
-
-
-def key_named(data: Mapping[str, Any] | None, name: str = FIELD) -> int | None:
-    """Return the id of the key that the block says the plaintext is, if it says so."""
-    block = read_block(data, name)
-    return block.key_id if block else None
-
-
-def written_as(data: Mapping[str, Any] | None, name: str = FIELD) -> int | None:
-    """Return the version of the secret as which its block was written; None when it does not say."""
-    block = (data or {}).get(name)
-    version = block.get("version") if isinstance(block, dict) else None
-    return version if type(version) is int and version > 0 else None
+    return Block(
+        version, key_id, title, created_at, rotated_at, superseded, titles, tuple(dict.fromkeys(faults))
+    )
 
 
 def stripped(text: str) -> str:

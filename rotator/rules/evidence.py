@@ -26,7 +26,7 @@ from typing import Any, Final
 
 from rotator.errors import Rejected
 from rotator.redaction import Secret
-from rotator.rules.bookkeeping import WITHOUT_GRACE, Block, Rotation, read_block, written_as
+from rotator.rules.bookkeeping import WITHOUT_GRACE, Block, Rotation
 from rotator.rules.facts import Facts
 from rotator.rules.holds import clock_in_doubt
 from rotator.rules.model import CreatedKey, Key
@@ -114,8 +114,7 @@ def fenced(facts: Facts, revocation: Revocation) -> Fence | None:
         versions = [claim.version for claim in facts.claims.kept if claim.at == revocation.since]
         stands = max(versions, default=number + 1) <= number
     else:
-        written = written_as(facts.version.data, facts.key.bookkeeping)
-        stands = revocation.since == WITHOUT_GRACE and written == number
+        stands = revocation.since == WITHOUT_GRACE and facts.block.version == number
     return Fence(number, revocation.key_id) if stands else None
 
 
@@ -153,11 +152,10 @@ def to_update(
         data[facts.key.field] = proven.plaintext.reveal()
     if rotation is None:
         return Update(_SEAL, data, number)
-    block = read_block(facts.version.data, facts.key.bookkeeping)
-    if block and (forgotten := block.named - rotation.named - (facts.gone or set())):
+    if forgotten := facts.block.named - rotation.named - (facts.gone or set()):
         ids = ", ".join(map(str, sorted(forgotten)))
         raise Rejected(f"nothing was written: key {ids} would be forgotten, and no second list was asked")
-    guessed = _dated_anew(facts, rotation, block) if doubt else frozenset()
+    guessed = _dated_anew(facts, rotation, facts.block) if doubt else frozenset()
     if any(rotation.superseded.get(id_) == WITHOUT_GRACE for id_ in guessed):
         raise clock_in_doubt("nothing was written", doubt)
     return Update(
@@ -165,10 +163,10 @@ def to_update(
     )
 
 
-def _dated_anew(facts: Facts, rotation: Rotation, block: Block | None) -> frozenset[int]:
+def _dated_anew(facts: Facts, rotation: Rotation, block: Block) -> frozenset[int]:
     """Return the keys with a moment that the secret does not say yet, and that no operator asked for."""
-    said = dict(block.superseded) if block else {}
-    if block and block.key_id:
+    said = dict(block.superseded)
+    if block.key_id:
         said[block.key_id] = block.rotated_at
     asked = {WITHOUT_GRACE} if facts.without_grace else set()
     dates = {**rotation.superseded, rotation.key_id: rotation.rotated_at}

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from rotator.redaction import Secret
-from rotator.rules.bookkeeping import WITHOUT_GRACE, Rotation, read_block, read_plaintext
+from rotator.rules.bookkeeping import WITHOUT_GRACE, Block, Rotation, read_block, read_plaintext
 from rotator.rules.claims import Claims
 from rotator.rules.history import Trace
 from rotator.rules.identify import Current, named_by
@@ -68,6 +68,11 @@ class Facts:
         """The id of the key that the secret holds; None where it is not known."""
         return self.rotation.key_id if self.rotation else None
 
+    @cached_property
+    def block(self) -> Block:
+        """What the secret says of itself."""
+        return read_block(self.version.data, self.key.bookkeeping)
+
     @property
     def plaintext(self) -> str | None:
         """What the secret holds; None where nothing usable is there."""
@@ -98,11 +103,10 @@ class Facts:
     @property
     def forgotten(self) -> frozenset[int]:
         """The keys that the secret names and that a write would name no more: for that a second list is asked."""
-        block = read_block(self.version.data, self.key.bookkeeping)
         kept = self.carried.keys() | (
             {self.key_id} if self.key_id and not self.is_gone(self.key_id) else set()
         )
-        return block.named - kept if block else frozenset()
+        return self.block.named - kept
 
     def confirmed(self, live: frozenset[int] | None) -> "Facts":
         """The same after a second list, which shows these keys `live`; None where it could not be had."""
@@ -130,10 +134,9 @@ class Facts:
 
     def titles(self) -> Mapping[int, str]:
         """What each superseded key was called when it was made, as far as it is known."""
-        block = read_block(self.version.data, self.key.bookkeeping)
         rotation = self.rotation
         noticed = {key.id: key.title for key in self.family if key.id in self.traces}
-        named = rotation.titles if rotation else block.titles if block else {}
+        named = rotation.titles if rotation else self.block.titles
         return {**noticed, **named, **({rotation.key_id: rotation.title} if rotation else {})}
 
     @property

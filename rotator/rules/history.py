@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 from rotator.redaction import Secret
-from rotator.rules.bookkeeping import key_named, read_plaintext, written_as
+from rotator.rules.bookkeeping import read_block, read_plaintext
 from rotator.rules.claims import Claims
 from rotator.rules.identify import Current
 from rotator.rules.model import Key, ManagedKey, Version
@@ -62,7 +62,7 @@ def trace(
         return Trace.PUBLISHED if lost else _unless_held(suspect, latest, read, key, now)
     version = latest if became == latest.number else read(became)
     plaintext = read_plaintext(version.data, key.field)
-    named = key_named(version.data, key.bookkeeping) == suspect.id
+    named = read_block(version.data, key.bookkeeping).key_id == suspect.id
     if named or (plaintext is not None and matches_preview(suspect, plaintext) is True):
         return Trace.PUBLISHED
     if claim is None:
@@ -103,7 +103,8 @@ def held_by(suspect: Key, latest: Version, read: Read, key: ManagedKey, now: dat
     others: set[Secret] = set()
     for number in range(latest.number, max(0, latest.number - 1 - _LOOKS), -1):
         version = latest if number == latest.number else read(number)
-        plaintext, named = read_plaintext(version.data, key.field), key_named(version.data, key.bookkeeping)
+        plaintext = read_plaintext(version.data, key.field)
+        named = read_block(version.data, key.bookkeeping).key_id
         written_after, later = later, when_written(version, now)
         if plaintext is None:
             continue
@@ -126,7 +127,7 @@ def rolled_back(latest: Version, read: Read, key: ManagedKey, current: Key | Non
     So it is where somebody restored an older version. What its bookkeeping says of superseded keys is then out
     of date: one of them may have been current again until now.
     """
-    written = written_as(latest.data, key.bookkeeping)
+    written = read_block(latest.data, key.bookkeeping).version
     if written is None or written > latest.number:
         return True
     plaintext = read_plaintext(latest.data, key.field)

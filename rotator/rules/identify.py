@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from rotator.rules.bookkeeping import Block, Rotation, read_block, read_plaintext, written_as
+from rotator.rules.bookkeeping import Block, Rotation, read_block, read_plaintext
 from rotator.rules.model import Key, ManagedKey, Version
 from rotator.rules.previews import Previews, matches_preview
 
@@ -56,24 +56,23 @@ def identify(
     if plaintext is None:
         return None
     block = read_block(version.data, where.bookkeeping)
-    together = written_as(version.data, where.bookkeeping) == version.number
+    together = block.version == version.number
     superseded, redated = _superseded(block, version.written_at if together else None, now)
-    redated = redated or (block is not None and block.rotated_at is None and not block.faults)
-    faults = block.faults if block else ()
-    rotation = _rotation(block, superseded, listed, now) if block else None
+    redated = redated or (block.rotated_at is None and not block.faults)
+    rotation = _rotation(block, superseded, listed, now)
     matches = previews.matching(plaintext)
     # Block and plaintext of one write belong together, unless the plaintext is known to be another key's.
     doubtful = not together or len(matches) == 1
     if rotation and not (doubtful and _pasted_over(rotation, listed, plaintext, matches)):
-        return Current(rotation, superseded, adopted=False, faults=faults, redated=redated)
+        return Current(rotation, superseded, adopted=False, faults=block.faults, redated=redated)
     published = {**superseded, rotation.key_id: now} if rotation else superseded
     if len(matches) != 1:
-        return Current(None, published, adopted=True, faults=faults)
+        return Current(None, published, adopted=True, faults=block.faults)
     key = matches[0]
     published = {id_: since for id_, since in published.items() if id_ != key.id}
-    titles = {**block.titles, **({block.key_id: block.title} if block.key_id else {})} if block else {}
+    titles = {**block.titles, **({block.key_id: block.title} if block.key_id else {})}
     adopted = Rotation(key.id, key.title, key.created_at, min(key.created_at, now), published, titles)
-    return Current(adopted, published, adopted=True, faults=faults)
+    return Current(adopted, published, adopted=True, faults=block.faults)
 
 
 def named_by(
@@ -83,8 +82,6 @@ def named_by(
     if current:
         return current.superseded
     block = read_block(version.data, where.bookkeeping)
-    if block is None:
-        return {}
     known = {id_: min(at or now, now) for id_, at in block.superseded.items()}
     return {**known, block.key_id: now} if block.key_id else known
 
@@ -103,16 +100,12 @@ def _rotation(
     return Rotation(block.key_id, block.title, created_at, rotated_at, superseded, block.titles)
 
 
-def _superseded(
-    block: Block | None, landed: datetime | None, now: datetime
-) -> tuple[dict[int, datetime], bool]:
+def _superseded(block: Block, landed: datetime | None, now: datetime) -> tuple[dict[int, datetime], bool]:
     """Since when each key is superseded, and whether any of it is not as it was written, which `landed` then.
 
     What cannot be told, or lies ahead, counts from now. And what the current key superseded counts from when the
     version was written: a rotator may have stood still between making up its write and sending it.
     """
-    if block is None:
-        return {}, False
     since: dict[int, datetime] = {}
     redated = False
     for id_, at in block.superseded.items():
