@@ -94,8 +94,7 @@ class Ownership:
         self._users: dict[int, set[str]] = {}
         """By key id: the managed keys in whose secret it is, in whose grace it is, or whose family it is of."""
         for key in self._keys:
-            family = {mine.id for mine in titled.families[key.name]}
-            for id_ in family | self._ids_in(key) | self._in_grace(key):
+            for id_ in self._family(key) | self._ids_in(key):
                 self._users.setdefault(id_, set()).add(key.name)
 
         named = {id_ for one in held.values() for id_ in one.superseded}
@@ -108,7 +107,7 @@ class Ownership:
         held = self._held[key.name]
         named = {held.current.key_id or 0} if held.current else set()
         named |= held.superseded.keys()
-        family = {mine.id for mine in self._titled.families[key.name]}
+        family = self._family(key)
         return frozenset(id_ for id_ in named | family if self._is_protected(id_, key, family))
 
     def _is_protected(self, id_: int, key: ManagedKey, family: set[int]) -> bool:
@@ -144,17 +143,17 @@ class Ownership:
                 in_use[key.name] = Secret(text), held.current.key_id if held.current else None
         return in_use
 
-    def _ids_in(self, key: ManagedKey) -> set[int]:
-        """Every key that the secret may hold, by its bookkeeping or by a preview."""
-        held = self._held.get(key.name)
-        if held is None or held.current is None:
-            return set()
-        plaintext = read_plaintext(held.version.data, key.field) or ""
-        fitting = {match.id for match in self._previews.matching(plaintext)}
-        return fitting | ({held.current.key_id} if held.current.key_id else set())
+    def _family(self, key: ManagedKey) -> set[int]:
+        return {mine.id for mine in self._titled.families[key.name]}
 
-    def _in_grace(self, key: ManagedKey) -> set[int]:
+    def _ids_in(self, key: ManagedKey) -> set[int]:
+        """Every key that the secret may hold, by its bookkeeping or by a preview, or whose grace it keeps."""
         held = self._held.get(key.name)
         if held is None:
             return set()
-        return {id_ for id_, since in held.superseded.items() if since + key.grace_period > self._now}
+        ids = {id_ for id_, since in held.superseded.items() if since + key.grace_period > self._now}
+        if plaintext := read_plaintext(held.version.data, key.field):
+            ids |= {match.id for match in self._previews.matching(plaintext)}
+        if held.current and held.current.key_id:
+            ids.add(held.current.key_id)
+        return ids
