@@ -97,29 +97,26 @@ class _Work:
         self._dry_run, self._progress = dry_run, progress
         self._lock, self._finished, self._total = threading.Lock(), 0, 0
         self._actor = Actor(account, observation.installation or "", state)
-        self._facts: dict[str, Facts] = {}
         self._second_look = cache(partial(second_look, account))
 
     def do(self, keys: Sequence[ManagedKey]) -> tuple[KeyResult, ...]:
         """Decide and act on these managed keys; return what came of each."""
-        plans = each(keys, self._decide, workers=1)
+        decided = each(keys, self._decide, workers=1)
         self._total = len(keys)
         self._tell_progress()
         self._state.prepare(
-            {key.path: plans.done[key.name] for key in keys if key.name in plans.done},
+            {facts.key.path: plan for facts, plan in decided.done.values()},
             identity=self._observation.installation is None,
         )
         results: dict[str, KeyResult] = {}
-        failed: dict[str, RotatorError] = dict(plans.failed)
+        failed: dict[str, RotatorError] = dict(decided.failed)
         # The bearer is last, so that no other call of this pass is made with a key that is going away.
         for is_bearer in (False, True):
             batch = [
-                key for key in keys if key.name in plans.done and self._account.is_bearer(key) is is_bearer
+                key for key in keys if key.name in decided.done and self._account.is_bearer(key) is is_bearer
             ]
             acted = each(
-                batch,
-                lambda key: self._one(key, plans.done[key.name]),
-                workers=self._account.concurrency,
+                batch, lambda key: self._one(*decided.done[key.name]), workers=self._account.concurrency
             )
             results |= acted.done
             failed |= acted.failed
@@ -137,7 +134,7 @@ class _Work:
             log.error("key.revoke_failed", key_id=id_, error="the list still shows it live")
         return tuple(result.without(left) for result in results)
 
-    def _decide(self, key: ManagedKey) -> Plan:
+    def _decide(self, key: ManagedKey) -> tuple[Facts, Plan]:
         if error := self._observation.failed.get(key.name):
             if not isinstance(error, Stopped):
                 log_failure("rotation.failed", error)
@@ -147,18 +144,16 @@ class _Work:
         if plan.writes:
             facts = confirmed(facts, self._second_look)
             plan = decide(facts)
-        self._facts[key.name] = facts
         for orphan in facts.orphans:
             log.warning("orphan.found", key_id=orphan.id, title=orphan.title)
         for warning in plan.warnings:
             log.warning("secret.warning", error=warning)
         if plan.hold:
             log.warning("rotation.held", reason=plan.reason, hold=plan.hold)
-        return plan
+        return facts, plan
 
-    def _one(self, key: ManagedKey, plan: Plan) -> KeyResult:
-        facts = self._facts[key.name]
-        result = self._foretell(key, plan) if self._dry_run else self._actor.act(facts, plan)
+    def _one(self, facts: Facts, plan: Plan) -> KeyResult:
+        result = self._foretell(facts.key, plan) if self._dry_run else self._actor.act(facts, plan)
         with self._lock:
             self._finished += 1
             self._tell_progress()
