@@ -115,8 +115,7 @@ class Actor:
 
     def _yield_to_another(self, facts: Facts) -> None:
         """Raise Moved while another rotator may be about to store a key: a write of ours would undo its work."""
-        now, in_flight = self._account.gateway.now(), facts.timing.in_flight
-        if facts.claims.pending(facts.version.number, now, in_flight):
+        if facts.pending(self._account.gateway.now()):
             raise Moved
 
     def _overwrite(self, facts: Facts, plan: Plan) -> Fence:

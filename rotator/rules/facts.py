@@ -7,7 +7,7 @@ from functools import cached_property
 
 from rotator.redaction import Secret
 from rotator.rules.bookkeeping import WITHOUT_GRACE, Block, Rotation, read_block, read_plaintext
-from rotator.rules.claims import Claims
+from rotator.rules.claims import Claim, Claims
 from rotator.rules.history import Trace
 from rotator.rules.identify import Current, named_by
 from rotator.rules.model import Key, ManagedKey, Timing, Version
@@ -112,10 +112,18 @@ class Facts:
         """The same after a second list, which shows these keys `live`; None where it could not be had."""
         return replace(self, gone=frozenset() if live is None else self.forgotten - live)
 
+    @property
+    def ours(self) -> frozenset[int]:
+        """The keys that we made for this managed key, live or superseded; the others a person made."""
+        return self.recorded.union(key.id for key in self.family)
+
     def may_revoke(self, id_: int) -> bool:
         """Whether a superseded key is ours to revoke, once its grace is over."""
-        ours = id_ in self.recorded or any(key.id == id_ for key in self.family)
-        return id_ not in self.protected and (ours or self.key.revoke_adopted)
+        return id_ not in self.protected and (id_ in self.ours or self.key.revoke_adopted)
+
+    def pending(self, now: datetime) -> Claim | None:
+        """Return a claim whose key may be about to be stored `now`."""
+        return self.claims.pending(self.version.number, now, self.timing.in_flight)
 
     @property
     def orphans(self) -> tuple[Key, ...]:

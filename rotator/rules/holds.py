@@ -5,7 +5,6 @@ from enum import StrEnum
 from typing import Final
 
 from rotator.errors import Rejected
-from rotator.rules.claims import Claim
 from rotator.rules.facts import Facts
 from rotator.rules.reasons import Reason, Rule, listed_as
 from rotator.rules.times import age, count, short, when
@@ -42,30 +41,25 @@ def clock_in_doubt(what: str, doubt: str | None) -> Rejected:
 
 def _in_flight(facts: Facts) -> bool:
     """Whether another replica may be about to store a key."""
-    return _pending(facts) is not None or any(
+    return facts.pending(facts.now) is not None or any(
         facts.age(orphan) < facts.timing.in_flight for orphan in facts.orphans
     )
 
 
-def _pending(facts: Facts) -> Claim | None:
-    return facts.claims.pending(facts.version.number, facts.now, facts.timing.in_flight)
-
-
 def _say_in_flight(facts: Facts) -> str:
-    if claim := _pending(facts):
+    younger = f"younger than {short(facts.timing.in_flight)}"
+    if claim := facts.pending(facts.now):
         return (
-            f"a claim on version {claim.version} is {age(claim.at, facts.now)}, younger than "
-            f"{short(facts.timing.in_flight)}: another replica may be making that key"
+            f"a claim on version {claim.version} is {age(claim.at, facts.now)}, {younger}: "
+            "another replica may be making that key"
         )
     if not facts.orphans:
         return "there is no orphan"
     orphan = min(facts.orphans, key=facts.age)
     text = f"orphan {orphan.id} is {age(facts.since(orphan), facts.now)}"
     if _in_flight(facts):
-        return (
-            f"{text}, younger than {short(facts.timing.in_flight)}: another replica may be about to store it"
-        )
-    return f"{text}, not younger than {short(facts.timing.in_flight)}"
+        return f"{text}, {younger}: another replica may be about to store it"
+    return f"{text}, not {younger}"
 
 
 def _piled_up(facts: Facts) -> bool:
@@ -112,7 +106,7 @@ def _say_piled_up(facts: Facts) -> str:
 
 def _piled(facts: Facts) -> int:
     """How many superseded keys are left; those that a person made are not ours to count."""
-    ours = {key.id for key in facts.family} | facts.recorded
+    ours = facts.ours
     return sum(id_ in ours or id_ not in facts.listed for id_ in facts.carried)
 
 
