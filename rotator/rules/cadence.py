@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from itertools import islice, pairwise
 from typing import Final, TypeAlias
 from zoneinfo import ZoneInfo
@@ -108,14 +108,15 @@ class CronSchedule(Cadence):
         if rotated_at.year >= _HORIZON:
             return _NEVER
         zone = ZoneInfo(self.timezone)
+        # A wall-clock time that only pretends to be UTC, as those are that cronsim yields.
         wall = max(rotated_at, _EPOCH).astimezone(zone).replace(tzinfo=UTC)
-        firings = (_on_the_clock(firing, zone) for firing in _walk(self.expression, wall))
+        firings = (_on_the_clock(firing, zone) for firing in CronSim(_lists(self.expression), wall))
         return next(firing for firing in firings if firing > rotated_at)
 
     def __str__(self) -> str:
         return f"schedule {self.expression} {self.timezone}"
 
-    @cached_property
+    @property
     def shortest(self) -> timedelta:
         """The shortest distance between two firings of the two years from 2027, one of them a leap year.
 
@@ -163,11 +164,6 @@ def _firings(schedule: CronSchedule) -> Iterator[datetime]:
     yield (at := schedule.due_at(at))
     while at < _SURVEY_UNTIL:
         yield (at := schedule.due_at(at))
-
-
-def _walk(expression: str, wall: datetime) -> Iterator[datetime]:
-    """Yield the firings after `wall`. Both are wall-clock times that only pretend to be UTC."""
-    yield from CronSim(_lists(expression), wall)
 
 
 def _on_the_clock(wall: datetime, zone: ZoneInfo) -> datetime:

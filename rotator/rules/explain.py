@@ -3,9 +3,8 @@
 Times are UTC, by the gateway's clock.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 from rotator.rules.decide import Note, Plan, decide
 from rotator.rules.facts import Facts
@@ -61,7 +60,7 @@ def explain(facts: Facts) -> Explanation:
         plan=plan,
         reasons=tuple(_reason(rule.row(facts), facts) for rule in REASONS),
         holds=tuple(rule.row(facts) for rule in HOLDS),
-        note=_NOTES[plan.note](facts) if plan.note else None,
+        note=_note(facts, plan.note) if plan.note else None,
         verdict=_verdict(facts, plan),
     )
 
@@ -87,20 +86,15 @@ def _verdict(facts: Facts, plan: Plan) -> str:
     return f"{text}; {'it' if plan.rotates else 'the next pass'} revokes {ids}" if ids else text
 
 
-def _adopt(facts: Facts) -> str:
-    return f"adopt: somebody put key {facts.key_id} there; the bookkeeping that names it is written"
-
-
-def _record(facts: Facts) -> str:
+def _note(facts: Facts, note: Note) -> str:
+    if note is Note.ADOPT:
+        return f"adopt: somebody put key {facts.key_id} there; the bookkeeping that names it is written"
     if facts.current and facts.current.rolled_back:
         return "record: somebody restored an older version; the grace of the keys that it names begins anew"
     if facts.current and facts.current.redated:
         return "record: a moment in the block is missing or makes no sense, and is written anew"
     found = [id_ for id_, trace in facts.traces.items() if trace is Trace.PUBLISHED]
     return f"record: published once, and now named: {', '.join(map(str, found))}"
-
-
-_NOTES: Final[Mapping[Note, Callable[[Facts], str]]] = {Note.ADOPT: _adopt, Note.RECORD: _record}
 
 
 def _row_to_json(row: Row[Any]) -> dict[str, Any]:

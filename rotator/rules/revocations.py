@@ -132,13 +132,13 @@ def going(goes_at: datetime | None, now: datetime, *, overdue: bool = False) -> 
 
 
 def _superseded(facts: Facts, id_: int, since: datetime, rotated_at: datetime) -> Revocation:
-    until = facts.lives_until(id_, since)
-    ends = rotated_at if until == WITHOUT_GRACE else until
-    if until == WITHOUT_GRACE:
+    ends = facts.lives_until(id_, since)
+    if ends == WITHOUT_GRACE:
+        ends = rotated_at
         text = "superseded without grace, by --revoke-old-now"
     else:
         grace = facts.key.grace_period
-        text = f"superseded {when(until - grace, facts.now)}; its grace of {short(grace)} "
+        text = f"superseded {when(ends - grace, facts.now)}; its grace of {short(grace)} "
         text += f"{'ended' if ends <= facts.now else 'ends'} {when(ends, facts.now)}"
     return _fate(facts, Victim.SUPERSEDED, id_, since, ends if facts.may_revoke(id_) else None, text)
 
