@@ -3,10 +3,12 @@ import threading
 from datetime import timedelta
 from pathlib import Path
 
-import httpx
+import httpcore
 import pytest
 
-from rotator.clients.exchange import Server, TooSlow, Trust, raise_for_tls, read_bounded, within
+from rotator.clients.connections import exchange
+from rotator.clients.exchange import Server, Trust, raise_for_tls
+from rotator.clients.within import TooSlow, within
 from rotator.errors import Rejected, Transient, cause
 
 
@@ -24,12 +26,6 @@ def test_an_exchange_that_takes_too_long_is_left_behind() -> None:
     assert raised.value.ambiguous
 
 
-def test_a_body_ends_in_time_even_where_nobody_waits_for_it() -> None:
-    endless = iter(lambda: b" ", None)
-    with pytest.raises(TooSlow):
-        read_bounded("GET /x", endless, 10**9, 0.01, cure="check it")
-
-
 def test_a_certificate_that_is_not_trusted_is_final() -> None:
     untrusted = ssl.SSLCertVerificationError(1, "certificate verify failed")
     untrusted.verify_message = "self-signed certificate"
@@ -39,17 +35,19 @@ def test_a_certificate_that_is_not_trusted_is_final() -> None:
     raise_for_tls("GET /x", ConnectionError("something else"), "https://v")
 
 
-def test_a_tls_error_after_the_request_is_ambiguous_and_one_before_is_not() -> None:
+def test_an_error_is_ambiguous_if_the_request_may_have_been_sent() -> None:
     """A broken record may come in place of the answer to a write that was executed."""
     server = Server("http://v", timeout=timedelta(seconds=1), limit=1, cure="")
     mac = ssl.SSLError(1, "bad record mac")
     mac.reason = "DECRYPTION_FAILED_OR_BAD_RECORD_MAC"
-    broken = httpx.ReadError("x")
+    broken = httpcore.ReadError("x")
     broken.__cause__ = mac
-    for error, ambiguous in ((broken, True), (httpx.ConnectError("x"), False)):
-        named = server._named("GET /x", error)
+    for sent in (True, False):
+        with exchange(60) as now:
+            now.sent = sent
+            named = server._named("GET /x", broken, now)
         assert isinstance(named, Transient)
-        assert named.ambiguous is ambiguous
+        assert named.ambiguous is sent
 
 
 def test_certificates_that_cannot_be_loaded_are_named(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from rotator.check.findings import Check, Finding, bad, note, ok, some
-from rotator.clients.exchange import Trust, raise_for_tls, tls_context, within
+from rotator.clients.exchange import Trust, raise_for_tls, tls_context
 from rotator.clients.proxies import Proxy, proxy_for
+from rotator.clients.within import within
 from rotator.errors import cause
 from rotator.rules.times import until
 

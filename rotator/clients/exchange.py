@@ -9,22 +9,23 @@ import os
 import re
 import ssl
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from queue import Empty, SimpleQueue
-from threading import Event, Thread
-from typing import Any, Final, NamedTuple, TypeVar
+from threading import Event, Lock
+from typing import Any, Final, NamedTuple
+from weakref import finalize
 
 import httpx
 
 from rotator import __version__
 from rotator.clients.answers import write_json
 from rotator.clients.cas import cas_of, not_loaded
+from rotator.clients.connections import FAILURES, Answer, Connections, Exchange, ProxyError, Way, exchange
 from rotator.clients.proxies import proxy_for
+from rotator.clients.within import TooSlow, within
 from rotator.errors import BrokenContract, Rejected, RotatorError, Transient, cause, chain
 
-T = TypeVar("T")
 Watch = Callable[[str, int | None, float], None]
 """Told of each exchange when it is over: its method, the answer's status if there was one, and its seconds."""
 # Compressed answers are not asked for: a small one can unfold into a huge one.
@@ -78,9 +79,9 @@ class Response(NamedTuple):
 
 
 class Server:
-    """A base URL, and how it is reached. Thread-safe.
+    """A base URL, and how it is reached. Thread-safe. Its connections are kept; `close` it in the end.
 
-    Each exchange has a connection of its own, which can be closed without cutting another one short.
+    Each exchange is bounded in time and size as a whole, and ends in the thread that makes it.
     """
 
     def __init__(
@@ -90,28 +91,40 @@ class Server:
         timeout: timedelta,
         limit: int,
         cure: str,
+        connections: int = 1,
         trust: Trust | None = None,
         watch: Watch | None = None,
     ) -> None:
-        self._url, self._limit, self._cure, self._watch = url, limit, cure, watch
+        """`connections`: the most that are open at once."""
+        self._limit, self._cure, self._watch = limit, cure, watch
+        self._url, self._most, self._trust = url, connections, trust or Trust()
         self._timeout = timeout.total_seconds()
         self._proxy = proxy_for(url, os.environ)
         encrypted = url.lower().startswith("https://")
-        self._trusted = str(cas_of(trust.ca_cert if trust else None, os.environ))
-        self._tls = tls_context(trust or Trust()) if encrypted else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._trusted = str(cas_of(self._trust.ca_cert, os.environ))
+        self._tls = tls_context(self._trust) if encrypted else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._lock = Lock()
+        self._http: httpx.Client | None = None
+
+    def close(self) -> None:
+        """Close its connections. It may be used again."""
+        with self._lock:
+            http, self._http = self._http, None
+        if http:
+            http.close()
 
     def exchange(self, request: Request, headers: Mapping[str, str]) -> Response:
         """Return the answer to one request, or raise Transient, Rejected or BrokenContract."""
         began, status, beyond = time.monotonic(), None, Event()
         what = str(request)
+
+        def attempt() -> Response:
+            return self._round(request, headers, beyond)
+
         try:
-            with self._connect() as http:
-                response = within(
-                    what,
-                    self._timeout,
-                    lambda: self._round(http, request, headers, beyond),
-                    cure=self._cure,
-                )
+            # What httpcore does in TLS within TLS is bounded by nothing else.
+            twice = self._proxy and (self._proxy.url or "").startswith("https://")
+            response = within(what, self._timeout, attempt, cure=self._cure) if twice else attempt()
             status = response.status
             return response
         except TooSlow:
@@ -122,69 +135,99 @@ class Server:
             if self._watch:
                 self._watch(request.method, status, time.monotonic() - began)
 
-    def _connect(self) -> httpx.Client:
-        proxy = self._proxy
-        if proxy and proxy.url is None:
-            raise proxy.unusable()
-        try:
-            return httpx.Client(
-                base_url=self._url,
-                timeout=httpx.Timeout(self._timeout, connect=min(10.0, self._timeout / 2)),
-                follow_redirects=False,
-                trust_env=False,
-                proxy=_through(proxy.url, proxy.credentials()) if proxy and proxy.url else None,
-                verify=self._tls,
-            )
-        except (ValueError, httpx.InvalidURL):
-            raise proxy.unusable() if proxy else Rejected("the URL cannot be used", cure=self._cure) from None
+    def _client(self) -> httpx.Client:
+        with self._lock:
+            if self._http is None:
+                transport = _Transport(Connections(self._tls, self._way(), self._most))
+                finalize(self, transport.close)
+                self._http = httpx.Client(base_url=self._url, transport=transport, trust_env=False)
+            return self._http
 
-    def _round(
-        self, http: httpx.Client, request: Request, headers: Mapping[str, str], beyond: Event
-    ) -> Response:
+    def _way(self) -> Way | None:
+        """How the proxy is reached, if there is one. Raises Rejected for one that cannot be used."""
+        proxy = self._proxy
+        if proxy is None:
+            return None
+        if proxy.url is None:
+            raise proxy.unusable()
+        tls = tls_context(Trust()) if proxy.url.startswith("https://") else None
+        return Way(proxy.url, proxy.credentials(), tls)
+
+    def _round(self, request: Request, headers: Mapping[str, str], beyond: Event) -> Response:
         """`beyond` is set when a proxy has opened the way: what fails before is the proxy's, then the server's."""
 
         def trace(step: str, _: object) -> None:
             if step == "proxy.start_tls.started":
                 beyond.set()
 
-        sent = {**_HEADERS, **headers}
-        body = None
+        what, sent, body = str(request), {**_HEADERS, **headers}, None
         if request.body is not None:
             sent.setdefault("Content-Type", "application/json")
             body = request.body if isinstance(request.body, bytes) else write_json(request.body).encode()
-        try:
-            with http.stream(
-                request.method,
-                request.path,
-                params=request.params,
-                content=body,
-                headers=_encoded(sent),
-                extensions={"trace": trace} if self._proxy else None,
-            ) as response:
-                content = read_bounded(
-                    str(request), response.iter_raw(), self._limit, self._timeout, cure=self._cure
-                )
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, RuntimeError) as error:
-            raise self._named(str(request), error, beyond=beyond.is_set()) from None
+        with exchange(self._timeout) as now:
+            try:
+                http = self._client()
+                with http.stream(
+                    request.method,
+                    request.path,
+                    params=request.params,
+                    content=body,
+                    headers=_encoded(sent),
+                    timeout=httpx.Timeout(self._timeout, connect=min(10.0, self._timeout / 2)),
+                    extensions={"trace": trace} if self._proxy else None,
+                ) as response:
+                    content = _bounded(what, response.iter_raw(), self._limit)
+            except (*FAILURES, httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, RuntimeError) as error:
+                raise self._named(what, error, now, beyond=beyond.is_set()) from None
         return Response(response.status_code, response.headers, content)
 
-    def _named(self, what: str, error: Exception, *, beyond: bool = False) -> RotatorError:
-        if self._proxy and not beyond:
-            answered = (
-                re.match(r"[1-9][0-9]{2}\b", str(error)) if isinstance(error, httpx.ProxyError) else None
+    def _named(self, what: str, error: Exception, now: Exchange, *, beyond: bool = False) -> RotatorError:
+        if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
+            return (
+                self._proxy.unusable() if self._proxy else Rejected("the URL cannot be used", cure=self._cure)
             )
+        if not now.left:
+            return TooSlow(what, self._timeout, self._cure, ambiguous=now.sent)
+        if self._proxy and not beyond:
+            answered = re.match(r"[1-9][0-9]{2}\b", str(error)) if isinstance(error, ProxyError) else None
             if answered:
                 return self._proxy.refused(what, int(answered[0]))
             return self._proxy.failed(what, cause(error))
         raise_for_tls(what, error, self._url, self._trusted)
         through = f", through {self._proxy}" if self._proxy else ""
-        never_sent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout))
-        return Transient(f"{what}: {cause(error)}{through}", ambiguous=not never_sent, cure=self._cure)
+        return Transient(f"{what}: {cause(error)}{through}", ambiguous=now.sent, cure=self._cure)
 
 
-def _through(url: str, credentials: tuple[str, str] | None) -> httpx.Proxy:
-    encrypted = url.startswith("https://")
-    return httpx.Proxy(url, auth=credentials, ssl_context=tls_context(Trust()) if encrypted else None)
+class _Transport(httpx.BaseTransport):
+    """What httpx has made of a request, over connections that are kept."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send it once. Raises one of FAILURES."""
+        url = request.url
+        place = (url.raw_scheme, url.raw_host, url.port)
+        assert isinstance(request.stream, httpx.SyncByteStream)  # noqa: S101 - of a synchronous client
+        answer = self._connections.send(
+            request.method, place, url.raw_path, request.headers.raw, request.stream, request.extensions
+        )
+        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._connections.close()
+
+
+class _Body(httpx.SyncByteStream):
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._answer.body()
+
+    def close(self) -> None:
+        self._answer.close()
 
 
 def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
@@ -211,50 +254,12 @@ def tls_context(trust: Trust) -> ssl.SSLContext:
     return context
 
 
-class TooSlow(Transient):
-    """The exchange did not end in time. It was left behind, and its connection closed."""
-
-    def __init__(self, what: str, seconds: float, cure: str) -> None:
-        super().__init__(f"{what}: no whole answer within {seconds:g} s", ambiguous=True, cure=cure)
-
-
-def within(what: str, seconds: float, exchange: Callable[[], T], *, cure: str) -> T:
-    """Return what `exchange` returns, or raise TooSlow after `seconds`.
-
-    The libraries bound each read, not the whole: a server that sends a byte in time, for ever, passes them all.
-    """
-    box: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
-
-    def run() -> None:
-        try:
-            box.put((exchange(), None))
-        except BaseException as error:  # noqa: BLE001 - raised again where the exchange is waited for
-            box.put((None, error))
-
-    try:
-        Thread(target=run, name="exchange", daemon=True).start()
-    except RuntimeError:
-        limit = "raise the limit on threads: pids.max of the container, TasksMax of the unit, ulimit -u"
-        raise Transient(f"{what}: no thread can be had for it", ambiguous=False, cure=limit) from None
-    try:
-        result, error = box.get(timeout=seconds)
-    except Empty:
-        raise TooSlow(what, seconds, cure) from None
-    if error:
-        raise error
-    return result  # type: ignore[return-value]
-
-
-def read_bounded(what: str, chunks: Iterable[bytes], limit: int, seconds: float, *, cure: str) -> bytes:
-    """Read a body that must end in size, and in time even where nobody waits for it any more."""
-    deadline = time.monotonic() + seconds
+def _bounded(what: str, chunks: Iterable[bytes], limit: int) -> bytes:
     content = bytearray()
     for chunk in chunks:
         content += chunk
         if len(content) > limit:
             raise BrokenContract(f"{what}: an answer of over {limit} bytes")
-        if time.monotonic() > deadline:
-            raise TooSlow(what, seconds, cure)  # what has come so far is not the answer
     return bytes(content)
 
 

@@ -20,7 +20,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from rotator.clients.exchange import Watch, within
+from rotator.clients.exchange import Watch
+from rotator.clients.within import within
 from rotator.errors import RotatorError, cause
 from rotator.passes.result import Action, KeyResult, Outcome, PassResult
 from rotator.rules.reasons import Reason
