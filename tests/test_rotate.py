@@ -10,7 +10,7 @@ import pytest
 
 from rotator.errors import Denied, Rejected
 from rotator.passes.result import Outcome
-from rotator.rules.claims import KEPT
+from rotator.rules.claims import MOST
 from rotator.rules.holds import Hold
 from rotator.rules.model import Version
 from rotator.rules.times import format_time
@@ -316,12 +316,12 @@ class TestTheClaim:
     def test_the_record_stays_small_and_forgets_no_live_key(self, world: World) -> None:
         world.memory.max_versions = 1000
         orphan = self._orphan(world)
-        for _ in range(KEPT // 2 + 5):
+        for _ in range(MOST // 2 + 5):
             world.contain()
             world.server.faults.add(Fault("POST /keys", Status(400)))
             world.one(forced=True)  # a claim that came to nothing
         kept = (world.store.read(CLAIMS).data or {})["claims"]
-        assert len(kept) <= KEPT
+        assert len(kept) <= MOST
         assert any(orphan in claim["nonces"] for claim in kept)
 
     def _orphan(self, world: World) -> str:

@@ -71,10 +71,6 @@ class Account:
     policy: Policy
     stopping: Stopping
 
-    def claims_path(self, key: ManagedKey) -> str:
-        """Return where the claims of `key` are kept, below the mount."""
-        return claims_path(self.state_path, key.path)
-
     def is_bearer(self, key: ManagedKey) -> bool:
         """Whether the bearer is read from this managed key's secret. Such a key is rotated last."""
         return key.path == self.bearer_path

@@ -7,7 +7,7 @@ import structlog
 
 from rotator.clients import retry
 from rotator.errors import BrokenContract, Conflict, RotatorError, Transient
-from rotator.passes.account import Account
+from rotator.passes.account import Account, claims_path
 from rotator.passes.fence import Moved
 from rotator.passes.rotate import look_again
 from rotator.rules.claims import Claim, Claims, read_claims
@@ -23,7 +23,7 @@ class Claiming:
 
     def __init__(self, account: Account, facts: Facts) -> None:
         self._account, self._facts = account, facts
-        self._path = account.claims_path(facts.key)
+        self._path = claims_path(account.state_path, facts.key.path)
         self._claims = facts.claims
         self._written: Claim | None = None
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import partial
 
 from rotator.errors import Rejected, Transient
-from rotator.passes.account import Account
+from rotator.passes.account import Account, claims_path
 from rotator.redaction import Secret, remember
 from rotator.rules.bookkeeping import WITHOUT_GRACE, fault_of_owner, read_block, read_plaintext
 from rotator.rules.claims import read_claims
@@ -88,7 +88,7 @@ class Reader:
         unnamed = suspects(facts.current, facts.family)
         if not (unnamed or facts.superseded or first(REASONS, facts)):
             return facts
-        path = self._account.claims_path(facts.key)
+        path = claims_path(self._account.state_path, facts.key.path)
         claims = read_claims(self._account.store.read(path), path)
         traces = {
             suspect.id: trace(

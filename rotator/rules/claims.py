@@ -15,7 +15,7 @@ from rotator.rules.model import Version
 from rotator.rules.times import format_time, parse_time
 
 FIELD: Final = "claims"
-KEPT: Final = 40
+MOST: Final = 40
 """Claims of one secret that are remembered: more than it can have live keys."""
 
 
@@ -72,7 +72,7 @@ class Claims:
 
     def adding(self, claim: Claim, live: Collection[str]) -> "Claims":
         """Return them with one more. The oldest are dropped, but none whose nonce a live key bears."""
-        spare = len(self.kept) + 1 - KEPT
+        spare = len(self.kept) + 1 - MOST
         kept: list[Claim] = []
         for old in self.kept:
             if spare > 0 and not set(old.nonces) & set(live):
