@@ -62,6 +62,10 @@ class Transient(RotatorError):  # noqa: N818
         """Seconds that the server asked us to wait, if it did."""
 
 
+class Limited(Transient):
+    """The server was called too fast, and did nothing. Whoever calls it next waits for its turn."""
+
+
 class Rejected(RotatorError):  # noqa: N818
     """The call was understood and refused; the same call will be refused again."""
 

@@ -9,6 +9,7 @@ from rotator.clients.exchange import Trust, Watch
 from rotator.clients.gateway.bearer import Bearer, Source, usable
 from rotator.clients.gateway.client import Gateway
 from rotator.clients.gateway.clock import GatewayClock
+from rotator.clients.governor import Governor
 from rotator.clients.retry import Policy
 from rotator.clients.vault.client import Connection, Vault
 from rotator.clients.vault.login import AppRole, Jwt, Read, Token, TokenFile, Wrapped
@@ -42,13 +43,14 @@ def open_account(
 
     `watch` makes the watch of a server: of `gateway` and of `vault`.
     """
-    policy = policy or Policy()
+    policy = policy or Policy(patience=config.timing.pass_deadline.total_seconds())
     watch_vault, watch_gateway = (watch("vault"), watch("gateway")) if watch else (None, None)
     vault = vault_of(config, environ, stopping, policy, watch_vault)
     bearer = Bearer(list(bearer_sources(config, lambda: vault, environ).values()))
-    with closing(vault):
+    gateway = gateway_of(config, bearer, stopping, policy, watch_gateway)
+    with closing(vault), closing(gateway):
         yield Account(
-            gateway=gateway_of(config, bearer, stopping, policy, watch_gateway),
+            gateway=gateway,
             store=vault,
             bearer=bearer,
             bearer_path=config.gateway.api_key.vault,
@@ -77,19 +79,26 @@ def vault_of(
             namespace=config.vault.namespace,
             trust=trust_of(config),
             timeout=config.vault.timeout,
+            connections=config.gateway.max_concurrency,
             watch=watch,
         ),
         config.vault.mount,
         login_of(config.vault.auth, environ),
         policy=policy,
         sleep=stopping.sleep,
+        governor=governor_of(config, stopping),
     )
+
+
+def governor_of(config: Config, stopping: Stopping) -> Governor:
+    """Return what learns how fast one server may be called."""
+    return Governor(config.gateway.max_concurrency, stopping.sleep, hurried=lambda: stopping.is_committed)
 
 
 def gateway_of(
     config: Config, bearer: Bearer, stopping: Stopping, policy: Policy, watch: Watch | None = None
 ) -> Gateway:
-    """Return the client of the gateway. Nothing is asked yet, and nothing is to be closed."""
+    """Return the client of the gateway, which is to be closed."""
     return Gateway(
         config.gateway.url,
         bearer,
@@ -97,6 +106,8 @@ def gateway_of(
         policy=policy,
         sleep=stopping.sleep,
         clock=GatewayClock(config.timing.clock_tolerance),
+        governor=governor_of(config, stopping),
+        connections=config.gateway.max_concurrency,
         watch=watch,
     )
 

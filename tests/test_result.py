@@ -103,6 +103,7 @@ def test_a_pass_as_json() -> None:
         "rotated": 0,
         "revoked": 2,
         "failed": 0,
+        "not_reached": 0,
         "installation": "3f9a2c",
         "now": "2026-11-09T00:00:00Z",
         "keys": [done.to_json()],
@@ -119,6 +120,7 @@ def test_a_pass_as_json() -> None:
         (Outcome.PLANNED, 1, 0, False),
         (Outcome.YIELDED, 0, 0, False),
         (Outcome.STOPPED, 0, 0, True),
+        (Outcome.NOT_REACHED, 0, 0, False),
         (Outcome.FAILED, 0, 1, False),
     ],
 )
@@ -127,7 +129,8 @@ def test_what_is_counted(outcome: Outcome, rotated: int, failed: int, stopped: b
     fresh = _result(facts([key(2)], secret(block(2)), now=at(1)))
     result = _pass(fresh, missing)
     assert (result.rotated, result.failed, result.stopped) == (rotated, failed, stopped)
-    assert result.converged is not (failed or stopped)
+    assert result.not_reached == (outcome is Outcome.NOT_REACHED)
+    assert result.converged is not (failed or stopped or result.not_reached)
 
 
 def test_an_error_is_a_failure_whatever_else_was_done() -> None:

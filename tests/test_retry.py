@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from rotator.clients import retry
 from rotator.clients.answers import parse_retry_after
 from rotator.clients.retry import Policy
-from rotator.errors import Rejected, Transient
+from rotator.errors import Limited, Rejected, Transient
 from tests.logs import captured
 
 FAILURE = Transient("GET /keys: 500", ambiguous=True, status=500, request_id="req_1")
@@ -48,7 +49,22 @@ def test_it_is_bounded_in_time() -> None:
     calls = Calls(*[Transient("slow down", ambiguous=False, retry_after=30)] * 9)
     with pytest.raises(Transient):
         calls.run(Policy(attempts=0, deadline=20))
-    assert calls.count == 1
+    assert calls.count == 2  # the last attempt is made at the end, however long the server asked us to wait
+    assert 19 < sum(calls.slept) <= 20
+
+
+def test_a_limit_counts_as_no_attempt_and_is_waited_for_elsewhere() -> None:
+    limited = Limited("429", ambiguous=False, retry_after=7)
+    calls = Calls(FAILURE, *[limited] * 20, FAILURE)
+    assert calls.run(Policy(attempts=3)) == "secret result"
+    assert sum(calls.slept) <= 0.5 + 1
+
+
+def test_where_the_time_counts_a_limit_does_too() -> None:
+    calls = Calls(*[Limited("429", ambiguous=False)] * 20)
+    with pytest.raises(Limited):
+        calls.run(replace(Policy(attempts=3), patience=0))
+    assert calls.count == 3
 
 
 def test_until_has_no_bound_but_the_deadline() -> None:

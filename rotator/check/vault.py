@@ -21,7 +21,7 @@ from rotator.rules.model import ManagedKey, Version
 from rotator.rules.times import format_duration, short
 from rotator.wiring import trust_of, vault_of, wrapped_of
 
-ONCE: Final = Policy(attempts=1)
+ONCE: Final = Policy(attempts=1, patience=0.0)
 """Who waits for an answer repeats nothing: what is not well now is to be seen."""
 SOON: Final = timedelta(days=1)
 """A token that nobody renews is worth a word so long before it expires."""

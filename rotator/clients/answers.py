@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
-from rotator.errors import BrokenContract, Transient
+from rotator.errors import BrokenContract, Limited, Transient
 from rotator.redaction import redact
+
+L = TypeVar("L", bound=Transient)
 
 MAX_DEPTH: Final = 100
 """Levels of JSON. A body of more could be read, and then break whatever walks through it deeper in the stack."""
@@ -145,7 +147,14 @@ class Answer:
 
     def transient(self, said: str, *, ambiguous: bool, cure: str | None = None) -> Transient:
         """The error for what may go well later."""
-        return Transient(
+        return self._later(Transient, said, ambiguous, cure)
+
+    def limited(self, said: str, *, cure: str | None = None) -> Limited:
+        """The error for a call that was too fast, and had no effect."""
+        return self._later(Limited, said, False, cure)
+
+    def _later(self, kind: type[L], said: str, ambiguous: bool, cure: str | None) -> L:
+        return kind(
             f"{self.what}: {said}",
             ambiguous=ambiguous,
             retry_after=self.retry_after,

@@ -56,6 +56,7 @@ def build(file: File, shard: Shard, name: str) -> Config:
             file.verify_deadline,
             file.store_deadline,
             file.clock_tolerance,
+            file.pass_deadline,
         ),
         managed=tuple(_managed_key(entry, file.defaults) for entry in file.keys),
         webhook=file.webhook,

@@ -252,6 +252,10 @@ class Clocks(Block):
     )
     verify_deadline: Duration = _lasting("60s", "How long a new key has until the gateway accepts it.")
     store_deadline: Duration = _lasting("5m", "How long storing a new key in Vault is tried.")
+    pass_deadline: Duration = _lasting(
+        "30m",
+        "How long a pass may last; what a rate limit kept from its turn is not reached, and goes first next.",
+    )
     clock_tolerance: Duration = _lasting(
         "5m", "How far apart the clocks of the gateway and of this machine may be before nothing is revoked."
     )

@@ -13,11 +13,11 @@ from rotator.errors import RotatorError
 from rotator.passes.account import Account
 from rotator.passes.claim import Claiming
 from rotator.passes.fence import Moved, write_on_top
-from rotator.passes.result import KeyResult, Outcome
+from rotator.passes.result import KeyResult, Outcome, outcome_of
 from rotator.passes.revoke import Revoker
 from rotator.passes.rotate import Making, Unsettled
 from rotator.passes.state import PassState
-from rotator.passes.stopping import Stopped
+from rotator.passes.stopping import NotReached, Stopped
 from rotator.rules.bookkeeping import Rotation
 from rotator.rules.decide import Plan
 from rotator.rules.evidence import Fence, Proven, fenced, to_update
@@ -43,8 +43,8 @@ class Actor:
         except Moved:
             log.info("rotation.yielded", reason=plan.reason)
             return replace(result, outcome=Outcome.YIELDED)
-        except Stopped:
-            return replace(result, outcome=Outcome.STOPPED)
+        except (Stopped, NotReached) as error:
+            return replace(result, outcome=outcome_of(error))
         except RotatorError as error:
             self._state.failed("rotation.failed", error, reason=plan.reason)
             result = replace(result, outcome=Outcome.FAILED, errors=(*result.errors, error))
@@ -92,8 +92,10 @@ class Actor:
                     fence = written = self._overwrite(facts, plan)
                 self._state.changing()
                 revoker.revoke(revocation, fence)
-            except (Moved, Stopped) as error:
+            except (Moved, Stopped, NotReached) as error:
                 log.info("key.kept", key_id=revocation.key_id, error=error.message)
+                if isinstance(error, NotReached):
+                    result = replace(result, outcome=outcome_of(error))
                 break
             except RotatorError as error:
                 self._state.failed(

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import cache, partial
 from uuid import uuid4
 
@@ -16,11 +17,12 @@ from rotator.passes.each import each
 from rotator.passes.observe import Observation, confirmed, observe, second_look
 from rotator.passes.result import KeyResult, Outcome, PassResult, planned, unacted
 from rotator.passes.state import PassState
-from rotator.passes.stopping import Stopped
+from rotator.passes.stopping import NotReached, Stopped
 from rotator.printing.log import log_failure
 from rotator.rules.decide import Plan, decide
 from rotator.rules.facts import Facts
 from rotator.rules.model import ManagedKey
+from rotator.rules.reasons import Reason
 
 Progress = Callable[[int, int], None]
 """Told how many of how many managed keys are done."""
@@ -50,7 +52,8 @@ def reconcile(
     Raises what kept it from observing, or the Vault token from being fit; then no key was changed.
     """
     run_id, began = run_id or new_run_id(), time.monotonic()
-    with structlog.contextvars.bound_contextvars(run_id=run_id):
+    bound = account.stopping.within(account.timing.pass_deadline.total_seconds())
+    with structlog.contextvars.bound_contextvars(run_id=run_id), bound:
         log.info("reconcile.started", dry_run=dry_run, forced=forced, shard=str(account.shard))
         observation = observe(account, forced=forced, without_grace=without_grace, dry_run=dry_run)
         chosen = [key for key in account.keys if account.shard.holds(key.name)]
@@ -113,10 +116,14 @@ class _Work:
         # The bearer is last, so that no other call of this pass is made with a key that is going away.
         for is_bearer in (False, True):
             batch = [
-                key for key in keys if key.name in decided.done and self._account.is_bearer(key) is is_bearer
+                (facts, plan)
+                for facts, plan in decided.done.values()
+                if self._account.is_bearer(facts.key) is is_bearer
             ]
             acted = each(
-                batch, lambda key: self._one(*decided.done[key.name]), workers=self._account.concurrency
+                [facts.key for facts, _ in sorted(batch, key=_urgency)],
+                lambda key: self._one(*decided.done[key.name]),
+                workers=self._account.concurrency,
             )
             results |= acted.done
             failed |= acted.failed
@@ -136,7 +143,7 @@ class _Work:
 
     def _decide(self, key: ManagedKey) -> tuple[Facts, Plan]:
         if error := self._observation.failed.get(key.name):
-            if not isinstance(error, Stopped):
+            if not isinstance(error, (Stopped, NotReached)):
                 log_failure("rotation.failed", error)
             raise error
         facts = self._observation.facts[key.name]
@@ -168,6 +175,14 @@ class _Work:
         if error := self._state.unfit(key.path, plan):
             return replace(KeyResult.of(key, Outcome.FAILED, plan), errors=(error,))
         return planned(key, plan)
+
+
+def _urgency(decided: tuple[Facts, Plan]) -> tuple[int, datetime]:
+    """What comes first where a limit holds all up: keys that programs cannot use, then what is due for longest."""
+    facts, plan = decided
+    reasons = list(Reason)
+    rank = reasons.index(plan.because.name) if plan.because and plan.rotates else len(reasons)
+    return rank, facts.due_at or facts.now
 
 
 def _tell_left_out(account: Account, only: frozenset[str]) -> None:

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from rotator.errors import RotatorError
-from rotator.passes.stopping import Stopped
+from rotator.passes.stopping import NotReached, Stopped
 from rotator.rules.bookkeeping import Rotation
 from rotator.rules.decide import Plan
 from rotator.rules.facts import Facts
@@ -36,7 +36,12 @@ class Outcome(StrEnum):
     """The secret was written since the decision; a key of ours, if there is one, is revoked."""
     STOPPED = "stopped"
     """We were asked to stop before it was begun."""
+    NOT_REACHED = "not reached"
+    """The pass was over before it had its turn."""
     FAILED = "failed"
+
+
+UNBEGUN: Final = (Outcome.STOPPED, Outcome.NOT_REACHED)
 
 
 def held_back(plan: Plan) -> tuple[RotatorError, ...]:
@@ -176,9 +181,14 @@ def planned(key: ManagedKey, plan: Plan) -> KeyResult:
 
 def unacted(key: ManagedKey, error: RotatorError) -> KeyResult:
     """What comes of a managed key that `error` kept from being decided, or from being begun."""
-    if isinstance(error, Stopped):
-        return KeyResult(key, Outcome.STOPPED)
+    if isinstance(error, (Stopped, NotReached)):
+        return KeyResult(key, outcome_of(error))
     return KeyResult(key, Outcome.FAILED, errors=(error,))
+
+
+def outcome_of(error: Stopped | NotReached) -> Outcome:
+    """What is said of what was not begun."""
+    return Outcome.STOPPED if isinstance(error, Stopped) else Outcome.NOT_REACHED
 
 
 @dataclass(frozen=True)
@@ -200,7 +210,8 @@ class PassResult:
     @property
     def rotated(self) -> int:
         """Rotations that were done or, in a dry run, would be."""
-        done = [key for key in self.keys if key.outcome in (Outcome.DONE, Outcome.PLANNED)]
+        ended = (Outcome.DONE, Outcome.PLANNED)
+        done = [key for key in self.keys if key.outcome in ended or (key.outcome in UNBEGUN and key.rotation)]
         return sum(key.action is Action.ROTATE for key in done)
 
     @property
@@ -219,9 +230,14 @@ class PassResult:
         return any(key.outcome is Outcome.STOPPED for key in self.keys)
 
     @property
+    def not_reached(self) -> int:
+        """How many managed keys had no turn before the pass was over."""
+        return sum(key.outcome is Outcome.NOT_REACHED for key in self.keys)
+
+    @property
     def converged(self) -> bool:
-        """Whether nothing failed, was refused or was stopped; a hold that time ends is none of these."""
-        return self.refused is None and not self.failed and not self.stopped
+        """Whether nothing failed, was refused, stopped or not reached; a hold that time ends is none of these."""
+        return self.refused is None and not (self.failed or self.stopped or self.not_reached)
 
     def to_json(self) -> dict[str, Any]:
         """The shape of `rotator --once --json`, and of a dry run's."""
@@ -232,6 +248,7 @@ class PassResult:
             "rotated": self.rotated,
             "revoked": self.revoked,
             "failed": self.failed,
+            "not_reached": self.not_reached,
             "installation": self.installation,
             "now": time_to_json(self.now),
             "keys": [result.to_json() for result in self.keys],

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 
 from rotator.errors import RotatorError
 
@@ -19,12 +20,23 @@ class Stopped(RotatorError):  # noqa: N818
         super().__init__("stopped before this was begun")
 
 
+class NotReached(RotatorError):  # noqa: N818
+    """The pass was over before this had its turn."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "not reached within pass_deadline",
+            cure="the next pass begins with it; raise pass_deadline, or have the server's rate limit raised",
+        )
+
+
 class Stopping:
-    """One process's wish to stop. Thread-safe."""
+    """One process's wish to stop, and the end of its pass. Thread-safe."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
         self._thread = threading.local()
+        self._ends = inf
 
     def request(self) -> None:
         """Ask to stop, for good. A wait of an uncommitted stretch ends at once."""
@@ -36,9 +48,25 @@ class Stopping:
         return self._event.is_set()
 
     def check(self) -> None:
-        """Raise Stopped when something new must not be begun."""
+        """Raise Stopped or NotReached when something new must not be begun."""
         if self.requested:
             raise Stopped
+        if time.monotonic() >= self._ends:
+            raise NotReached
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Let what is done in this block end within `seconds`, but for committed stretches."""
+        self._ends = time.monotonic() + seconds
+        try:
+            yield
+        finally:
+            self._ends = inf
+
+    @property
+    def is_committed(self) -> bool:
+        """Whether this thread is in a stretch that it finishes."""
+        return getattr(self._thread, "committed", False)
 
     @contextmanager
     def committed(self) -> Iterator[None]:
@@ -50,8 +78,9 @@ class Stopping:
             self._thread.committed = False
 
     def sleep(self, seconds: float) -> None:
-        """Wait. Raises Stopped when a request comes in an uncommitted stretch."""
-        if getattr(self._thread, "committed", False):
+        """Wait. In an uncommitted stretch raises Stopped when a request comes, and NotReached at the end."""
+        if self.is_committed:
             time.sleep(seconds)
-        elif self._event.wait(seconds):
-            raise Stopped
+        else:
+            self._event.wait(max(0.0, min(seconds, self._ends - time.monotonic())))
+            self.check()

@@ -92,6 +92,8 @@ class Timing:
     store_deadline: timedelta
     clock_tolerance: timedelta = timedelta(minutes=5)
     """How far the clocks of the gateway and of this machine may be apart before nothing final rests on the time."""
+    pass_deadline: timedelta = timedelta(minutes=30)
+    """How long a pass may last; a rotation that has begun is finished."""
 
     @property
     def rotation(self) -> timedelta:

@@ -33,7 +33,7 @@ from rotator.show.snapshot import PassRecord, Snapshot
 PUSH_TIMEOUT: Final = 10.0
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _CONVERGED: Final = "rotator_last_converged_timestamp_seconds"
-_ROTATION_OUTCOMES: Final = (Outcome.DONE, Outcome.YIELDED, Outcome.STOPPED, Outcome.FAILED)
+_ROTATION_OUTCOMES: Final = tuple(outcome for outcome in Outcome if outcome is not Outcome.PLANNED)
 
 # Each series would have a second one with the time of its creation, which nobody asks for.
 prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]

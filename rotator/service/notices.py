@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 from rotator.config.monitoring import NoticeType
 from rotator.errors import RotatorError
-from rotator.passes.result import KeyResult, Outcome, PassResult
+from rotator.passes.result import UNBEGUN, KeyResult, Outcome, PassResult
 from rotator.rules.revocations import Revocation, Victim
 from rotator.rules.times import format_time
 
@@ -88,7 +88,7 @@ def after_pass(result: PassResult, told: Told) -> tuple[tuple[Event, ...], Told]
     if result.refused:
         notices.append(_of_pass(result.refused, result.now))
     # Of a managed key that was not chosen, could not be read, or was not begun, nothing has healed.
-    seen = {key.key.name for key in result.keys if key.plan and key.outcome is not Outcome.STOPPED}
+    seen = {key.key.name for key in result.keys if key.plan and key.outcome not in UNBEGUN}
     lasting = {topic: said for topic, said in told.failures.items() if topic[1] and topic[1] not in seen}
     return _envelop(result.run_id, notices, told, Told(result.installation, lasting))
 

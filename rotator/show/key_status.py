@@ -34,6 +34,7 @@ class KeyState(StrEnum):
     """It is due, and waits; the key works."""
     FAILED = "failed"
     STOPPED = "stopped"
+    NOT_REACHED = "not reached"
     UNKNOWN = "unknown"
 
 
@@ -181,8 +182,8 @@ def _status(latest: KeyResult, seen: KeyResult, seen_at: datetime, now: datetime
 def _state(key: KeyResult, due_at: datetime | None, now: datetime) -> KeyState:
     if key.failed:
         return KeyState.FAILED
-    if key.outcome is Outcome.STOPPED:
-        return KeyState.STOPPED
+    if key.outcome in (Outcome.STOPPED, Outcome.NOT_REACHED):
+        return KeyState(key.outcome)
     if key.plan is None or key.outcome is Outcome.YIELDED:
         return KeyState.UNKNOWN
     held = key.action is Action.HOLD
@@ -204,6 +205,8 @@ def _why(key: KeyResult, state: KeyState) -> str | None:
         return "another rotator was first; the next pass sees its key"
     if state is KeyState.STOPPED:
         return "stopped before it was begun; the next pass does it"
+    if state is KeyState.NOT_REACHED:
+        return "pass_deadline was over before it had its turn; the next pass begins with it"
     if key.plan and key.plan.reason:
         done = key.outcome is Outcome.DONE
         return f"{'rotated' if done else 'to be rotated'}: {key.plan.reason}"

@@ -68,7 +68,7 @@ def _table(result: PassResult) -> Table:
 def _state(key: KeyResult) -> Text:
     why = (key.plan.hold or key.plan.reason) if key.plan else None
     because = f": {why}" if why else ""
-    if key.outcome in (Outcome.FAILED, Outcome.STOPPED, Outcome.YIELDED) or key.action is None:
+    if key.outcome not in (Outcome.DONE, Outcome.PLANNED) or key.action is None:
         return Text(key.outcome + because, style="bold red" if key.failed else "yellow")
     words = _PLANNED if key.outcome is Outcome.PLANNED else _DONE
     if key.failed and key.action is not Action.HOLD:
@@ -114,5 +114,6 @@ def _sum(result: PassResult) -> Text:
         f"{result.failed} failed"
     )
     text += "; nothing was changed" if result.dry_run else ""
+    text += f"; {result.not_reached} not reached within pass_deadline" if result.not_reached else ""
     text += "; stopped before all was done" if result.stopped else ""
     return Text(text, style="bold" if result.converged else "bold red")

@@ -52,8 +52,10 @@ class GatewayAnswer(Answer):
         status, said = self.status, self._said()
         if self.is_success:
             self._raise_unless_success()
-        elif status in _NOT_EXECUTED:
-            raise self.transient(f"{_NOT_EXECUTED[HTTPStatus(status)]}{said}", ambiguous=False)
+        elif status == HTTPStatus.TOO_MANY_REQUESTS:
+            raise self.limited(f"rate limited{said}")
+        elif status == HTTPStatus.TOO_EARLY:
+            raise self.transient(f"too early{said}", ambiguous=False)
         elif status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
             raise self.transient(f"{status}{said}", ambiguous=True)
         elif status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
@@ -109,7 +111,6 @@ def has_plaintext(data: Any) -> bool:
     return isinstance(data, dict) and isinstance(data.get("api_key"), str)
 
 
-_NOT_EXECUTED: Final = {HTTPStatus.TOO_MANY_REQUESTS: "rate limited", HTTPStatus.TOO_EARLY: "too early"}
 _IS_IT_THE_URL: Final = "is gateway.url the API's base URL? It ends in /api/v1"
 _ASK_THE_VENDOR: Final = "ask the gateway's support, with the request_id"
 _DENIED: Final = {

@@ -12,6 +12,7 @@ from rotator.clients.exchange import Request, Server, Watch
 from rotator.clients.gateway.answers import CreatedRow, GatewayAnswer, KeyRow, RevokedRow, page_of, validated
 from rotator.clients.gateway.bearer import Bearer
 from rotator.clients.gateway.clock import GatewayClock
+from rotator.clients.governor import Governor, Told
 from rotator.clients.request_log import logged
 from rotator.errors import BrokenContract, Denied, Rejected, RotatorError, Transient
 from rotator.redaction import Secret, is_word
@@ -76,8 +77,11 @@ class Gateway:
         policy: retry.Policy,
         sleep: retry.Sleep,
         clock: GatewayClock,
+        governor: Governor | None = None,
+        connections: int = 8,
         watch: Watch | None = None,
     ) -> None:
+        """`connections`: the most that are open at once, and the most calls."""
         self._bearer = bearer
         self._policy, self._sleep = policy, sleep
         self.clock = clock
@@ -85,7 +89,14 @@ class Gateway:
         self.asked_to_revoke: set[int] = set()
         """What a DELETE was answered well for: only a later list says that it is gone."""
         cure = f"check gateway.url ({url}), and the network between here and there"
-        self._server = Server(url, timeout=timeout, limit=MAX_ANSWER_BYTES, cure=cure, watch=watch)
+        self.governor = governor or Governor(connections, sleep)
+        self._server = Server(
+            url, timeout=timeout, limit=MAX_ANSWER_BYTES, cure=cure, connections=connections, watch=watch
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._server.close()
 
     def now(self) -> datetime:
         """The gateway's clock, as its answers tell it."""
@@ -105,6 +116,7 @@ class Gateway:
                 raise _contradiction(fault, answer)
             if not (page.paged and new):
                 return Listing(now, tuple(keys.values()), first.request_id, number, size, largest)
+            self._sleep(0)  # a stop is heeded between two pages
             number += 1
             if number > MAX_PAGES:
                 raise BrokenContract(f"GET /keys: over {MAX_PAGES} pages", request_id=first.request_id)
@@ -241,11 +253,15 @@ class Gateway:
         ) from None
 
     def _send(self, request: Request, bearer: Secret) -> GatewayAnswer:
-        return logged("gateway.request", "request_id", request, lambda: self._exchange(request, bearer))
+        with self.governor.turn() as told:
+            return logged(
+                "gateway.request", "request_id", request, lambda: self._exchange(request, bearer, told)
+            )
 
-    def _exchange(self, request: Request, bearer: Secret) -> GatewayAnswer:
+    def _exchange(self, request: Request, bearer: Secret, told: Told) -> GatewayAnswer:
         headers = {"Authorization": f"Bearer {bearer.reveal()}"}
         answer = GatewayAnswer(str(request), *self._server.exchange(request, headers))
+        told.status, told.retry_after = answer.status, answer.retry_after
         if answer.date or answer.status == HTTPStatus.OK:
             self.clock.read(answer.date)
         return answer

@@ -106,6 +106,8 @@ class VaultAnswer(Answer):
             self.status = HTTPStatus.FORBIDDEN  # as later servers call it
         said = f"{self.status} ({self.errors})" if self.errors else str(self.status)
         message = f"{self.what}: {said}"
+        if self.status == HTTPStatus.TOO_MANY_REQUESTS:
+            raise self.limited(said, cure=_cure(self))
         if self.status in _NOT_EXECUTED or (self.status in _REFUSALS and _PASSING.search(self.errors)):
             raise self.transient(said, ambiguous=False, cure=_cure(self))
         if self.status == HTTPStatus.NOT_FOUND and not _NOWHERE.search(self.errors):
@@ -129,7 +131,7 @@ _NO_NAMESPACE: Final = "namespace not found"
 # A 404 that is no answer of a secrets engine: there is none.
 _NOWHERE: Final = re.compile(f"no handler for route|{_NO_NAMESPACE}")
 # 412: the node has not seen the state yet that the request needs. 472, 473: a standby that does not serve.
-_NOT_EXECUTED: Final = {307, 412, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS, 472, 473}
+_NOT_EXECUTED: Final = {307, 412, HTTPStatus.TOO_EARLY, 472, 473}
 _REFUSALS: Final = range(400, 500)
 # A KV engine that is being upgraded answers 400: after a start, an unseal, a failover.
 _PASSING: Final = re.compile("from non-versioned to versioned|for a brief period|try again later|temporarily")

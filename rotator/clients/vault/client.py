@@ -17,6 +17,7 @@ from hvac.adapters import RawAdapter
 
 from rotator.clients import retry
 from rotator.clients.exchange import Request, Server, Trust, Watch
+from rotator.clients.governor import Governor
 from rotator.clients.request_log import logged
 from rotator.clients.vault.answers import (
     Health,
@@ -52,6 +53,8 @@ class Connection:
     namespace: str | None
     trust: Trust
     timeout: timedelta
+    connections: int = 8
+    """The most that are open at once, and the most calls."""
     watch: Watch | None = None
 
 
@@ -66,15 +69,17 @@ class Vault:
         *,
         policy: retry.Policy,
         sleep: retry.Sleep,
+        governor: Governor | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
+        self.governor = governor or Governor(connection.connections, sleep)
         self._mount = mount
         self._namespace, self._address = connection.namespace, connection.address
         self._policy, self._sleep = policy, sleep
         self._server = server = _server(connection)
-        self._anonymous = _client(connection, server, _Adapter)
-        self._session = Session(_client(connection, server, _Adapter), login, clock)
-        self._client = _client(connection, server, _SessionAdapter)
+        self._anonymous = _client(connection, server, self.governor, _Adapter)
+        self._session = Session(_client(connection, server, self.governor, _Adapter), login, clock)
+        self._client = _client(connection, server, self.governor, _SessionAdapter)
         self._client.adapter.session = self._session
         self._kv = self._client.secrets.kv.v2
 
@@ -162,11 +167,8 @@ class Vault:
         """Ask how the server is, without a token and in no namespace."""
         request = Request("GET", "/v1/sys/health", _ANY_HEALTH)
 
-        def attempt() -> VaultAnswer:
-            return VaultAnswer(str(request), *self._server.exchange(request, {"X-Vault-Request": "true"}))
-
         return health_of(
-            self._patiently(lambda: logged("vault.request", "vault_request_id", request, attempt))
+            self._patiently(lambda: _ask(self._server, self.governor, request, {"X-Vault-Request": "true"}))
         )
 
     def anonymously(self, ask: Callable[[Any], T]) -> T:
@@ -176,6 +178,7 @@ class Vault:
     def close(self) -> None:
         """Revoke the token, if a login of ours made it. That it fails is logged and no more: it expires."""
         self._session.close()
+        self._server.close()
 
     def _patiently(self, attempt: Callable[[], T]) -> T:
         return retry.call(attempt, self._policy, event="vault.retry", sleep=self._sleep)
@@ -185,6 +188,7 @@ class _Adapter(RawAdapter):  # type: ignore[misc]
     """What hvac sends, over a transport with bounds on time and size, with our errors and our log."""
 
     server: Server
+    governor: Governor
 
     def request(
         self,
@@ -200,10 +204,7 @@ class _Adapter(RawAdapter):  # type: ignore[misc]
         return self._exchange(request, headers, self.token)
 
     def _exchange(self, request: Request, headers: Any, token: str) -> VaultAnswer:
-        def exchange() -> VaultAnswer:
-            return VaultAnswer(str(request), *self.server.exchange(request, self._headers(headers, token)))
-
-        return logged("vault.request", "vault_request_id", request, exchange)
+        return _ask(self.server, self.governor, request, self._headers(headers, token))
 
     def _headers(self, headers: Any, token: str) -> dict[str, str]:
         ours = {"X-Vault-Request": "true", "X-Vault-Token": token, "X-Vault-Namespace": self.namespace}
@@ -226,6 +227,18 @@ class _SessionAdapter(_Adapter):
         return self._exchange(request, headers, self.session.current().reveal())
 
 
+def _ask(server: Server, governor: Governor, request: Request, headers: Mapping[str, str]) -> VaultAnswer:
+    """Ask when it is our turn, and log it."""
+
+    def exchange() -> VaultAnswer:
+        answer = VaultAnswer(str(request), *server.exchange(request, headers))
+        told.status, told.retry_after = answer.status, answer.retry_after
+        return answer
+
+    with governor.turn() as told:
+        return logged("vault.request", "vault_request_id", request, exchange)
+
+
 def _server(connection: Connection) -> Server:
     address = connection.address
     return Server(
@@ -233,17 +246,20 @@ def _server(connection: Connection) -> Server:
         timeout=connection.timeout,
         limit=MAX_ANSWER_BYTES,
         cure=f"check vault.address ({address}), and the network between here and there",
+        connections=connection.connections,
         trust=connection.trust,
         watch=connection.watch,
     )
 
 
-def _client(connection: Connection, server: Server, adapter: type[_Adapter]) -> hvac.Client:
+def _client(
+    connection: Connection, server: Server, governor: Governor, adapter: type[_Adapter]
+) -> hvac.Client:
     client = hvac.Client(
         url=connection.address,
         token="",  # nothing is taken from the environment or from ~/.vault-token behind our back
         namespace=connection.namespace,
         adapter=adapter,
     )
-    client.adapter.server = server
+    client.adapter.server, client.adapter.governor = server, governor
     return client

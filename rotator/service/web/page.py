@@ -28,6 +28,7 @@ _WORST_FIRST: Final = (
     KeyState.FAILED,
     KeyState.OVERDUE,
     KeyState.UNKNOWN,
+    KeyState.NOT_REACHED,
     KeyState.STOPPED,
     KeyState.HELD,
     KeyState.DUE,
