@@ -76,7 +76,7 @@ class _Stream(httpcore.NetworkStream):
 
     def __init__(self, inner: httpcore.NetworkStream) -> None:
         self._inner = inner
-        self._whole = False
+        self._busy, self._whole = False, True
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 - the exchange's counts
         now: Exchange = _thread.exchange
@@ -88,10 +88,9 @@ class _Stream(httpcore.NetworkStream):
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
         now: Exchange = _thread.exchange
-        self._whole = False
         if not now.left:
             raise httpcore.WriteTimeout
-        now.sent = True
+        self._busy = now.sent = True
         self._inner.write(buffer, now.left)
 
     def start_tls(
@@ -109,15 +108,18 @@ class _Stream(httpcore.NetworkStream):
         self._inner.close()
 
     def get_extra_info(self, info: str) -> Any:
-        # The pool asks this of an idle connection, and closes one that is: nothing is to come on it any more.
-        if info == "is_readable" and not self._whole:
-            return True
-        return self._inner.get_extra_info(info)
+        found = self._inner.get_extra_info(info)
+        if info == "is_readable":
+            # The pool closes an idle connection that is: nothing is to come on it any more. It may ask while another
+            # thread takes the connection up; what comes then is that one's answer.
+            return (found or not self._whole) and not self._busy
+        return found
 
     def keep(self) -> None:
         """Let it serve another exchange, if nothing came beyond the end of the answer."""
         received = _thread.exchange.received
         self._whole = received is not None and message_length(received) == len(received)
+        self._busy = False
 
 
 class _Backend(httpcore.NetworkBackend):
