@@ -110,8 +110,8 @@ class _Stream(httpcore.NetworkStream):
     def get_extra_info(self, info: str) -> Any:
         found = self._inner.get_extra_info(info)
         if info == "is_readable":
-            # The pool closes an idle connection that is: nothing is to come on it any more. It may ask while another
-            # thread takes the connection up; what comes then is that one's answer.
+            # The pool closes an idle connection that is: nothing is to come on it any more. It may ask just when
+            # another thread takes the connection up; what comes then is that one's answer.
             return (found or not self._whole) and not self._busy
         return found
 
