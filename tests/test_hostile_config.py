@@ -8,6 +8,7 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from rotator.config.yaml import _parsed
 from rotator.errors import ConfigError
 from tests.hostile import SECRET, mutated
 from tests.long import examples
@@ -25,6 +26,20 @@ def written(draw: st.DrawFn) -> bytes:
     block = st.just(value).map(lambda whole: yaml.safe_dump(whole, allow_unicode=True))
     text = draw(st.sampled_from([flow, flow.replace('"<deep 400>"', "[" * 400 + "]" * 400)]) | block)
     return text.encode(errors="replace")
+
+
+LETTERS = "abc:-#&*!|>'\"%@`{}[],? \n\t\\0123.~=<é\u2028"
+
+
+@settings(max_examples=examples(300), deadline=None, derandomize=True)
+@given(text=st.text(LETTERS, max_size=40) | written().map(lambda content: content.decode("utf-8", "ignore")))
+@example(text="a: 1\n\tb: 2")
+@example(text="\ufeffa: b")
+@example(text="a: 'é'\nb: [1, 2]\r\nc: |\n  x\n")
+def test_the_quick_parser_reads_what_the_other_one_reads(text: str) -> None:
+    quick, slow = _parsed(text, yaml.CSafeLoader), _parsed(text, yaml.SafeLoader)
+    if quick.root and slow.root and not (quick.faults or slow.faults):
+        assert quick == slow
 
 
 @settings(max_examples=examples(80), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

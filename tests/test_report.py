@@ -113,3 +113,16 @@ def test_a_stopped_pass_says_so(world: World) -> None:
         world.stopping.request() if phase is Phase.AFTER else None
     )
     assert _shown(world)[-1].endswith("; stopped before all was done")
+
+
+def test_of_many_those_that_are_well_are_only_counted(world: World) -> None:
+    world.keys = tuple(replace(managed(), name=f"K{n:03}", path=f"apimall/{n}") for n in range(60))
+    assert len(_shown(world)) == 62
+    assert _shown(world) == [
+        "60 are ok, and there is nothing to do",
+        "60 managed: 0 rotated, 0 revoked, 0 failed",
+    ]
+    world.server.account.revoke(2)
+    lines = _shown(world, dry_run=True)
+    assert [line.split()[0] for line in lines[:2]] == ["managed", "K000"]
+    assert lines[2] == "59 more are ok, and there is nothing to do"

@@ -9,7 +9,8 @@ import os
 import re
 import ssl
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
 from threading import Event, Lock
@@ -21,7 +22,7 @@ import httpx
 from rotator import __version__
 from rotator.clients.answers import write_json
 from rotator.clients.cas import cas_of, not_loaded
-from rotator.clients.connections import FAILURES, Answer, Connections, Exchange, ProxyError, Way, exchange
+from rotator.clients.connections import FAILURES, Connections, Exchange, ProxyError, Way, exchange
 from rotator.clients.proxies import proxy_for
 from rotator.clients.within import TooSlow, within
 from rotator.errors import BrokenContract, Rejected, RotatorError, Transient, cause, chain
@@ -104,14 +105,14 @@ class Server:
         self._trusted = str(cas_of(self._trust.ca_cert, os.environ))
         self._tls = tls_context(self._trust) if encrypted else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._lock = Lock()
-        self._http: httpx.Client | None = None
+        self._connections: Connections | None = None
 
     def close(self) -> None:
         """Close its connections. It may be used again."""
         with self._lock:
-            http, self._http = self._http, None
-        if http:
-            http.close()
+            connections, self._connections = self._connections, None
+        if connections:
+            connections.close()
 
     def exchange(self, request: Request, headers: Mapping[str, str]) -> Response:
         """Return the answer to one request, or raise Transient, Rejected or BrokenContract."""
@@ -135,13 +136,12 @@ class Server:
             if self._watch:
                 self._watch(request.method, status, time.monotonic() - began)
 
-    def _client(self) -> httpx.Client:
+    def _connected(self) -> Connections:
         with self._lock:
-            if self._http is None:
-                transport = _Transport(Connections(self._tls, self._way(), self._most))
-                finalize(self, transport.close)
-                self._http = httpx.Client(base_url=self._url, transport=transport, trust_env=False)
-            return self._http
+            if self._connections is None:
+                self._connections = Connections(self._tls, self._way(), self._most)
+                finalize(self, self._connections.close)
+            return self._connections
 
     def _way(self) -> Way | None:
         """How the proxy is reached, if there is one. Raises Rejected for one that cannot be used."""
@@ -160,29 +160,29 @@ class Server:
             if step == "proxy.start_tls.started":
                 beyond.set()
 
-        what, sent, body = str(request), {**_HEADERS, **headers}, None
-        if request.body is not None:
-            sent.setdefault("Content-Type", "application/json")
-            body = request.body if isinstance(request.body, bytes) else write_json(request.body).encode()
+        what, body = str(request), _body(request)
+        waits = {"connect": min(10.0, self._timeout / 2), "pool": self._timeout}
         with exchange(self._timeout) as now:
             try:
-                http = self._client()
-                with http.stream(
+                url = httpx.URL(self._url.rstrip("/") + request.path, params=request.params)
+                answer = self._connected().send(
                     request.method,
-                    request.path,
-                    params=request.params,
-                    content=body,
-                    headers=_encoded(sent),
-                    timeout=httpx.Timeout(self._timeout, connect=min(10.0, self._timeout / 2)),
-                    extensions={"trace": trace} if self._proxy else None,
-                ) as response:
-                    content = _bounded(what, response.iter_raw(), self._limit)
-            except (*FAILURES, httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, RuntimeError) as error:
+                    (url.raw_scheme, url.raw_host, url.port),
+                    url.raw_path,
+                    _encoded(
+                        {"Host": url.netloc.decode("ascii"), **_HEADERS, **_framing(request, body), **headers}
+                    ),
+                    [body] if body else [],
+                    {"timeout": waits, **({"trace": trace} if self._proxy else {})},
+                )
+                with closing(answer):
+                    content = _bounded(what, answer.body(), self._limit)
+            except (*FAILURES, httpx.InvalidURL, RuntimeError) as error:
                 raise self._named(what, error, now, beyond=beyond.is_set()) from None
-        return Response(response.status_code, response.headers, content)
+        return Response(answer.status, httpx.Headers(answer.headers), content)
 
     def _named(self, what: str, error: Exception, now: Exchange, *, beyond: bool = False) -> RotatorError:
-        if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
+        if isinstance(error, httpx.InvalidURL):
             return (
                 self._proxy.unusable() if self._proxy else Rejected("the URL cannot be used", cure=self._cure)
             )
@@ -198,36 +198,15 @@ class Server:
         return Transient(f"{what}: {cause(error)}{through}", ambiguous=now.sent, cure=self._cure)
 
 
-class _Transport(httpx.BaseTransport):
-    """What httpx has made of a request, over connections that are kept."""
-
-    def __init__(self, connections: Connections) -> None:
-        self._connections = connections
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send it once. Raises one of FAILURES."""
-        url = request.url
-        place = (url.raw_scheme, url.raw_host, url.port)
-        assert isinstance(request.stream, httpx.SyncByteStream)  # noqa: S101 - of a synchronous client
-        answer = self._connections.send(
-            request.method, place, url.raw_path, request.headers.raw, request.stream, request.extensions
-        )
-        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer))
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._connections.close()
+def _body(request: Request) -> bytes | None:
+    body = request.body
+    return body if body is None or isinstance(body, bytes) else write_json(body).encode()
 
 
-class _Body(httpx.SyncByteStream):
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self._answer.body()
-
-    def close(self) -> None:
-        self._answer.close()
+def _framing(request: Request, body: bytes | None) -> Mapping[str, str]:
+    if body is None:
+        return {"Content-Length": "0"} if request.method in ("POST", "PUT") else {}
+    return {"Content-Length": str(len(body)), "Content-Type": "application/json"}
 
 
 def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:

@@ -70,10 +70,13 @@ def recorded() -> Iterator[list[Step]]:
         _trail.reset(token)
 
 
-def logged(event: str, id_field: str, request: Request, exchange: Callable[[], A]) -> A:
+def logged(
+    event: str, id_field: str, request: Request, exchange: Callable[[], A], *, quiet: bool = False
+) -> A:
     """Return what `exchange` returns, unless it is a refusal, and log what came of it either way.
 
-    `id_field` is what the log calls the id that the server gave the request.
+    `id_field` is what the log calls the id that the server gave the request. `quiet`: if it goes well, only at
+    `debug`.
     """
     began = time.monotonic()
     seen: A | RotatorError = RotatorError("unexpected")
@@ -84,7 +87,8 @@ def logged(event: str, id_field: str, request: Request, exchange: Callable[[], A
         seen = error
         raise
     finally:
-        log.info(
+        tell = log.debug if quiet and not isinstance(seen, RotatorError) else log.info
+        tell(
             event,
             method=request.method,
             path=request.path,

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
+from threading import Lock
 from typing import Generic, TypeVar
 
 import structlog
@@ -38,7 +39,21 @@ def each(keys: Iterable[ManagedKey], work: Callable[[ManagedKey], T], *, workers
                 log.error("unexpected", exc_info=True)
                 failed[key.name] = unexpected(error)
 
+    if workers == 1:
+        for key in keys:
+            guarded(key)
+        return Each(done, failed)
+    left, lock = iter(keys), Lock()
+
+    def work_on() -> None:
+        while True:
+            with lock:
+                key = next(left, None)
+            if key is None:
+                return
+            guarded(key)
+
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="rotator") as pool:
-        for future in [pool.submit(copy_context().run, guarded, key) for key in keys]:
+        for future in [pool.submit(copy_context().run, work_on) for _ in range(workers)]:
             future.result()
     return Each(done, failed)

@@ -1,6 +1,6 @@
 """The result of a pass for a person: a table, what needs attention, and one line that sums it up."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -35,14 +35,28 @@ _STYLE: Final = {
     Action.NONE: "",
 }
 _SHOWN: Final = 3
+_MANY: Final = 50
+"""Managed keys; of more, those that are well, and with which nothing was done, are only counted."""
 
 
 def render(result: PassResult, console: Console) -> str:
     """Return what is printed for `result`, redacted."""
-    return captured(console, (_table(result), *_attention(result), _sum(result)))
+    shown = [key for key in result.keys if len(result.keys) <= _MANY or not _is_quiet(key)]
+    table = (_table(result, shown),) if shown else ()
+    return captured(console, (*table, *_left_out(result, shown), *_attention(result), _sum(result)))
 
 
-def _table(result: PassResult) -> Table:
+def _is_quiet(key: KeyResult) -> bool:
+    began = key.outcome in (Outcome.DONE, Outcome.PLANNED)
+    return began and key.action is Action.NONE and not (key.failed or key.warnings or key.others)
+
+
+def _left_out(result: PassResult, shown: Sequence[KeyResult]) -> Iterator[Text]:
+    if left := len(result.keys) - len(shown):
+        yield Text(f"{left} {'more ' if shown else ''}are ok, and there is nothing to do")
+
+
+def _table(result: PassResult, shown: Sequence[KeyResult]) -> Table:
     table = plain_table()
     for heading, justify in (
         ("managed key", "left"),
@@ -53,7 +67,7 @@ def _table(result: PassResult) -> Table:
         table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
     table.add_column("next rotation", justify="right", no_wrap=True)
     table.add_column("other keys", overflow="fold")
-    for key in result.keys:
+    for key in shown:
         table.add_row(
             key.key.name,
             _state(key),
