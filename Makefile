@@ -5,7 +5,7 @@ PIP := $(BIN)/pip --quiet --disable-pip-version-check
 INSTALL := $(PIP) install --no-compile# what is imported is compiled then
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-strip-extras --upgrade
 
-.PHONY: help demo test coverage test-long soak lint mutate lock schema wheel release clean
+.PHONY: help demo test coverage test-long soak bench lint mutate lock schema wheel release clean
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -25,6 +25,9 @@ test-long: .venv/ready  ## the same against faults, for hours: random histories,
 
 soak: .venv/ready  ## months in minutes: the long-running mode under light faults, and what it needs
 	$(BIN)/python -m tests.soak
+
+bench: .venv/ready  ## see how fast and how polite it is, beside the bare calls: some minutes
+	$(BIN)/python -m tests.bench $(PARTS)
 
 lint: .venv/ready
 	$(BIN)/ruff check .

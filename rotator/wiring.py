@@ -86,13 +86,14 @@ def vault_of(
         login_of(config.vault.auth, environ),
         policy=policy,
         sleep=stopping.sleep,
-        governor=governor_of(config, stopping),
+        governor=governor_of("vault", config, stopping),
     )
 
 
-def governor_of(config: Config, stopping: Stopping) -> Governor:
-    """Return what learns how fast one server may be called."""
-    return Governor(config.gateway.max_concurrency, stopping.sleep, hurried=lambda: stopping.is_committed)
+def governor_of(server: str, config: Config, stopping: Stopping) -> Governor:
+    """Return what learns how fast a server may be called."""
+    most = config.gateway.max_concurrency
+    return Governor(most, stopping.sleep, server=server, hurried=lambda: stopping.is_committed)
 
 
 def gateway_of(
@@ -106,7 +107,7 @@ def gateway_of(
         policy=policy,
         sleep=stopping.sleep,
         clock=GatewayClock(config.timing.clock_tolerance),
-        governor=governor_of(config, stopping),
+        governor=governor_of("gateway", config, stopping),
         connections=config.gateway.max_concurrency,
         watch=watch,
     )

@@ -120,7 +120,7 @@ def simulate(  # noqa: C901 - a world in one loop
                     now + latency * (0.8 + 0.4 * chance.random()), process, pace.begin(now), limit.admit(now)
                 )
             continue
-        pace.end()
+        pace.end(now)
         if good:
             pace.good(turn, now)
             admitted.append(now)
@@ -184,7 +184,7 @@ class TestPace:
             turns = [pace.begin(now) for _ in range(min(3, pace.width))]
             now += 0.01
             for number, turn in enumerate(turns):
-                pace.end()
+                pace.end(now)
                 if number < 2:
                     pace.good(turn, now)
                 else:
@@ -196,7 +196,7 @@ class TestPace:
     def test_who_is_told_to_wait_waits(self) -> None:
         pace = Pace(8, lambda: 0.0)
         turn = pace.begin(0.0)
-        pace.end()
+        pace.end(0.0)
         pace.refused(turn, 1.0, 30.0)
         assert pace.wait(1.0) >= 30
         assert pace.wait(31.5) == 0
@@ -204,7 +204,7 @@ class TestPace:
     def test_a_server_that_asks_for_a_year_is_asked_again(self) -> None:
         pace = Pace(8, lambda: 0.0)
         turn = pace.begin(0.0)
-        pace.end()
+        pace.end(0.0)
         pace.refused(turn, 0.0, 3e7)
         assert pace.wait(0.0) == LONGEST_RETRY_AFTER
 
@@ -212,7 +212,7 @@ class TestPace:
         pace, now, waits = Pace(8, lambda: 0.0), 0.0, []
         for _ in range(12):
             turn = pace.begin(now)
-            pace.end()
+            pace.end(now)
             pace.refused(turn, now, None)
             waits.append(pace.wait(now))
             now += waits[-1]

@@ -16,10 +16,15 @@ from http import HTTPStatus
 from math import inf
 from typing import Final
 
+import structlog
+
+log = structlog.get_logger()
+
 _ENOUGH: Final = 5
 """So many good answers to calls side by side prove that so many may be."""
 _BACK: Final = 0.96
-"""Of the rate that was refused, the one that is gone on with."""
+_FAR_BACK: Final = 0.88
+"""Of the rate that was refused, the most and the least that is gone on with."""
 _STAY: Final = 15.0
 """Seconds below a limit that was met, before a higher rate is tried."""
 _SEEK: Final = 0.03
@@ -68,15 +73,16 @@ class Pace:
     _next: float = -inf
     _proven: int = 1
     _met_width: bool = False
-    _met_rate: bool = False
-    _guessed: bool = False
+    _seeking: float = 0.0
+    """By how much the rate rises in a second as long as its limit was not met."""
     _well: Counter[int] = field(default_factory=Counter)
     _clean: int = 0
     """Good answers since the last refusal."""
     _row: int = 0
     """Refusals since the last good answer."""
     _since: float | None = None
-    """When the first call after the last refusal was made."""
+    """When the first call after the last refusal was made; later by as long as there was nothing to call for."""
+    _idle_since: float = -inf
     _grown: float = 0.0
     _cut: float = -inf
     """When the last refusal came that was learned from."""
@@ -89,16 +95,18 @@ class Pace:
 
     def begin(self, now: float) -> Turn:
         """Begin a call."""
+        idle = now - max(self._idle_since, self._next, self.not_before) if not self.under_way else 0.0
+        self._since = now if self._since is None else self._since + max(0.0, idle)
         self.under_way += 1
-        self._since = now if self._since is None else self._since
         if self.rate:
             late = max(0.1, 1 / self.rate)  # a wait that took longer is made up for
             self._next = max(self._next, now - late) + 1 / self.rate
         return Turn(now, self.under_way)
 
-    def end(self) -> None:
+    def end(self, now: float) -> None:
         """A call is over, however it ended."""
         self.under_way -= 1
+        self._idle_since = now
 
     def good(self, turn: Turn, now: float) -> None:
         """A call was answered, and not by a 429."""
@@ -106,7 +114,7 @@ class Pace:
         self._well[turn.beside] += 1
         self._proven = max(self._proven, self._borne())
         # The first steps are quick; one beyond a limit that was met is tried seldom.
-        if self._clean % (self.width * 50 if self._met_width else 2) == 0:
+        if self._clean % (self.width * 50 if self._met_width else 1) == 0:
             self.width = min(self.most, self.width + 1)
         self._grow(now)
 
@@ -143,20 +151,19 @@ class Pace:
         seen = self._clean / max(passed + wait, 0.001)
         if self.rate is None:
             self.rate = max(seen, _SLOWEST) if self._clean else None
-            self._guessed = self._clean < _FEW
+            self._seeking = _GUESSED if self._clean < _FEW else _SEEK
         elif 0 < self._clean < _FEW and passed < wait / 2:  # far too fast
             self.rate = min(self.rate * _BACK, max(seen, self.rate / 2))
         else:
-            self._met_rate, self.rate = True, self.rate * _BACK
+            self._seeking = self._seeking / 2 if self._clean < _FEW and self._seeking > _PROBE else 0.0
+            self.rate = min(self.rate * _BACK, max(seen, self.rate * _FAR_BACK))
         self._next, self._grown = self.not_before, now
 
     def _grow(self, now: float) -> None:
         """Raise the rate for the time since it was raised last."""
         passed, self._grown = now - self._grown, now
         clean = now - self._cut
-        by = (
-            (_GUESSED if self._guessed else _SEEK) if not self._met_rate else _PROBE if clean > _STAY else 0.0
-        )
+        by = self._seeking or (_PROBE if clean > _STAY else 0.0)
         by = min(_FASTEST, by * 2 ** (clean // _STAY))
         if self.rate:
             self.rate *= 1 + by * min(passed, 1.0)
@@ -170,10 +177,15 @@ class Governor:
         most: int,
         sleep: Callable[[float], None],
         *,
+        server: str = "server",
         hurried: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`sleep` may raise, to end a wait; then no call was begun. Who is `hurried` waits for HURRY at most."""
+        """`sleep` may raise, to end a wait; then no call was begun. Who is `hurried` waits for HURRY at most.
+
+        `server`: what the log calls it.
+        """
+        self._server = server
         self._pace, self._sleep, self._hurried, self._clock = Pace(most), sleep, hurried, clock
         self._changed = threading.Condition()
 
@@ -193,10 +205,21 @@ class Governor:
                 now = self._clock()
                 if told.status == HTTPStatus.TOO_MANY_REQUESTS:
                     self._pace.refused(turn, now, told.retry_after)
+                    self._tell(now)
                 elif told.status is not None:
                     self._pace.good(turn, now)
-                self._pace.end()
+                self._pace.end(now)
                 self._changed.notify()
+
+    def _tell(self, now: float) -> None:
+        rate = self._pace.rate
+        log.info(
+            "limit.met",
+            server=self._server,
+            calls_per_s=rate and round(rate, 2),
+            at_once=self._pace.width,
+            wait_s=round(self._pace.not_before - now, 1),
+        )
 
     def _begin(self) -> Turn:
         began = self._clock()

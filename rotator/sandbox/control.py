@@ -24,7 +24,7 @@ from rotator.sandbox.faults import (
     Truncate,
     data_with,
 )
-from rotator.sandbox.ledger import AccountKey, Ledger, Quirks
+from rotator.sandbox.ledger import AccountKey, Ledger, Quirks, RateLimit, RetryAfter
 from rotator.sandbox.listing import Lists
 from rotator.sandbox.odd import ODD
 from rotator.sandbox.replies import Breakage, Reply
@@ -56,11 +56,21 @@ def _words(value: Any) -> Mapping[str, str]:
     return {str(word): str(shown) for word, shown in value.items()}
 
 
+def _rate_limit(value: Any) -> RateLimit | None:
+    if value is None:
+        return None
+    how = value.get("retry_after")
+    return RateLimit(
+        index(value["requests"]), parse_duration(value["window"]), RetryAfter[how.upper()] if how else None
+    )
+
+
 def _lists(value: Any) -> Lists:
     return Lists(**{**value, "twice": _ids(value.get("twice", ())), "beside": {**value.get("beside", {})}})
 
 
 _QUIRKS: Final[Mapping[str, tuple[Callable[[Any], Any], object]]] = {
+    "rate_limit": (_rate_limit, {"requests": 20, "window": "1s", "retry_after": "seconds"}),
     "page_size": (lambda size: size and index(size), 3),
     "lists_revoked": (bool, False),
     "omitted": (_ids, [3]),
