@@ -62,6 +62,11 @@ def open_account(
             concurrency=config.gateway.max_concurrency,
             policy=policy,
             stopping=stopping,
+            limits=lambda: {
+                name: governor.rate
+                for name, governor in (("gateway", gateway.governor), ("vault", vault.governor))
+                if governor.rate
+            },
         )
 
 

@@ -1,10 +1,14 @@
 """What a person reads after a pass, at the width of a terminal and in a pipe."""
 
 from dataclasses import replace
+from datetime import timedelta
 
+import pytest
 from rich.console import Console
 
+from rotator.commands.run import what_it_waits_for
 from rotator.sandbox.faults import ALWAYS, Delay, Fault, Phase, Status
+from rotator.sandbox.ledger import Quirks, RateLimit, RetryAfter
 from rotator.show.pass_table import render
 from tests.facts import PATH, managed
 from tests.world import World
@@ -106,6 +110,35 @@ def test_a_refused_account_is_said_once(world: World) -> None:
     lines = _shown(world)
     assert any(line.startswith("✗ the account: GET /keys: 403") for line in lines)
     assert "  cure: ask the gateway's support to approve API access, with the request_id" in lines
+
+
+@pytest.mark.parametrize(
+    ("limits", "done", "words"),
+    [
+        ({}, 30, "managed keys"),
+        ({"gateway": 19.6}, 30, "managed keys; the gateway allows about 20 calls a second; about 3m left"),
+        ({"vault": 0.5}, 0, "managed keys; Vault allows about 30 calls a minute"),
+    ],
+)
+def test_a_line_says_what_a_long_pass_waits_for(limits: dict[str, float], done: int, words: str) -> None:
+    assert what_it_waits_for(limits, 60.0, done, 120) == words
+
+
+def test_what_had_no_turn_is_not_reached_and_goes_first_in_the_next_pass(world: World) -> None:
+    world.keys = tuple(replace(managed(), name=f"K{n}", path=f"apimall/{n}") for n in range(3))
+    world.concurrency = 1
+    world.timing = replace(world.timing, pass_deadline=timedelta(seconds=0.3))
+    world.server.account.quirks = Quirks(rate_limit=RateLimit(3, timedelta(days=1), RetryAfter.SECONDS))
+    result = world.make_pass()
+    assert [key.outcome for key in result.keys] == ["done", "not reached", "not reached"]
+    assert (result.failed, result.not_reached, result.converged) == (0, 2, False)
+    console = Console(width=120, highlight=False, markup=False)
+    lines = render(result, console).splitlines()
+    assert "not reached: missing" in lines[2]
+    assert lines[-1] == "3 managed: 1 rotated, 0 revoked, 0 failed; 2 not reached within pass_deadline"
+    world.server.account.quirks = Quirks()
+    world.timing = replace(world.timing, pass_deadline=timedelta(minutes=30))
+    assert world.make_pass().converged
 
 
 def test_a_stopped_pass_says_so(world: World) -> None:

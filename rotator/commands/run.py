@@ -2,8 +2,10 @@
 
 import signal
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING
@@ -11,10 +13,12 @@ from typing import TYPE_CHECKING
 from rotator.commands.names import load_with
 from rotator.commands.output import CONVERGED, FAILED, UNREACHABLE, Output
 from rotator.config import Config
+from rotator.passes.account import Account
 from rotator.passes.reconcile import Progress, reconcile
 from rotator.passes.result import PassResult
 from rotator.passes.stopping import Stopping
 from rotator.printing import streams
+from rotator.rules.times import short
 from rotator.service.signals import on_signals
 from rotator.service.webhook import open_notifier
 from rotator.wiring import open_account
@@ -43,7 +47,7 @@ def run_pass(
             output.show(result.to_json, lambda: _rendered(result))
         if result.refused and not result.changed:
             return UNREACHABLE
-        return FAILED if result.failed else CONVERGED
+        return FAILED if result.failed or result.not_reached else CONVERGED
 
     return output.guard(go)
 
@@ -73,7 +77,7 @@ def make_pass(
 
     def go(one: "OnePass | None") -> PassResult:
         watch = one.metrics.watch if one else None
-        with open_account(config, environ, stopping, watch=watch) as account, _progress() as progress:
+        with open_account(config, environ, stopping, watch=watch) as account, _progress(account) as progress:
             result = reconcile(
                 account,
                 only=only,
@@ -121,7 +125,7 @@ def _rendered(result: PassResult) -> str:
 
 
 @contextmanager
-def _progress() -> Iterator[Progress | None]:
+def _progress(account: Account) -> Iterator[Progress | None]:
     """A line on a terminal's stderr while a long pass runs; logs are printed above it.
 
     What works on a key only leaves numbers; a thread of the line's own draws them, unless the terminal is behind.
@@ -135,19 +139,35 @@ def _progress() -> Iterator[Progress | None]:
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Line(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as line:
-        task, ended = line.add_task("looking", total=None), Event()
+        task, ended, began = line.add_task("looking", total=None), Event(), time.monotonic()
 
         def draw() -> None:
             while not ended.wait(0.1):
                 if not streams.behind():
+                    now = line.tasks[0]
+                    spent = time.monotonic() - began
+                    words = what_it_waits_for(
+                        account.limits(), spent, int(now.completed), int(now.total or 0)
+                    )
+                    line.update(task, description=words)
                     line.refresh()
 
         drawing = Thread(target=draw, name="progress", daemon=True)
         drawing.start()
         try:
-            yield lambda done, total: line.update(
-                task, description="managed keys", completed=done, total=total
-            )
+            yield lambda done, total: line.update(task, completed=done, total=total)
         finally:
             ended.set()
             drawing.join()
+
+
+def what_it_waits_for(limits: Mapping[str, float], spent: float, done: int, total: int) -> str:
+    """Say what a pass is doing, how fast the servers let it, and how long it will take after `spent` seconds."""
+    words = ["managed keys" if total else "looking"]
+    for server, rate in limits.items():
+        shown = f"{rate:.0f} calls a second" if rate >= 1 else f"{rate * 60:.0f} calls a minute"
+        words.append(f"{'Vault' if server == 'vault' else f'the {server}'} allows about {shown}")
+    if limits and 0 < done < total:
+        left = spent / done * (total - done)
+        words.append(f"about {short(timedelta(seconds=left))} left")
+    return "; ".join(words)

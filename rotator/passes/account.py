@@ -1,6 +1,6 @@
 """One account at the gateway, with all that a pass over it needs, and the port to Vault."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
@@ -70,6 +70,8 @@ class Account:
     concurrency: int
     policy: Policy
     stopping: Stopping
+    limits: Callable[[], Mapping[str, float]] = dict
+    """By server, `gateway` or `vault`: the calls a second that it seems to allow, where it has refused one."""
 
     def is_bearer(self, key: ManagedKey) -> bool:
         """Whether the bearer is read from this managed key's secret. Such a key is rotated last."""
