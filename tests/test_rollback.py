@@ -11,6 +11,7 @@ from rotator.errors import BrokenContract, Rejected, RotatorError
 from rotator.passes.rollback import NotRolledBack
 from rotator.rules.cadence import Period
 from rotator.sandbox.faults import ALWAYS, Fault, Phase, Status, data_with
+from rotator.sandbox.ledger import Quirks
 from rotator.sandbox.replies import Reply
 from tests.facts import PATH, managed
 from tests.program import Program
@@ -150,7 +151,7 @@ class TestRefused:
         assert "no key that it replaced is alive" in refusal(rotated)
 
     def test_it_no_longer_authenticates(self, rotated: World) -> None:
-        rotated.server.faults.add(Fault("GET /account/balances", Status(401), times=ALWAYS))
+        rotated.server.account.quirks = Quirks(refused=frozenset({2}))
         text = refusal(rotated)
         assert "no longer authenticates" in text
         assert "request_id" in text

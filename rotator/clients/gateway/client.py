@@ -12,10 +12,11 @@ from rotator.clients.exchange import Request, Server, Watch
 from rotator.clients.gateway.answers import CreatedRow, GatewayAnswer, KeyRow, RevokedRow, page_of, validated
 from rotator.clients.gateway.bearer import Bearer
 from rotator.clients.gateway.clock import GatewayClock
+from rotator.clients.gateway.proof import Probe, Proof
 from rotator.clients.governor import Governor, Told
 from rotator.clients.request_log import logged
-from rotator.errors import BrokenContract, Denied, Rejected, RotatorError, Transient
-from rotator.redaction import Secret, is_word
+from rotator.errors import BrokenContract, Denied, Rejected, Transient
+from rotator.redaction import Secret
 from rotator.rules.evidence import Warrant
 from rotator.rules.model import CreatedKey, Key
 
@@ -43,14 +44,6 @@ class Listing:
     """In bytes, all pages together."""
     largest: int
     """In bytes, the largest page."""
-
-
-@dataclass(frozen=True)
-class Probe:
-    """Whether a plaintext works as a bearer, and the request that told."""
-
-    works: bool
-    request_id: str | None
 
 
 class _StillThere(Transient):
@@ -85,7 +78,7 @@ class Gateway:
         self._bearer = bearer
         self._policy, self._sleep = policy, sleep
         self.clock = clock
-        self._balances = True
+        self._proof = Proof(self._call)
         self.asked_to_revoke: set[int] = set()
         """What a DELETE was answered well for: only a later list says that it is gone."""
         cure = f"check gateway.url ({url}), and the network between here and there"
@@ -139,15 +132,12 @@ class Gateway:
         )
 
     def authenticates(self, plaintext: Secret, *, by_all: bool = False, once: bool = False) -> Probe:
-        """Ask whether `plaintext` works as a bearer: 2xx is yes, 401 is no, all else raises.
+        """Ask whether `plaintext` works as a bearer: 2xx is yes, 401 is no, all else raises, as in `proof`.
 
         `by_all`: where the list says otherwise, it works if no way says that it does not. `once`: not repeated.
         """
-        return (
-            self._probe(plaintext, by_all)
-            if once
-            else self._patiently(lambda: self._probe(plaintext, by_all))
-        )
+        ask = partial(self._proof.of, plaintext, by_all=by_all)
+        return ask() if once else self._patiently(ask)
 
     def revoke(self, warrant: Warrant) -> None:
         """Revoke a key. Idempotent: where the answer does not say that it is revoked, a fresh list does."""
@@ -188,29 +178,6 @@ class Gateway:
             return self._patiently(look)
         except _StillThere as error:
             return error.ids
-
-    def _probe(self, plaintext: Secret, by_all: bool) -> Probe:
-        """Ask one way after the other: what is neither a success nor a 401 tells nothing of the key."""
-        if not is_word(plaintext.reveal()):
-            return Probe(works=False, request_id=None)
-        untold: list[RotatorError] = []
-        works: Probe | None = None
-        for path in ("/account/balances", "/keys") if self._balances else ("/keys",):
-            try:
-                answer = self._call(Request("GET", path), plaintext)
-            except (Denied, Rejected, BrokenContract, Transient) as error:
-                if error.status == HTTPStatus.UNAUTHORIZED:
-                    return Probe(works=False, request_id=error.request_id)
-                untold.append(error)
-            else:
-                # Documented by the vendor, promised by no contract: an account may lack it.
-                self._balances = self._balances and not untold
-                works = Probe(works=True, request_id=answer.request_id)
-                if not by_all:
-                    break
-        if works is None:
-            raise _untold(untold)
-        return works
 
     def _is_listed_live(self, key_id: int) -> bool:
         return any(key.id == key_id and key.live for key in self.list_keys().keys)
@@ -265,25 +232,6 @@ class Gateway:
         if answer.date or answer.status == HTTPStatus.OK:
             self.clock.read(answer.date)
         return answer
-
-
-def _untold(errors: list[RotatorError]) -> RotatorError:
-    """What is raised where no way told whether a plaintext works; it is tried again where one may tell later."""
-    later = next((error for error in errors if isinstance(error, Transient)), None)
-    last = later or errors[-1]
-    said = "; ".join(error.message for error in errors)
-    message = f"it cannot be told whether the key works: {said}"
-    cure = "ask the gateway's support why it refuses a key's own requests, with the request_id"
-    if later:
-        return Transient(
-            message,
-            ambiguous=False,
-            retry_after=later.retry_after,
-            status=later.status,
-            request_id=later.request_id,
-            cure=cure,
-        )
-    return Rejected(message, status=last.status, request_id=last.request_id, cure=cure)
 
 
 def _add(keys: dict[int, Key], rows: Iterable[KeyRow]) -> None:
