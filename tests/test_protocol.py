@@ -27,7 +27,7 @@ def test_each_table_names_what_the_code_knows_in_its_order(first: str, values: t
 
 def test_the_bounds_are_the_codes() -> None:
     (bounds, *_) = (row[1] for row in _rows("hold") if row[0] == Hold.BACKING_OFF)
-    expected = (MAX_ORPHANS, MAX_SUPERSEDED, 2 * MAX_SUPERSEDED, MAX_UNSEEN)
+    expected = (MAX_ORPHANS, MAX_SUPERSEDED, 2 * MAX_SUPERSEDED, MAX_UNSEEN, 2 * MAX_UNSEEN)
     assert re.findall(r"[0-9]+", bounds) == [str(bound) for bound in expected]
 
 

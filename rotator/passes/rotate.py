@@ -62,7 +62,7 @@ class Making:
         self._nonces = claim.nonces
         self._changing = changing
         self.unknown = 0
-        """Creates that may have made a key of which nothing was seen."""
+        """Creates that may have made a key that is not seen as ours."""
 
     def rotate(self) -> tuple[Rotation, Proven]:
         """Give the managed key a new current key; return it, and the bookkeeping that was stored with it.
@@ -100,13 +100,13 @@ class Making:
             )
             try:
                 created = account.gateway.create(title)
+                self._check(created, title)
             except RotatorError as error:
                 if error.ambiguous:
                     self.unknown += 1
                     self._changing()
                 raise
             self._changing()
-            self._check(created, title)
             return created
 
         return retry.call(

@@ -5,10 +5,10 @@ from enum import StrEnum
 from typing import Final
 
 from rotator.errors import Rejected
+from rotator.rules.claims import Claim
 from rotator.rules.facts import Facts
 from rotator.rules.reasons import Reason, Rule, listed_as
 from rotator.rules.times import age, count, short, when
-from rotator.rules.titles import resembles
 
 MAX_ORPHANS: Final = 3
 """Live orphans of a family at which making more keys is not the cure."""
@@ -21,7 +21,10 @@ a family in use is not left without one.
 
 
 MAX_UNSEEN: Final = 6
-"""Keys that creates may have made, and that the list does not show as ours, before no more are tried."""
+"""Keys that creates may have made, and that the list does not show as ours, before no more are tried.
+
+They may be somebody's, too: so then there is one try in each grace period, until there are twice as many.
+"""
 _EARLY: Final = timedelta(minutes=5)
 
 
@@ -64,7 +67,7 @@ def _say_in_flight(facts: Facts) -> str:
 
 def _piled_up(facts: Facts) -> bool:
     """Whether so many keys are live already that more are not the cure."""
-    if len(facts.orphans) >= MAX_ORPHANS or _unseen(facts) >= MAX_UNSEEN:
+    if len(facts.orphans) >= MAX_ORPHANS or _too_many_unseen(facts):
         return True
     if _piled(facts) < _most_piled(facts):
         return False
@@ -72,26 +75,35 @@ def _piled_up(facts: Facts) -> bool:
     return not _is_urgent(facts) or _youngest(facts) < facts.key.grace_period
 
 
+def _vain(facts: Facts) -> list[Claim]:
+    """The claims on the next version whose creates may have made keys that nobody has."""
+    claims = facts.claims.kept
+    return [claim for claim in claims if claim.version == facts.version.number + 1 and claim.unknown]
+
+
 def _unseen(facts: Facts) -> int:
     """How many keys creates may have made for this version of which the list shows none as ours.
 
-    As many as are there now, are managed by nobody, and could be called so by a list that cuts titles.
+    As many as are there since, by whatever title, and are managed by nobody.
     """
-    vain = [
-        claim for claim in facts.claims.kept if claim.version == facts.version.number + 1 and claim.unknown
-    ]
-    if not vain:
-        return 0
-    since = min(claim.at for claim in vain) - _EARLY
-    like = sum(key.created_at >= since and resembles(key.title, facts.key.name) for key in facts.unmanaged)
-    return min(like, sum(claim.unknown for claim in vain))
+    vain = _vain(facts)
+    since = min((claim.at for claim in vain), default=facts.now) - _EARLY
+    there = sum(key.created_at >= since for key in facts.unmanaged)
+    return min(there, sum(claim.unknown for claim in vain))
+
+
+def _too_many_unseen(facts: Facts) -> bool:
+    if (unseen := _unseen(facts)) < MAX_UNSEEN:
+        return False
+    tried = max(claim.at for claim in _vain(facts))
+    return unseen >= 2 * MAX_UNSEEN or facts.now - tried < facts.key.grace_period
 
 
 def _say_piled_up(facts: Facts) -> str:
-    if (unseen := _unseen(facts)) >= MAX_UNSEEN:
+    if _too_many_unseen(facts):
         return (
-            f"{unseen} creates failed, and as many new keys are there that the list does not show as ours: "
-            "revoke by hand those that nobody made"
+            f"creates failed, and {count(_unseen(facts), 'new key')} are there that the list does not show as "
+            "ours: revoke by hand those that nobody made"
         )
     orphans = f"{count(len(facts.orphans), 'orphan')} of {MAX_ORPHANS}"
     text = f"{orphans}, {_piled(facts)} superseded of {_most_piled(facts)}"
