@@ -18,7 +18,7 @@ from rotator.rules.titles import TitleTemplate
 from rotator.sandbox.faults import ALWAYS, Cut, Delay, Fault, Phase, Rewrite, Status, data_with, data_without
 from rotator.sandbox.ledger import Lag, Quirks
 from tests.facts import PATH, managed
-from tests.stores import CUT, Faulty, Paused
+from tests.stores import CUT, Faulty, Paused, StaleAtFirst
 from tests.world import CLAIMS, World
 
 
@@ -264,7 +264,9 @@ class TestTheClaim:
     def test_who_asked_for_a_key_is_told_that_another_makes_it(self, world: World) -> None:
         self._claim(world, 1)
         result = world.one(forced=True)
-        assert "another rotator has just claimed this key" in str(result.errors[0])
+        assert "a claim on this key is 0s old: another rotator, or a run that did not end well" in str(
+            result.errors[0]
+        )
         assert "if no new key is there in 2m, run it again" in str(result.errors[0].cure)
         assert world.posts() == 0
         world.advance(minutes=2)
@@ -288,6 +290,30 @@ class TestTheClaim:
         store.after = [CUT]
         assert world.one(store=store).outcome is Outcome.DONE
         assert world.posts() == 2
+
+    def test_a_record_that_is_read_from_a_standby_that_lags_is_claimed_in_the_end(self, world: World) -> None:
+        world.one()
+        world.advance(7)
+        assert world.one(store=StaleAtFirst(world.memory, CLAIMS)).outcome is Outcome.DONE
+        assert world.posts() == 2
+
+    def test_one_that_is_always_out_of_date_is_given_up(self, world: World) -> None:
+        world.one()
+        world.advance(7)
+        world.memory.calls.clear()
+        result = world.one(store=StaleAtFirst(world.memory, CLAIMS, times=10**6))
+        assert "is read from a standby that lags" in str(result.errors[0])
+        assert world.memory.calls.count(f"write {CLAIMS}") == world.policy.attempts
+        assert world.posts() == 1
+
+    def test_nor_does_it_hold_up_a_stop(self, world: World) -> None:
+        world.one()
+        world.advance(7)
+        world.policy = replace(world.policy, attempts=0, deadline=60)
+        store = StaleAtFirst(world.memory, CLAIMS, times=10**6)
+        stopped = Paused(store, world.stopping.request, CLAIMS)
+        assert world.one(store=stopped).outcome is Outcome.STOPPED
+        assert world.posts() == 1
 
     def test_a_secret_that_a_person_wrote_meanwhile_costs_no_key(self, world: World) -> None:
         world.one()

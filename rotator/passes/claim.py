@@ -3,8 +3,6 @@
 import secrets
 from contextlib import suppress
 
-import structlog
-
 from rotator.clients import retry
 from rotator.errors import BrokenContract, Conflict, RotatorError, Transient
 from rotator.passes.account import Account, claims_path
@@ -13,9 +11,11 @@ from rotator.passes.rotate import look_again
 from rotator.rules.claims import Claim, Claims, read_claims
 from rotator.rules.facts import Facts
 from rotator.rules.holds import MAX_ORPHANS
-from rotator.rules.times import short
+from rotator.rules.times import age, short
 
-log = structlog.get_logger()
+
+class _Lost(Transient):
+    """Somebody else wrote the record first, or what was read of it was out of date."""
 
 
 class Claiming:
@@ -33,28 +33,38 @@ class Claiming:
         Raises Moved when another rotator, or a person, was first; where a rotation was asked for, that is said. A
         claim as old as `in_flight` is taken over. It changes no key, and no secret that anybody reads.
         """
-        facts, account = self._facts, self._account
-        while True:
-            now = account.gateway.now()
-            if self._claims.pending(facts.version.number, now, facts.timing.in_flight):
-                look_again(account, facts)
-                if not facts.forced:
-                    raise Moved
-                patience = short(facts.timing.in_flight)
-                raise RotatorError(
-                    "another rotator has just claimed this key, and may be making it",
-                    cure=f"look at it with rotator status; if no new key is there in {patience}, run it again",
-                )
-            nonces = tuple(secrets.token_hex(4) for _ in range(MAX_ORPHANS))
-            claim = Claim(facts.version.number + 1, now, nonces, without_grace=facts.without_grace)
-            if self._write(self._claims.adding(claim, self._live()), claim):
-                self._written = claim
-                break
+        account = self._account
+        self._written = claim = retry.call(
+            self._attempt,
+            account.policy,
+            event="vault.retry",
+            sleep=account.stopping.sleep,
+            again=lambda error: isinstance(error, _Lost),
+        )
         try:
-            look_again(account, facts)
+            look_again(account, self._facts)
         except RotatorError:
             self.end()
             raise
+        return claim
+
+    def _attempt(self) -> Claim:
+        """Write a claim on top of what was read last of the record. Raises _Lost where that was not the latest."""
+        facts, account = self._facts, self._account
+        now = account.gateway.now()
+        if pending := self._claims.pending(facts.version.number, now, facts.timing.in_flight):
+            look_again(account, facts)
+            if not facts.forced:
+                raise Moved
+            patience = short(facts.timing.in_flight)
+            raise RotatorError(
+                f"a claim on this key is {age(pending.at, now)}: another rotator, or a run that did not end well, "
+                "may be making it",
+                cure=f"look at it with rotator status; if no new key is there in {patience}, run it again",
+            )
+        nonces = tuple(secrets.token_hex(4) for _ in range(MAX_ORPHANS))
+        claim = Claim(facts.version.number + 1, now, nonces, without_grace=facts.without_grace)
+        self._write(self._claims.adding(claim, self._live()), claim)
         return claim
 
     def end(self, unknown: int = 0) -> None:
@@ -73,8 +83,8 @@ class Claiming:
         titles = (self._account.titles.parse(key.title) for key in self._facts.listed.values() if key.live)
         return {title.nonce for title in titles if title}
 
-    def _write(self, claims: Claims, claim: Claim) -> bool:
-        """Write the record on top of the one that was read; whether it is there. Else read it anew."""
+    def _write(self, claims: Claims, claim: Claim) -> None:
+        """Write the record on top of the one that was read. Where another is there, read that, and raise _Lost."""
 
         def attempt() -> None:
             self._account.store.write(self._path, claims.to_json(), cas=claims.number)
@@ -85,10 +95,12 @@ class Claiming:
             # It may be ours all the same: its answer was lost, or somebody in between sent it twice.
             self._claims = read_claims(self._account.store.read(self._path), self._path)
             if self._claims.of(claim.nonces[0]):
-                return True
+                return
             if not isinstance(error, Conflict):
                 raise
-            log.info("claim.lost", version=claim.version)
-            return False
+            raise _Lost(
+                f"the record at {self._path} was written by somebody else, or is read from a standby that lags",
+                ambiguous=False,
+                request_id=error.request_id,
+            ) from None
         self._claims = Claims(claims.number + 1, claims.kept)
-        return True
