@@ -1,7 +1,7 @@
 """One answer, preview, record or clock that lies, or says nothing: each was enough for a wrong act once."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -269,32 +269,138 @@ class TestTime:
         assert world.works()
 
 
+MORE: list[dict[str, Any]] = [
+    {"next_cursor": "abc"},
+    {"next": "/keys?cursor=abc"},
+    {"nextPageToken": "abc"},
+    {"total_pages": 3},
+    {"last_page": "3"},
+    {"totalCount": 26},
+    {"total_keys": 26},
+    {"keyCount": 26},
+    {"num_keys": 26},
+    {"total": "26"},
+    {"count": 26},
+    {"remaining": 6},
+    {"cursor": "abc"},
+    {"continuation_token": "abc"},
+    {"truncated": True},
+    {"is_truncated": "true"},
+    {"incomplete_results": True},
+    {"complete": False},
+    {"is_last": False},
+    {"last_page": False},
+    {"pagination": {"next_page": 2}},
+    {"_links": {"next": {"href": "/keys?page=2"}}},
+    {"meta": {"total": 26}},
+    {"meta": {"pagination": {"total": 26}}},
+    {"meta": {"list": {"page_info": {"has_next_page": True}}}},
+]
+NO_MORE: list[dict[str, Any]] = [
+    {"total": "2", "total_pages": 1, "has_more": False, "next": None, "remaining": 0},
+    {"total": 2.0, "complete": True, "is_last": True, "truncated": False},
+    {"has_more": "false", "cursor": "abc"},
+    {"page_info": {"end_cursor": "abc", "has_next_page": False}},
+    {"last": "/keys?page=1", "next": "", "error": None, "errors": []},
+]
+OF_SOMETHING_ELSE: list[dict[str, Any]] = [
+    {"rate_limit": {"total": 120, "remaining": 119}},
+    {"meta": {"quota": {"total_keys": 100, "remaining": 98}}},
+    {"usage": {"total_tokens": 9000, "total": 9000}},
+    {"meta": {"total_credits": 9000, "next_maintenance": "2026-12-01", "token": "abc"}},
+    {"completed_at": None, "lasting": False},
+]
+
+
+def beside(world: World, fields: dict[str, Any], *, paged: bool) -> None:
+    """Let the list be answered with these fields beside its rows, of which there are two."""
+
+    def said(envelope: Any) -> Any:
+        return (
+            {**envelope, "data": {"items": envelope["data"], **fields}} if paged else {**envelope, **fields}
+        )
+
+    world.server.faults.add(Fault("GET /keys", Rewrite(said), at=Phase.AFTER, times=ALWAYS))
+
+
+def http(world: World, change: Callable[[Reply], Reply]) -> None:
+    """Let the list be answered with what is changed of an answer."""
+
+    def changed(reply: Reply | None) -> Reply | None:
+        return reply and change(reply)
+
+    world.server.faults.add(Fault("GET /keys", changed, at=Phase.AFTER, times=ALWAYS))
+
+
 class TestLists:
-    @pytest.mark.parametrize(
-        "counters",
-        [
-            {"next_cursor": "abc"},
-            {"next": "/keys?cursor=abc"},
-            {"total_pages": 3},
-            {"totalCount": 26},
-            {"count": 26},
-            {"pagination": {"next_page": 2}},
-            {"meta": {"total": 26}},
-        ],
-    )
+    @pytest.mark.parametrize("counters", MORE, ids=json.dumps)
     @pytest.mark.parametrize("paged", [False, True])
     def test_a_counter_of_any_name_is_heeded(
-        self, world: World, counters: Mapping[str, Any], paged: bool
+        self, world: World, counters: dict[str, Any], paged: bool
     ) -> None:
         world.one()
-
-        def counted(envelope: Any) -> Any:
-            if paged:
-                return {**envelope, "data": {"items": envelope["data"], **counters}}
-            return {**envelope, **counters}
-
-        world.server.faults.add(Fault("GET /keys", Rewrite(counted), at=Phase.AFTER, times=ALWAYS))
+        beside(world, counters, paged=paged)
         assert tell(world).names("the list contradicts itself")
+
+    @pytest.mark.parametrize("counters", [*NO_MORE, *OF_SOMETHING_ELSE], ids=json.dumps)
+    @pytest.mark.parametrize("paged", [False, True])
+    def test_what_says_that_it_is_whole_or_counts_something_else_is_no_fault(
+        self, world: World, counters: dict[str, Any], paged: bool
+    ) -> None:
+        world.one()
+        beside(world, counters, paged=paged)
+        assert tell(world).code == 0
+
+    @pytest.mark.parametrize("letters", ["9.0", "9e0", "1e400", "9" * 5000, '"9"'])
+    def test_a_total_in_other_letters_is_heeded(self, world: World, letters: str) -> None:
+        world.one()
+        http(world, lambda reply: replace(reply, body=reply.body[:-1] + f', "total": {letters}}}'.encode()))
+        assert tell(world).names("the list contradicts itself")
+
+    @pytest.mark.parametrize(
+        ("status", "headers"),
+        [
+            (200, {"Link": '</keys?page=1>; rel="prev", </keys?page=2>; rel="next"'}),
+            (200, {"link": "</keys?page=2>; rel=next"}),
+            (200, {"X-Total-Count": "9"}),
+            (200, {"X-Total": "9"}),
+            (200, {"X-Total-Pages": "2"}),
+            (200, {"X-Next-Page": "2"}),
+            (200, {"X-Has-More": "true"}),
+            (200, {"Content-Range": "items 0-1/9"}),
+            (206, {"Content-Range": "0-1/9"}),
+            (206, {"Content-Range": "items 0-1/*"}),
+            (206, {}),
+        ],
+    )
+    def test_a_header_or_a_status_is_heeded(self, world: World, status: int, headers: dict[str, str]) -> None:
+        world.one()
+        http(world, lambda reply: replace(reply, status=status, headers={**reply.headers, **headers}))
+        assert tell(world).names("the list contradicts itself")
+
+    @pytest.mark.parametrize(
+        ("status", "headers"),
+        [
+            (200, {"Link": '</keys?page=1>; rel="last", </style>; rel="preload"; as="next.css"'}),
+            (200, {"X-Total-Count": "2", "X-Next-Page": "", "X-Has-More": "false"}),
+            (200, {"X-RateLimit-Remaining": "119", "X-Remaining": "119", "X-NextJS-Cache": "HIT"}),
+            (206, {"Content-Range": "items 0-1/2"}),
+        ],
+    )
+    def test_a_header_that_says_that_it_is_whole_or_speaks_of_something_else_is_no_fault(
+        self, world: World, status: int, headers: dict[str, str]
+    ) -> None:
+        world.one()
+        http(world, lambda reply: replace(reply, status=status, headers={**reply.headers, **headers}))
+        assert tell(world).code == 0
+
+    def test_an_error_beside_a_success_is_no_success(self, world: World) -> None:
+        world.one()
+        said = {"error": {"code": "partial", "message": "shard 2 is down"}}
+        beside(world, said, paged=False)
+        told = tell(world)
+        assert told.code == 3
+        assert told.names("with an error beside its `success` (partial: shard 2 is down)")
 
     def test_of_a_key_that_comes_twice_the_live_row_counts(self, world: World) -> None:
         by_hand = world.server.account.create("by hand")

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, TypeAdapter, ValidationError
 
 from rotator.clients.answers import Answer
+from rotator.clients.gateway.counters import Counters, counters
 from rotator.errors import BrokenContract, Denied, Rejected
 from rotator.redaction import WORD, remember, words
 from rotator.rules.model import Key
@@ -29,6 +30,7 @@ class GatewayAnswer(Answer):
 
     def __init__(self, what: str, status: int, headers: Mapping[str, str], content: bytes) -> None:
         self.date = _date(headers.get("Date"))
+        self.headers = headers
         super().__init__(what, status, headers, content, now=self.date)
         self.size = len(content)
 
@@ -80,8 +82,12 @@ class GatewayAnswer(Answer):
         if self.fault or not self.is_object:
             raise self._broken(self.fault or "the body is not an object")
         # A plaintext in hand exists once: whatever else is odd about its answer, it is not thrown away.
-        if self.body.get("success") is not True and not has_plaintext(self.data):
+        if has_plaintext(self.data):
+            return
+        if self.body.get("success") is not True:
             raise self._broken(f"{self.status}, but `success` is not true{self._said()}")
+        if self.body.get("error"):
+            raise self._broken(f"{self.status}, with an error beside its `success`{self._said()}")
 
     def broken_data(self, error: ValidationError) -> BrokenContract:
         """Name the first fields that are wrong, never their values."""
@@ -207,7 +213,7 @@ class Page:
     """The most keys that any counter speaks of."""
     pages: int = 0
     more: str | None = None
-    """The field that says that there are more; None where none does."""
+    """What says that there are more; None where nothing does."""
     paged: bool = False
     """Whether there may be more pages."""
 
@@ -243,26 +249,12 @@ def page_of(answer: GatewayAnswer) -> Page:
         raise answer.broken_data(error) from None
 
 
-_TOTALS: Final = {"total", "totalcount", "totalitems", "totalresults", "count"}
-_PAGES: Final = {"totalpages", "pages", "pagecount", "lastpage", "numpages"}
-_MORE: Final = {"hasmore", "hasnext", "hasnextpage", "more"}
-
-
-def _counters(answer: GatewayAnswer) -> tuple[int, int, str | None]:
-    """Return what the answer says of the whole list: how many keys, how many pages, which field says "more"."""
+def _counters(answer: GatewayAnswer) -> Counters:
+    """Return what the answer says of the whole list."""
     beside = {name: value for name, value in answer.body.items() if name != "data"}
-    found = [beside, answer.data if isinstance(answer.data, dict) else {}]
-    found += [inner for outer in found for inner in outer.values() if isinstance(inner, dict)]
-    total, pages, more = 0, 0, None
-    for name, value in ((name, value) for fields in found for name, value in fields.items()):
-        plain = name.lower().replace("_", "").replace("-", "")
-        if type(value) is int and plain in _TOTALS:
-            total = max(total, value)
-        elif type(value) is int and plain in _PAGES:
-            pages = max(pages, value)
-        elif value and (plain in _MORE or plain.startswith("next")):
-            more = words(name)
-    return total, pages, more
+    return counters(
+        answer.status, answer.headers, beside, answer.data if isinstance(answer.data, dict) else {}
+    )
 
 
 def validated(model: type[_Row], answer: GatewayAnswer) -> _Row:
