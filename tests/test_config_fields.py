@@ -349,3 +349,26 @@ def test_the_token_is_not_shown(tmp_path: Path) -> None:
     assert loaded.vault.auth.token.reveal() == TOKEN["VAULT_TOKEN"]
     for shown in (repr(loaded), str(loaded), str(loaded.vault.model_dump())):
         assert TOKEN["VAULT_TOKEN"] not in shown
+
+
+@pytest.mark.parametrize(
+    ("place", "text"),
+    [
+        ("vault.state_path", "vault: {address: https://v, state_path: secret/data/rotator/i}\n" + KEYS),
+        ("gateway.api_key.vault", "gateway: {api_key: {vault: /secret/data/b}}\n" + VAULT + KEYS),
+        ("keys[0].path", VAULT + "keys: [{name: A, path: secret/metadata/a}]"),
+        (
+            "keys[0].path",
+            "vault: {address: https://v, mount: team/kv}\nkeys: [{name: A, path: team/kv/data/a}]",
+        ),
+    ],
+)
+def test_a_path_as_the_api_has_it(tmp_path: Path, place: str, text: str) -> None:
+    (fault,) = faults(tmp_path, text)
+    assert place in fault
+    assert "begins with vault.mount and `data/` or `metadata/`" in fault
+
+
+@pytest.mark.parametrize("path", ["data/a", "metadata/a", "secret/a", "secrets/data/a", "secret/data"])
+def test_a_path_that_only_looks_like_it(tmp_path: Path, path: str) -> None:
+    assert config(tmp_path, VAULT + f"keys: [{{name: A, path: {path}}}]").managed[0].path == path

@@ -60,6 +60,8 @@ WALKED: Final[Mapping[str, str]] = {
     "name one that exists in vault.namespace": _LOOK,
     "make one without num_uses": f"{_SET_UP}test_a_pass_with_a_token_that_will_not_do",
     "renew it, log in again": f"{_SET_UP}test_a_pass_with_a_token_that_will_not_do",
+    "name the mount alone, …": f"{_SET_UP}test_a_path_in_a_mount",
+    "name a KV version 2 mount in vault.mount": f"{_SET_UP}test_a_mount_of_another_kind",
     "run `vault kv enable-versioning": f"{_SET_UP}test_a_mount_of_version_1",
     "check vault.auth.mount and role_id": f"{_SET_UP}test_logins",
     "find the accessors with": f"{_SET_UP}test_a_wrapped_secret_id_that_was_used",

@@ -99,6 +99,11 @@ FILES: Final[list[Row]] = [
         f"{KEY}}}, {{name: B, path: a}}]",
         f"{KEY}}}, {{name: B, path: b}}]",
     ),
+    (
+        "or `metadata/`; write what follows these",
+        "keys: [{name: A, path: secret/data/a}]",
+        f"{KEY}}}]",
+    ),
     ("holds the identity; write another", "keys: [{name: A, path: rotator/installation}]", f"{KEY}}}]"),
     ("keeps its claims; write another", "keys: [{name: A, path: rotator/claims/a}]", f"{KEY}}}]"),
     ("write two names", f"{KEY}, field: rotation}}]", f"{KEY}, field: rotation, bookkeeping: ours}}]"),

@@ -171,6 +171,19 @@ class TestVaultsSetUp:
         operator.does(commands(wrong(rotator))[0])
         assert wrong(rotator) == ""
 
+    def test_a_path_in_a_mount(self, rotator: Program, mount: str) -> None:
+        rotator.config["vault"]["mount"] = f"{mount}/data"
+        assert f"name the mount alone, {mount}, in vault.mount" in wrong(rotator)
+        rotator.config["vault"]["mount"] = mount
+        assert wrong(rotator) == ""
+
+    def test_a_mount_of_another_kind(self, rotator: Program, operator: Operator, mount: str) -> None:
+        name = rotator.config["vault"]["mount"] = f"transit-{uuid4().hex[:8]}"
+        operator.does(f"vault secrets enable -path={name} transit")
+        assert f"{mount}/ " in operator.does(commands(wrong(rotator))[0])
+        rotator.config["vault"]["mount"] = mount
+        assert wrong(rotator) == ""
+
     def test_a_mount_that_is_hidden(
         self, rotator: Program, vault_server: VaultServer, operator: Operator, mount: str
     ) -> None:

@@ -107,8 +107,14 @@ class TestAgainstARealServer:
 
     def test_a_mount_of_another_kind(self, vault_server: VaultServer) -> None:
         vault_server.api("POST", "sys/mounts/keys", {"type": "transit"})
-        with pytest.raises(Rejected, match="not a KV version 2"):
+        with pytest.raises(Rejected, match="not a KV version 2") as raised:
             connect(vault_server, mount="keys").check_mount()
+        assert "enable-versioning" not in str(raised.value.cure)
+
+    @pytest.mark.parametrize("path", ["secret/data", "secret/team", "secret/metadata/a"])
+    def test_a_path_in_a_mount_is_none(self, vault_server: VaultServer, path: str) -> None:
+        with pytest.raises(Rejected, match=rf"{path}/ is no mount, but a path in the mount secret/"):
+            connect(vault_server, mount=path).check_mount()
 
     def test_a_nested_mount(self, vault_server: VaultServer) -> None:
         vault_server.api("POST", "sys/mounts/team/kv", {"type": "kv", "options": {"version": "2"}})

@@ -69,6 +69,7 @@ def joint_faults(sound: Sound) -> Iterator[Fault]:
     yield from _clock_faults(sound)
     yield from _twice(sound, "name")
     yield from _twice(sound, "path")
+    yield from _mounted_twice(sound)
     yield from _state_path_faults(sound)
     if defaults := sound.block(Defaults, "defaults"):
         entries = {index: sound.block(Entry, "keys", index) for index in sound.entries}
@@ -99,6 +100,16 @@ def _twice(sound: Sound, field: str) -> Iterator[Fault]:
         earlier = first.setdefault(text.strip("/"), index)
         if earlier != index:
             yield ("keys", index, field), f"is that of {dotted(('keys', earlier))} too; write another"
+
+
+def _mounted_twice(sound: Sound) -> Iterator[Fault]:
+    """A path as Vault's API or policies have it would be a path below itself, and another secret."""
+    mount = (sound.text("vault", "mount") or VaultBlock.model_fields["mount"].default).strip("/")
+    places = [("vault", "state_path"), ("gateway", "api_key", "vault")]
+    for place in [*places, *(("keys", index, "path") for index in sound.entries)]:
+        path = (sound.text(*place) or "").strip("/")
+        if path.startswith((f"{mount}/data/", f"{mount}/metadata/")):
+            yield place, "begins with vault.mount and `data/` or `metadata/`; write what follows these"
 
 
 def _state_path_faults(sound: Sound) -> Iterator[Fault]:

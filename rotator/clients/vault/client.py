@@ -105,13 +105,24 @@ class Vault:
         """As the port says. Where there is no mount Vault answers 403, as to who has no right on it."""
         path = f"/v1/sys/internal/ui/mounts/{self._mount}"
         answer = self._patiently(lambda: self._client.adapter.get(path))
-        options = answer.data.get("options")
+        options, kind, place = (answer.data.get(name) for name in ("options", "type", "path"))
         version = options.get("version") if isinstance(options, dict) else None
-        if answer.data.get("type") != "kv" or version != "2":
+        if kind != "kv" or version != "2":
+            another = (
+                "name a KV version 2 mount in vault.mount: `vault secrets list -detailed` says which are"
+            )
             raise Rejected(
                 f"the mount {self._mount}/ is not a KV version 2 secrets engine; without check-and-set a key "
                 "could be lost",
-                cure=f"run `vault kv enable-versioning {self._mount}/`, or name another mount in vault.mount",
+                cure=f"run `vault kv enable-versioning {self._mount}/`, or {another}"
+                if kind == "kv"
+                else another,
+            )
+        if place != f"{self._mount}/":  # Vault answers for whatever mount holds the path
+            whole = words(str(place or "another")).strip("/")
+            raise Rejected(
+                f"{self._mount}/ is no mount, but a path in the mount {whole}/",
+                cure=f"name the mount alone, {whole}, in vault.mount; paths of keys are below it",
             )
 
     def whereabouts(self) -> Whereabouts:
