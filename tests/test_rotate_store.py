@@ -11,7 +11,7 @@ from rotator.passes.result import Outcome
 from rotator.rules.model import Version
 from rotator.sandbox.faults import Fault, Phase, Status
 from tests.facts import PATH
-from tests.stores import CUT, DOWN, Faulty, Overtaken
+from tests.stores import CUT, DOWN, Faulty, Overtaken, StaleAtFirst, StoreWrapper
 from tests.world import World
 
 
@@ -55,6 +55,37 @@ class TestStore:
         assert result.outcome is Outcome.DONE
         assert [done.victim for done in result.revoked] == ["orphan"]
         assert len(world.live) == 1
+
+    def test_an_answer_alone_does_not_say_that_it_is_stored(self, world: World) -> None:
+        """Something before Vault answers as Vault would, and keeps nothing."""
+        world.one()
+        world.advance(7)
+        world.impatient()
+
+        class Forgetful(StoreWrapper):
+            def write(self, path: str, data: Mapping[str, Any], *, cas: int) -> int:
+                return cas + 1 if path == PATH else super().write(path, data, cas=cas)
+
+        result = world.one(store=Forgetful(world.memory))
+        assert result.outcome is Outcome.FAILED
+        assert "version 2 was written by the answer, but is not there" in str(result.errors[0])
+        assert world.store.read(PATH).number == 1
+        assert world.works()
+
+    def test_a_standby_that_lags_behind_the_write_is_waited_for(self, world: World) -> None:
+        store = StaleAtFirst(world.memory, PATH, times=4)
+        assert world.one(store=store).outcome is Outcome.DONE
+        assert True in store.once
+        assert len(world.memory.versions[PATH]) == 1
+
+    def test_that_it_is_stored_costs_one_read(self, world: World) -> None:
+        world.one()
+        world.advance(7)
+        world.memory.calls.clear()
+        world.one()
+        calls = [call for call in world.memory.calls if call.endswith(f" {PATH}")]
+        # It is observed, looked at again once it is claimed, written, and read as it was written.
+        assert calls == [f"read {PATH}", f"read {PATH}", f"write {PATH}", f"read {PATH}"]
 
     @pytest.mark.parametrize("earlier", [[], [DOWN]])
     def test_a_refusal_revokes_the_new_key(self, world: World, earlier: list[RotatorError]) -> None:

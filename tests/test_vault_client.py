@@ -183,6 +183,36 @@ class TestAgainstAnswersThatNoVaultGives:
         assert raised.value.ambiguous is ambiguous
         assert raised.value.status == status
 
+    @pytest.mark.parametrize("status", [401, 409, 410, 423, 451])
+    def test_what_vault_never_refuses_with_is_somebody_else_s_and_tried_again(self, status: int) -> None:
+        with answering(reply(status, {"errors": ["no"]})) as vault, pytest.raises(Transient) as raised:
+            vault.write("x", {}, cas=0)
+        assert raised.value.ambiguous
+        assert "a proxy or a firewall between here and Vault" in str(raised.value.cure)
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            "path is being migrated",
+            "namespace is locked",
+            "API access to this namespace has been locked by an administrator",
+        ],
+    )
+    @pytest.mark.parametrize("status", [400, 403])
+    def test_what_passes_is_tried_again(self, status: int, said: str) -> None:
+        with answering(reply(status, {"errors": [said]})) as vault, pytest.raises(Transient) as raised:
+            vault.write("x", {}, cas=0)
+        assert not raised.value.ambiguous
+
+    @pytest.mark.parametrize("number", [0, 1, 3, 7])
+    def test_a_write_becomes_the_next_version_and_no_other(self, number: int) -> None:
+        how = reply(200, {"data": {"version": number}})
+        with (
+            answering(how) as vault,
+            pytest.raises(BrokenContract, match=f"version {number} follows version 1"),
+        ):
+            vault.write("x", {}, cas=1)
+
     def test_it_may_say_when_to_come_again(self) -> None:
         how = reply(429, {"errors": []}, headers={"Retry-After": "9"})
         with answering(how) as vault, pytest.raises(Transient) as raised:

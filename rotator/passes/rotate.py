@@ -12,7 +12,8 @@ from rotator.clients import retry
 from rotator.errors import BrokenContract, Conflict, Rejected, RotatorError, Transient
 from rotator.passes.account import Account
 from rotator.passes.fence import Moved
-from rotator.rules.bookkeeping import Rotation, read_block, read_plaintext
+from rotator.redaction import Secret
+from rotator.rules.bookkeeping import Rotation, read_plaintext
 from rotator.rules.claims import Claim
 from rotator.rules.decide import succeed
 from rotator.rules.evidence import Proven, to_discard, to_update
@@ -162,7 +163,7 @@ class _Storing:
     """The check-and-set write of one new key, until its fate is known or `store_deadline` has passed.
 
     A write on top of version N can only ever become version N + 1. So that version alone decides: it is ours,
-    or ours will never be.
+    or ours will never be. It is read even where the answer says that it was written.
     """
 
     def __init__(self, account: Account, facts: Facts, created: CreatedKey, proven: Proven) -> None:
@@ -200,14 +201,21 @@ class _Storing:
         except Transient as error:
             self._sent = rotation if error.ambiguous else self._sent
             raise
+        self._sent = rotation
+        if not self._landed():
+            # The plaintext exists once: whoever answers must not only say that it is kept.
+            number = self._facts.version.number + 1
+            raise Transient(f"version {number} was written by the answer, but is not there", ambiguous=True)
         return rotation
 
     def _landed(self) -> bool:
         """Whether the version that ours would be is there, and ours. Else raise Moved or Overtaken."""
-        version = self._account.store.read(self._facts.key.path, self._facts.version.number + 1, once=True)
+        key = self._facts.key
+        version = self._account.store.read(key.path, self._facts.version.number + 1, once=True)
         if version.data is None:
             return False
-        if read_block(version.data, self._facts.key.bookkeeping).key_id == self._created.id:
+        plaintext = read_plaintext(version.data, key.field)
+        if plaintext and self._created.plaintext == Secret(plaintext):
             return True
         raise _overtaken(self._facts, version)
 

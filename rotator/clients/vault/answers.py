@@ -118,7 +118,8 @@ class VaultAnswer(Answer):
             return
         if self.status == HTTPStatus.BAD_REQUEST and "check-and-set" in self.errors:
             raise Conflict(message, status=self.status)
-        if self.fault and self.status != HTTPStatus.NOT_FOUND and self.status in _REFUSALS:
+        foreign = self.status not in _OWN or (self.fault and self.status != HTTPStatus.NOT_FOUND)
+        if foreign and self.status in _REFUSALS:
             cure = "a proxy or a firewall between here and Vault answered; let it pass what goes to Vault"
             raise self.transient(f"{self.status}, and not by Vault", ambiguous=True, cure=cure)
         mistaken = _MISTAKEN.search(self.errors)
@@ -133,8 +134,12 @@ _NOWHERE: Final = re.compile(f"no handler for route|{_NO_NAMESPACE}")
 # 412: the node has not seen the state yet that the request needs. 472, 473: a standby that does not serve.
 _NOT_EXECUTED: Final = {307, 412, HTTPStatus.TOO_EARLY, 472, 473}
 _REFUSALS: Final = range(400, 500)
+# What Vault itself refuses with. 413: a body that is too large.
+_OWN: Final = {400, 403, 404, 405, 413}
 # A KV engine that is being upgraded answers 400: after a start, an unseal, a failover.
-_PASSING: Final = re.compile("from non-versioned to versioned|for a brief period|try again later|temporarily")
+_PASSING: Final = re.compile(
+    "from non-versioned to versioned|for a brief period|try again later|temporarily|being migrated|(is|been) locked"
+)
 # A mistake in the set-up that old servers answer with 500.
 _MISTAKEN: Final = re.compile("claim .{1,40} is invalid|invalid (issuer|audience)")
 

@@ -99,7 +99,10 @@ class Vault:
         answer: VaultAnswer = self._kv.create_or_update_secret(
             path, dict(data), cas=cas, mount_point=self._mount
         )
-        return answer.integer("data", "version")
+        number = answer.integer("data", "version")
+        if number != cas + 1:
+            raise answer.broken(f"version {number} follows version {cas}")
+        return number
 
     def check_mount(self) -> None:
         """As the port says. Where there is no mount Vault answers 403, as to who has no right on it."""
