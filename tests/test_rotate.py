@@ -1,7 +1,8 @@
 """Create, prove, store: what can go wrong at each, and what becomes of the new key."""
 
 import gzip
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -17,9 +18,15 @@ from rotator.rules.times import format_time
 from rotator.rules.titles import TitleTemplate
 from rotator.sandbox.faults import ALWAYS, Cut, Delay, Fault, Phase, Rewrite, Status, data_with, data_without
 from rotator.sandbox.ledger import Lag, Quirks
+from rotator.sandbox.replies import Reply
 from tests.facts import PATH, managed
 from tests.stores import CUT, Faulty, Paused, StaleAtFirst
 from tests.world import CLAIMS, World
+
+
+def changed(how: Callable[[bytes], bytes]) -> Callable[[Reply | None], Reply | None]:
+    """Change the letters of an answer."""
+    return lambda reply: reply and replace(reply, body=how(reply.body))
 
 
 class TestCreate:
@@ -118,6 +125,18 @@ class TestCreate:
             data_without("created_at", "title"),
             data_with(created_at="today"),
             Rewrite(lambda envelope: {**envelope, "success": "yes"}),
+            changed(lambda body: re.sub(rb'("api_key": ?")([^"]*)', rb"\1 \2\\n", body)),
+            data_with(title=5),
+            data_with(title={"en": "Backend"}),
+            changed(lambda body: re.sub(rb'"id": ?([0-9]+)', rb'"id": \1.0', body)),
+            changed(lambda body: body.replace(b"{", b'{"note": "a\x01b", ', 1)),
+            changed(lambda body: body + b"\n<!-- by the CDN -->"),
+            changed(lambda body: b")]}',\n" + body),
+            changed(lambda body: b"{} " + body),
+            changed(lambda body: body.replace(b"{", b'{"note": ' + b"[" * 120 + b"]" * 120 + b", ", 1)),
+            changed(lambda body: body.replace(b"{", b'{"note": ' + b"[" * 9000 + b"]" * 9000 + b", ", 1)),
+            changed(lambda body: body[: body.rindex(b"}")]),
+            Rewrite(lambda envelope: {"key": envelope["data"]}),
         ],
         ids=[
             "201",
@@ -129,6 +148,18 @@ class TestCreate:
             "no time",
             "no such time",
             "no such success",
+            "space around the key",
+            "a number for a title",
+            "an object for a title",
+            "id 2.0",
+            "a control character",
+            "text after it",
+            "text before it",
+            "another object before it",
+            "deep",
+            "too deep to be read",
+            "its last brace missing",
+            "elsewhere",
         ],
     )
     def test_a_plaintext_in_hand_is_not_thrown_away(self, world: World, answer: Any) -> None:
@@ -136,6 +167,14 @@ class TestCreate:
         assert world.one().outcome is Outcome.DONE
         assert world.works()
         assert world.posts() == 1
+
+    @pytest.mark.parametrize("body", [b"<html>Welcome</html>", b"", b'{"success": true}', b"{" * 50_000])
+    def test_that_there_is_none_is_not_blamed_on_the_url(self, world: World, body: bytes) -> None:
+        """The list came from it."""
+        world.server.faults.add(Fault("POST /keys", changed(lambda _: body), at=Phase.AFTER))
+        (error,) = world.one().errors
+        assert "POST /keys: not the contract's answer" in error.message
+        assert error.cure == "ask the gateway's support, with the request_id"
 
     def test_an_answer_without_the_plaintext_is_final_and_its_key_is_swept(self, world: World) -> None:
         world.server.faults.add(Fault("POST /keys", data_without("api_key"), at=Phase.AFTER))

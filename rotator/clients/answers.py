@@ -5,11 +5,14 @@ for the clock, which is read only for a `Retry-After` with a date.
 """
 
 import json
+import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from itertools import islice
 from typing import Any, ClassVar, Final, TypeVar
 
 from rotator.errors import BrokenContract, Limited, Transient
@@ -25,6 +28,7 @@ MAX_UNPACKED: Final = 16 * 1024 * 1024
 _MAX_ENCODINGS: Final = 3
 _GZIP: Final = b"\x1f\x8b"
 _ANY_ZLIB: Final = 32 + zlib.MAX_WBITS  # gzip or zlib, by its first bytes
+_MAX_OBJECTS: Final = 20
 _LONG: Final = 100  # digits: no integer that means something to us has so many
 
 
@@ -49,6 +53,15 @@ def read_json(content: bytes, *, errors: str = "strict") -> tuple[Any, str | Non
     if _is_deep(value):
         return None, f"the body is nested deeper than {MAX_DEPTH} levels"
     return value, None
+
+
+def objects_in(content: bytes) -> Iterator[dict[str, Any]]:
+    """Yield the JSON objects that stand somewhere in a text, the outer ones first, whatever is around them."""
+    text = content.decode(json.detect_encoding(content), "replace")
+    decoder = json.JSONDecoder(strict=False, parse_float=Number, parse_int=_integer, parse_constant=Number)
+    for found in islice(re.finditer("{", text), _MAX_OBJECTS):
+        with suppress(ValueError, RecursionError):
+            yield decoder.raw_decode(text, found.start())[0]
 
 
 def write_json(value: Any) -> str:
@@ -134,13 +147,17 @@ class Answer:
         fault: str | None = "the body is compressed"
         body = None
         if plain is not None:
-            body, fault = read_json(plain, errors=self.undecodable)
+            body, fault = self.read(plain)
         self.fault = fault
         self.body: Mapping[str, Any] = body if isinstance(body, dict) else {}
         """The object that it is; empty for what is none."""
         self.is_object = isinstance(body, dict)
         self.remember()
         self.request_id = request_id(self.body.get("request_id"))
+
+    def read(self, content: bytes) -> tuple[Any, str | None]:
+        """Return the body's value; or None, and what is wrong with it."""
+        return read_json(content, errors=self.undecodable)
 
     def remember(self) -> None:
         """Make the secrets that it holds known to the redaction, before anything of it is shown."""

@@ -4,7 +4,6 @@ Pure: takes a status, headers and bytes, returns values or raises one of `rotato
 field that is wrong and the `request_id`, never a value of the body.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, Ty
 from rotator.clients.answers import Answer
 from rotator.clients.gateway.counters import Counters, counters
 from rotator.errors import BrokenContract, Denied, Rejected
-from rotator.redaction import WORD, remember, words
+from rotator.redaction import remember, words
 from rotator.rules.model import Key
 from rotator.rules.times import parse_time
 
@@ -72,22 +71,22 @@ class GatewayAnswer(Answer):
                 f"{self.what}: {status}{said}",
                 status=status,
                 request_id=self.request_id,
-                cure=_ASK_THE_VENDOR if self.body and status != HTTPStatus.NOT_FOUND else _IS_IT_THE_URL,
+                cure=ASK_THE_VENDOR if self.body and status != HTTPStatus.NOT_FOUND else _IS_IT_THE_URL,
             )
         else:
             redirect = " (a redirect; the bearer is not sent elsewhere)" if status // 100 == 3 else ""
-            raise self._broken(f"status {status} is not in the contract{redirect}")
+            raise self.broken(f"status {status} is not in the contract{redirect}")
 
     def _raise_unless_success(self) -> None:
         if self.fault or not self.is_object:
-            raise self._broken(self.fault or "the body is not an object")
+            raise self.broken(self.fault or "the body is not an object")
         # A plaintext in hand exists once: whatever else is odd about its answer, it is not thrown away.
         if has_plaintext(self.data):
             return
         if self.body.get("success") is not True:
-            raise self._broken(f"{self.status}, but `success` is not true{self._said()}")
+            raise self.broken(f"{self.status}, but `success` is not true{self._said()}")
         if self.body.get("error"):
-            raise self._broken(f"{self.status}, with an error beside its `success`{self._said()}")
+            raise self.broken(f"{self.status}, with an error beside its `success`{self._said()}")
 
     def broken_data(self, error: ValidationError) -> BrokenContract:
         """Name the first fields that are wrong, never their values."""
@@ -96,10 +95,11 @@ class GatewayAnswer(Answer):
             f"{'.'.join(map(str, ('data', *fault['loc'])))} {_WORDS.get(fault['type'], 'is malformed')}"
             for fault in faults[:3]
         )
-        return self._broken(named + (f" (and {len(faults) - 3} more)" if len(faults) > 3 else ""))
+        return self.broken(named + (f" (and {len(faults) - 3} more)" if len(faults) > 3 else ""))
 
-    def _broken(self, fault: str) -> BrokenContract:
-        cure = _ASK_THE_VENDOR if self.request_id else _IS_IT_THE_URL
+    def broken(self, fault: str) -> BrokenContract:
+        """The error for an answer that is not the contract's."""
+        cure = ASK_THE_VENDOR if self.request_id else _IS_IT_THE_URL
         return self.broken_contract(f"not the contract's answer: {fault}", cure)
 
     def _said(self) -> str:
@@ -118,7 +118,7 @@ def has_plaintext(data: Any) -> bool:
 
 
 _IS_IT_THE_URL: Final = "is gateway.url the API's base URL? It ends in /api/v1"
-_ASK_THE_VENDOR: Final = "ask the gateway's support, with the request_id"
+ASK_THE_VENDOR: Final = "ask the gateway's support, with the request_id"
 _DENIED: Final = {
     HTTPStatus.UNAUTHORIZED: "the bearer is mistyped or revoked: put a live key where gateway.api_key says",
     HTTPStatus.FORBIDDEN: "ask the gateway's support to approve API access, with the request_id",
@@ -137,30 +137,18 @@ _WORDS: Final = {
 }
 
 
-_STRICT: Final = ConfigDict(strict=True, hide_input_in_errors=True)
-_Id = Annotated[int, Field(gt=0, lt=2**63)]
-_DIGITS: Final = re.compile("[0-9]{1,19}")
+STRICT: Final = ConfigDict(strict=True, hide_input_in_errors=True)
+Id = Annotated[int, Field(gt=0, lt=2**63)]
 _Time = Annotated[
     datetime, BeforeValidator(lambda value: parse_time(value if isinstance(value, str) else ""))
 ]
 
 
-def _time_if_any(value: object) -> datetime | None:
-    try:
-        return parse_time(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-
-
-def _number_if_digits(value: object) -> object:
-    return int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else value
-
-
 class KeyRow(BaseModel):
     """An item of the contract's answer to `GET /keys`. Fields that it does not name are ignored."""
 
-    model_config = _STRICT
-    id: _Id
+    model_config = STRICT
+    id: Id
     title: str
     status: str
     created_at: _Time
@@ -171,23 +159,11 @@ class KeyRow(BaseModel):
         return Key(self.id, self.title, self.status, self.created_at, self.key_preview)
 
 
-class CreatedRow(BaseModel):
-    """The `data` of the contract's answer to `POST /keys`. It holds the only copy of a plaintext."""
-
-    model_config = _STRICT
-    id: Annotated[_Id, BeforeValidator(_number_if_digits)]
-    title: str | None = None
-    created_at: Annotated[datetime | None, BeforeValidator(_time_if_any)] = None
-    """Neither is worth a plaintext: they may be missing or odd, and the list says them, too."""
-    # What cannot stand in a header could be stored, but never used.
-    api_key: Annotated[str, Field(min_length=16, max_length=512, pattern=f"^{WORD}$")]
-
-
 class RevokedRow(BaseModel):
     """The `data` of the answer to `DELETE /keys/{id}`, by the vendor's public documentation."""
 
-    model_config = _STRICT
-    id: _Id
+    model_config = STRICT
+    id: Id
     status: str
 
 
@@ -196,7 +172,7 @@ _Rows = Annotated[list[KeyRow], FailFast()]
 
 
 class _Paged(BaseModel):
-    model_config = _STRICT
+    model_config = STRICT
     items: _Rows
     limit: Annotated[int, Field(gt=0, lt=2**31)] | None = None
     page: Annotated[int, Field(ge=0, lt=2**31)] | None = None

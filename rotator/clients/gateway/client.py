@@ -9,9 +9,10 @@ from typing import Final, TypeVar
 
 from rotator.clients import retry
 from rotator.clients.exchange import Request, Server, Watch
-from rotator.clients.gateway.answers import CreatedRow, GatewayAnswer, KeyRow, RevokedRow, page_of, validated
+from rotator.clients.gateway.answers import GatewayAnswer, KeyRow, RevokedRow, page_of, validated
 from rotator.clients.gateway.bearer import Bearer
 from rotator.clients.gateway.clock import GatewayClock
+from rotator.clients.gateway.created import CreateAnswer, CreatedRow
 from rotator.clients.gateway.proof import Probe, Proof
 from rotator.clients.governor import Governor, Told
 from rotator.clients.request_log import logged
@@ -227,7 +228,8 @@ class Gateway:
 
     def _exchange(self, request: Request, bearer: Secret, told: Told) -> GatewayAnswer:
         headers = {"Authorization": f"Bearer {bearer.reveal()}"}
-        answer = GatewayAnswer(str(request), *self._server.exchange(request, headers))
+        kind = CreateAnswer if request.method == "POST" else GatewayAnswer
+        answer = kind(str(request), *self._server.exchange(request, headers))
         told.status, told.retry_after = answer.status, answer.retry_after
         if answer.date or answer.status == HTTPStatus.OK:
             self.clock.read(answer.date)
