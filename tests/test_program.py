@@ -55,9 +55,9 @@ class TestOnce:
         idle = calls(rotator.run("--once"))
         rotating = calls(rotator.run("--rotate-now", "--key", "Reporting"))
         assert idle == (1, 3 + 2)
-        # On top of the idle pass: create, prove; the token's lifetime and capabilities, the claims and the claim,
-        # a second look, the write.
-        assert rotating == (1 + 2, 3 + 2 + 3 + 2 + 2)
+        # On top of the idle pass: create, prove, and once a pass a bearer that is none; the token's lifetime and
+        # capabilities, the claims and the claim, a second look, the write, and a read of what was written.
+        assert rotating == (1 + 2 + 1, 3 + 2 + 3 + 2 + 2 + 1)
 
     def test_a_table_for_a_person(self, rotator: Program) -> None:
         table = rotator.run("--once").out
