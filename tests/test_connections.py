@@ -139,6 +139,40 @@ def test_what_comes_after_an_answer_is_not_taken_for_the_next_one(answer: bytes)
     assert len(seen) == 2
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\nnonsense\r\n",
+    ],
+    ids=["too long a length", "no last chunk", "a broken chunk"],
+)
+@pytest.mark.parametrize("closes", [True, False])
+def test_a_whole_text_is_not_thrown_away_for_its_framing(answer: bytes, closes: bool) -> None:
+    says = Says(answer)
+
+    def peer(connection: socket.socket, number: int) -> None:
+        read_request(connection, says.seen, number)
+        connection.sendall(answer)
+        if not closes:
+            read_request(connection, says.seen, number)
+
+    with listening(peer) as (url, seen):
+        subject = server(url, seconds=0.3)
+        assert [subject.exchange(POST, {}).content for _ in range(2)] == [b"{}", b"{}"]
+        subject.close()
+    assert len(seen) == 2
+
+
+def test_a_part_of_a_text_is_no_answer() -> None:
+    with listening(Says(b'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"a": ')) as (url, _):
+        subject = server(url, seconds=0.3)
+        with pytest.raises(Transient):
+            subject.exchange(POST, {})
+        subject.close()
+
+
 class TestOneWriteIsSentOnce:
     def test_the_peer_closes_after_it_has_read_it(self) -> None:
         peer = Says(OK)

@@ -20,7 +20,7 @@ from weakref import finalize
 import httpx
 
 from rotator import __version__
-from rotator.clients.answers import write_json
+from rotator.clients.answers import read_json, write_json
 from rotator.clients.cas import cas_of, not_loaded
 from rotator.clients.connections import FAILURES, Connections, Exchange, ProxyError, Way, exchange
 from rotator.clients.proxies import proxy_for
@@ -176,7 +176,7 @@ class Server:
                     {"timeout": waits, **({"trace": trace} if self._proxy else {})},
                 )
                 with closing(answer):
-                    content = _bounded(what, answer.body(), self._limit)
+                    content = _whole(what, answer.body(), self._limit)
             except (*FAILURES, httpx.InvalidURL, RuntimeError) as error:
                 raise self._named(what, error, now, beyond=beyond.is_set()) from None
         return Response(answer.status, httpx.Headers(answer.headers), content)
@@ -233,12 +233,17 @@ def tls_context(trust: Trust) -> ssl.SSLContext:
     return context
 
 
-def _bounded(what: str, chunks: Iterable[bytes], limit: int) -> bytes:
+def _whole(what: str, parts: Iterable[bytes], limit: int) -> bytes:
+    """Read a body to its end. It has one where it is a whole JSON text, too, whatever its framing says."""
     content = bytearray()
-    for chunk in chunks:
-        content += chunk
-        if len(content) > limit:
-            raise BrokenContract(f"{what}: an answer of over {limit} bytes")
+    try:
+        for part in parts:
+            content += part
+            if len(content) > limit:
+                raise BrokenContract(f"{what}: an answer of over {limit} bytes")
+    except FAILURES:
+        if read_json(bytes(content))[1]:
+            raise
     return bytes(content)
 
 
