@@ -16,6 +16,7 @@ from kubernetes_validate.utils import all_versions
 from rotator import __version__
 from rotator.config import Config, load
 from rotator.config.auth import KubernetesAuth
+from rotator.config.fields import Clocks
 from tests.deployed import DEPLOY, VENV, final_stage, longest_stop
 from tests.program import ROOT
 
@@ -185,9 +186,9 @@ class TestCronJob:
     def test_one_pass_at_a_time_and_not_for_ever(self, overlay: str) -> None:
         [cron_job] = each(overlay, "CronJob")
         assert cron_job["spec"]["concurrencyPolicy"] == "Forbid"
-        assert (
-            job(overlay)["activeDeadlineSeconds"] > template(overlay)["spec"]["terminationGracePeriodSeconds"]
-        )
+        grace = template(overlay)["spec"]["terminationGracePeriodSeconds"]
+        pass_deadline = Clocks.model_validate({}).pass_deadline.total_seconds()
+        assert job(overlay)["activeDeadlineSeconds"] >= pass_deadline + grace
         assert template(overlay)["spec"]["restartPolicy"] == "Never"
         assert "--once" in container(overlay)["args"]
 

@@ -15,6 +15,7 @@ from rotator.redaction import Secret
 from rotator.rules.model import Version
 from rotator.sandbox.replies import Reply
 from rotator.sandbox.vault import VaultServer
+from tests.logs import captured
 from tests.needs import NAMESPACES, Needs
 from tests.proxy import Proxy
 from tests.serving import Answering, cut, reply, serving, truncated
@@ -52,6 +53,19 @@ class TestAgainstARealServer:
         vault = connect(vault_server, new_token(vault_server))
         missing = vault.missing_capabilities(dict.fromkeys(paths, NEEDED))
         assert list(missing) == ["elsewhere/x"]
+
+    def test_a_read_that_goes_well_is_no_line_at_info(self, vault_server: VaultServer) -> None:
+        """Each pass makes one for each managed key. Whatever is written, or refused, is told."""
+        with captured(level="info") as out:
+            vault = connect(vault_server, new_token(vault_server))
+            vault.read("app/none")
+            assert out.getvalue() == ""
+            number = vault.read("app/told").number
+            vault.write("app/told", {"a": 1}, cas=number)
+            with pytest.raises(Rejected):
+                vault.read("elsewhere/x")
+        lines = [json.loads(line) for line in out.getvalue().splitlines()]
+        assert [(line["method"], line["status"]) for line in lines] == [("POST", 200), ("GET", 403)]
 
     def test_the_ttl_of_a_token(self, vault_server: VaultServer) -> None:
         ttl = connect(vault_server, new_token(vault_server, ttl="1h")).token_ttl()
