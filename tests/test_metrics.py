@@ -19,7 +19,7 @@ from rotator.show.snapshot import PassRecord, Snapshot
 from tests.facts import managed
 from tests.leaks import leaks
 from tests.program import Program
-from tests.serving import cut, reply, serving
+from tests.serving import Answering, cut, reply, serving
 from tests.shown import of_each_state, passed
 from tests.world import World
 
@@ -206,6 +206,15 @@ class TestTextfile:
         assert raised.value.cure
 
 
+def saying(raw: bytes) -> Answering:
+    """Answer what is no HTTP, or more of it than anybody reads."""
+
+    def how(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(raw)
+
+    return how
+
+
 class TestPush:
     def test_it_adds_to_what_is_there(self) -> None:
         got: list[tuple[str, str, bytes]] = []
@@ -228,7 +237,9 @@ class TestPush:
         [
             (reply(500), "it answered 500"),
             (reply(400, {"error": "no"}), "it answered 400"),
-            (cut, "RemoteDisconnected"),
+            (cut, "RemoteProtocolError"),
+            (saying(b"220 mail.example.com ESMTP\r\n"), "RemoteProtocolError"),
+            (saying(b"HTTP/1.1 200 OK\r\nA: " + b"a" * 200_000 + b"\r\n\r\n"), "RemoteProtocolError"),
         ],
     )
     def test_what_fails_has_a_name(self, how: object, said: str) -> None:
@@ -253,6 +264,14 @@ class TestPush:
             url = f"http://127.0.0.1:{silent.getsockname()[1]}"
             with pytest.raises(UnpublishedError, match=r"within 0\.2 s|TimeoutError|timed out"):
                 Metrics().push(url, "rotator", timeout=0.2)
+
+    def test_plain_http_goes_through_no_proxy(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As README says; a proxy that is named for somebody else would get the metrics, or lose them."""
+        with serving(reply(502)) as proxy, serving(reply(202, raw=b"")) as url:
+            for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy"):
+                monkeypatch.setenv(name, proxy)
+            monkeypatch.delenv("no_proxy", raising=False)
+            Metrics().push(url, "rotator")
 
     def test_nobody_there(self) -> None:
         with serving(cut) as url:

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
-from urllib.error import HTTPError
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.parse import urlsplit
 
 import prometheus_client
 import structlog
@@ -20,8 +19,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from rotator.clients.exchange import Watch
-from rotator.clients.within import within
+from rotator.clients.exchange import Request, Server, Watch
 from rotator.errors import RotatorError, cause
 from rotator.passes.result import Action, KeyResult, Outcome, PassResult
 from rotator.rules.reasons import Reason
@@ -31,6 +29,9 @@ from rotator.show.key_status import KeyStatus, key_statuses
 from rotator.show.snapshot import PassRecord, Snapshot
 
 PUSH_TIMEOUT: Final = 10.0
+_MAX_ANSWER_BYTES: Final = 1024 * 1024
+"""What a Pushgateway says beside its status is read and thrown away."""
+_UNPUSHED: Final = "check metrics.pushgateway, and the network between here and there"
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _CONVERGED: Final = "rotator_last_converged_timestamp_seconds"
 _ROTATION_OUTCOMES: Final = tuple(outcome for outcome in Outcome if outcome is not Outcome.PLANNED)
@@ -134,21 +135,13 @@ class Metrics:
         group = {} if shard == WHOLE else {"shard": str(shard.index)}
         try:
             # Not `push_to_gateway`: it would remove what this run does not know, the last converged pass.
-            within(
-                "metrics.pushgateway",
-                timeout,
-                lambda: prometheus_client.pushadd_to_gateway(
-                    url, job, self.registry, group, timeout=timeout, handler=_post
-                ),
-                cure="",
+            prometheus_client.pushadd_to_gateway(
+                url, job, self.registry, group, timeout=timeout, handler=_post
             )
+        except UnpublishedError:
+            raise
         except RotatorError as error:
-            raise _unpushed(error.message) from None
-        except HTTPError as error:
-            error.close()
-            raise _unpushed(f"metrics.pushgateway: it answered {error.code}") from None
-        except (OSError, ValueError) as error:
-            raise _unpushed(f"metrics.pushgateway: {cause(error)}") from None
+            raise UnpublishedError(f"metrics.pushgateway: {error.message}", cure=error.cure) from None
 
     def publish(self, *, textfile: str | None, pushgateway: str | None, job: str, shard: Shard) -> None:
         """Leave the metrics where the config says; what fails is logged and no more."""
@@ -262,22 +255,25 @@ def _of_keys(keys: tuple[KeyStatus, ...], now: datetime) -> Iterator[GaugeMetric
     )
 
 
-class _NoRedirect(HTTPRedirectHandler):
-    """A redirect is an error: followed, it becomes a GET, whose success would say nothing of what was pushed."""
-
-    def redirect_request(self, *_: object) -> None:
-        return None
-
-
 def _post(
     url: str, method: str, timeout: float | None, headers: list[tuple[str, str]], data: bytes
 ) -> Callable[[], None]:
-    request = Request(url, data, dict(headers), method=method)  # noqa: S310 - the config checks its scheme
-    return lambda: build_opener(_NoRedirect).open(request, timeout=timeout).close()
+    """Speak to a Pushgateway as to every other server: by the environment's proxies and CAs, without redirects."""
+    parts = urlsplit(url)
+    server = Server(
+        f"{parts.scheme}://{parts.netloc}",
+        timeout=timedelta(seconds=timeout or PUSH_TIMEOUT),
+        limit=_MAX_ANSWER_BYTES,
+        cure=_UNPUSHED,
+    )
 
+    def post() -> None:
+        # A redirect is a failure, too: the page behind it says nothing of what was pushed.
+        answer = server.exchange(Request(method, parts.path, body=data), dict(headers))
+        if not 200 <= answer.status < 300:
+            raise UnpublishedError(f"metrics.pushgateway: it answered {answer.status}", cure=_UNPUSHED)
 
-def _unpushed(message: str) -> UnpublishedError:
-    return UnpublishedError(message, cure="check metrics.pushgateway, and the network between here and there")
+    return post
 
 
 def _read_converged(path: Path) -> float | None:
