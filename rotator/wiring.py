@@ -25,6 +25,7 @@ from rotator.config import (
     TokenFileAuth,
 )
 from rotator.errors import Rejected, Transient
+from rotator.files import read_text
 from rotator.passes.account import Account, Store
 from rotator.passes.stopping import Stopping
 from rotator.redaction import Secret, is_word
@@ -153,7 +154,7 @@ def _from_vault(store: Store, path: str, field: str) -> Secret | None:
 def _from_file(path: Path) -> Secret | None:
     what = f"gateway.api_key.file {path}"
     try:
-        return usable(path.read_text("utf-8"), what)
+        return usable(read_text(path), what)
     except FileNotFoundError:
         return None
     except UnicodeDecodeError:
@@ -206,7 +207,7 @@ def _word_in(place: str, name: str) -> Secret:
     """Read the one word in a file. One that is missing or empty may be about to be written."""
     what = f"{place} {name}"
     try:
-        text = Path(name).read_text("utf-8")
+        text = read_text(Path(name))
     except FileNotFoundError:
         text = ""
     except UnicodeDecodeError:

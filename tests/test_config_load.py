@@ -9,8 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rotator.config import Config, load
-from rotator.config.load import MAX_BYTES
 from rotator.errors import ConfigError
+from rotator.files import MAX_BYTES
 from rotator.rules.cadence import CronSchedule, Every, Period
 from rotator.rules.model import ManagedKey, Timing
 from tests.long import examples
@@ -131,8 +131,10 @@ def test_what_is_no_readable_file(tmp_path: Path) -> None:
     assert faults(tmp_path) == (f"{tmp_path}: is a directory; name the file in it",)
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
-    assert faults(loop) == (f"{loop}: cannot be read; make it readable for this user, or name another file",)
-    assert faults(Path("a\0\nb"))[0].startswith("a??b: cannot be read; ")
+    why = "Too many levels of symbolic links"
+    cure = "make it readable for this user, or name another file"
+    assert faults(loop) == (f"{loop}: cannot be read ({why}); {cure}",)
+    assert faults(Path("a\0\nb"))[0].startswith("a??b: cannot be read (")
     assert "there is no such file" in faults(write(tmp_path / "file", "") / "below.yaml")[0]
 
 

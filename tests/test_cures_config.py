@@ -7,8 +7,8 @@ from typing import Any, Final, TypeAlias
 import pytest
 
 from rotator.config import load
-from rotator.config.load import MAX_BYTES
 from rotator.errors import ConfigError
+from rotator.files import MAX_BYTES
 
 SIGNS: Final = "whsec_" + "bmV3" * 8
 ENVIRON: Final = {

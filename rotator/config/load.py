@@ -13,12 +13,12 @@ from rotator.config.auth import ROLE_ID, SECRET_ID
 from rotator.config.fields import File
 from rotator.config.monitoring import Webhook, signing_secrets
 from rotator.config.yaml import Document, Fault, Node
-from rotator.errors import ConfigError
+from rotator.errors import ConfigError, cause
+from rotator.files import MAX_BYTES, read_bytes
 from rotator.rules.shard import WHOLE, shard_of
 from rotator.rules.titles import valid_name
 
 USUAL_PLACES: Final = (Path("config/rotator.yaml"), Path("/etc/rotator/rotator.yaml"))
-MAX_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -170,15 +170,14 @@ def _read(path: Path | None, environ: Mapping[str, str]) -> tuple[str, bytes]:
     chosen = path or (Path(environ["ROTATOR_CONFIG"]) if environ.get("ROTATOR_CONFIG") else None)
     for candidate in [chosen] if chosen else USUAL_PLACES:
         try:
-            with candidate.open("rb") as file:
-                return _shown(candidate), file.read(MAX_BYTES + 1)
+            return _shown(candidate), read_bytes(candidate, MAX_BYTES + 1)
         except (FileNotFoundError, NotADirectoryError):
             continue
         except IsADirectoryError:
             raise _config_error([f"{_shown(candidate)}: is a directory; name the file in it"]) from None
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
             cure = "make it readable for this user, or name another file"
-            raise _config_error([f"{_shown(candidate)}: cannot be read; {cure}"]) from None
+            raise _config_error([f"{_shown(candidate)}: cannot be read ({cause(error)}); {cure}"]) from None
     where = " or ".join(_shown(place) for place in ([chosen] if chosen else USUAL_PLACES))
     cure = "write one (see config/minimal.yaml), or name yours with --config or ROTATOR_CONFIG"
     raise _config_error([f"{where}: there is no such file; {cure}"])

@@ -10,6 +10,7 @@ from rotator.clients import webhook_signature
 from rotator.config import texts
 from rotator.config.texts import Block, Sources
 from rotator.errors import ConfigError
+from rotator.files import read_text
 from rotator.redaction import Secret
 
 NoticeType: TypeAlias = Literal["rotation.succeeded", "rotation.failed", "revocation.overdue", "pass.failed"]
@@ -72,7 +73,7 @@ def signing_secrets(webhook: Webhook, environ: Mapping[str, str]) -> tuple[Secre
         text = environ.get(webhook.secret.env, "")
     else:
         try:
-            text = Path(webhook.secret.file or "").read_text("utf-8")
+            text = read_text(Path(webhook.secret.file or ""))
         except FileNotFoundError:
             raise ConfigError(
                 "webhook.secret names a file that is not there; mount the file or correct the path"

@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 
 from rotator.clients.exchange import Request, Server, Watch
 from rotator.errors import RotatorError, cause
+from rotator.files import read_bytes
 from rotator.passes.result import Action, KeyResult, Outcome, PassResult
 from rotator.rules.reasons import Reason
 from rotator.rules.revocations import Victim
@@ -31,6 +32,7 @@ from rotator.show.snapshot import PassRecord, Snapshot
 PUSH_TIMEOUT: Final = 10.0
 _MAX_ANSWER_BYTES: Final = 1024 * 1024
 """What a Pushgateway says beside its status is read and thrown away."""
+_MAX_FILE_BYTES: Final = 256 * 1024 * 1024
 _UNPUSHED: Final = "check metrics.pushgateway, and the network between here and there"
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _CONVERGED: Final = "rotator_last_converged_timestamp_seconds"
@@ -279,7 +281,7 @@ def _post(
 def _read_converged(path: Path) -> float | None:
     """The last converged pass of an earlier run, out of the file that it wrote."""
     try:
-        families = text_string_to_metric_families(path.read_text("utf-8"))
+        families = text_string_to_metric_families(read_bytes(path, _MAX_FILE_BYTES).decode())
         return next(family.samples[0].value for family in families if family.name == _CONVERGED)
     except (OSError, ValueError, IndexError, KeyError, StopIteration):
         return None
