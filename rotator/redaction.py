@@ -1,12 +1,11 @@
 """Two nets that keep plaintexts and tokens out of whatever the process emits.
 
 The first is `Secret`, a type that does not print. The second is `redact`, which searches a rendered text
-for every secret that the process has made or used within a day: in clear, base64, percent-encoded or
-JSON-escaped, and in part; and for whatever looks like a credential, which a server may name in an error though we
-never got it.
+for every secret that the process has made or used within a day: in clear, escaped, in hex and base64, and in part;
+and for whatever looks like a credential, which a server may name in an error though we never got it.
 
 A run of `2 * BLOCK` characters of a secret always holds one whole block that starts at a multiple of `BLOCK`,
-so only those blocks are remembered.
+so only those blocks are remembered, and the last one, which may have escaped characters before it.
 
 A long-running process sees new secrets for ever. So what was used neither today nor yesterday is forgotten, by two
 generations: what is used goes into both, and each day the younger one takes the place of the elder.
@@ -20,6 +19,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any, Final, NoReturn
 from urllib.parse import quote
 
@@ -32,6 +32,14 @@ DAY: Final = 86_400.0
 WORD: Final = r"[!-~]+"
 """What a credential is made of, as a pattern: printable ASCII without a space, so that it can stand in a header."""
 _WORD: Final = re.compile(r"[A-Za-z0-9+/_%.~-]")
+_FOLDED: Final = str.maketrans(ascii_uppercase + "-_", ascii_lowercase + "+/")
+"""In a search, case and the two alphabets of base64 are the same."""
+_ESCAPED: Final = re.compile(
+    r"(?:%|\\x|\\u00)(?P<hex>[0-9A-Fa-f]{2})|&#[xX]0{0,4}(?P<html>[0-9A-Fa-f]{1,2});|&#0{0,4}(?P<decimal>[0-9]{1,3});|\\[^ux]"
+)
+"""Of URLs, of JSON, of strings in programs, of HTML. No credential has a character beyond their first 128."""
+_DEEP: Final = 5
+"""So often a text may have been escaped."""
 # What looks like a credential, though this process may never have had it: a key of the gateway, a token of Vault, a
 # JWT, a webhook's secret, what a header or a URL carries.
 _LOOKS: Final = re.compile(
@@ -116,12 +124,10 @@ def redact(text: str, *, short: bool = False) -> str:
     field's name, or a word of JSON.
     """
     spans: list[tuple[int, int]] = []
-    for at in _hits(text):
-        if spans and at + BLOCK <= spans[-1][1]:
-            continue  # a long word of many hits is widened once
-        start, end = _word_around(text, at)
+    for start, end in sorted(_found(text)):
         if spans and start <= spans[-1][1]:
-            start, _ = spans.pop()
+            first, last = spans.pop()
+            start, end = first, max(last, end)
         spans.append((start, end))
     pieces, done = [], 0
     for start, end in spans:
@@ -146,10 +152,44 @@ def forget() -> None:
     _elder, _younger, _since = _Generation(), _Generation(), time.monotonic()
 
 
+def _found(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where the words are that hold a piece of a secret, as they stand or as they are meant.
+
+    Who wrote the text may have escaped it in any way, or in two: it is searched at each step of undoing that.
+    """
+    places = [(at, at + 1) for at in range(len(text))] if _ESCAPED.search(text) else []
+    for _ in range(_DEEP):
+        done = 0
+        for at in _hits(text):
+            if at + BLOCK <= done:
+                continue  # a long word of many hits is widened once
+            start, done = _word_around(text, at)
+            yield (places[start][0], places[done - 1][1]) if places else (start, done)
+        if not _ESCAPED.search(text):
+            return
+        text, places = _meant(text, places)
+
+
+def _meant(text: str, places: list[tuple[int, int]]) -> tuple[str, list[tuple[int, int]]]:
+    """Undo one step of escaping; `places` says where each character stood."""
+    pieces, moved, done = [], [], 0
+    for found in _ESCAPED.finditer(text):
+        code = found["hex"] or found["html"]
+        meant = (
+            chr(int(code, 16)) if code else chr(int(found["decimal"])) if found["decimal"] else found[0][1:]
+        )
+        pieces += [text[done : found.start()], meant]
+        moved += places[done : found.start()]
+        moved += [(places[found.start()][0], places[found.end() - 1][1])] * len(meant)
+        done = found.end()
+    return "".join([*pieces, text[done:]]), moved + places[done:]
+
+
 def _hits(text: str) -> Iterator[int]:
     blocks = _elder.blocks
     if blocks:
-        yield from (at for at in range(len(text) - BLOCK + 1) if text[at : at + BLOCK] in blocks)
+        folded = text.translate(_FOLDED)
+        yield from (at for at in range(len(text) - BLOCK + 1) if folded[at : at + BLOCK] in blocks)
 
 
 def _word_around(text: str, at: int) -> tuple[int, int]:
@@ -172,8 +212,8 @@ def remember(value: str) -> None:
             return
         blocks = {
             form[start : start + BLOCK]
-            for form in _forms(value)
-            for start in range(0, len(form) - BLOCK + 1, BLOCK)
+            for form in (form.translate(_FOLDED) for form in _forms(value))
+            for start in {*range(0, len(form) - BLOCK + 1, BLOCK), max(0, len(form) - BLOCK)}
         }
         for generation in (_elder, _younger):
             generation.values.add(value)
@@ -182,23 +222,28 @@ def remember(value: str) -> None:
 
 
 def _forms(value: str) -> Iterator[str]:
+    """Yield what others make of a secret, beside what `_meant` undoes."""
     if len(value) < BLOCK:
         return
-    yield value
     raw = _bytes(value)
+    yield value
     yield quote(raw, safe="")
-    yield value.upper()
-    yield value.lower()
-    yield raw.hex()
-    yield raw.hex().upper()
     yield json.dumps(value)[1:-1]
+    yield raw.hex()
+    yield raw.hex(" ")
+    yield raw.hex(":")
+    yield from _base64(raw)
+    yield from _base64(value.encode("utf-16-le", errors="surrogatepass"))
+
+
+def _base64(raw: bytes) -> Iterator[str]:
+    """Yield what base64 makes of `raw`, which depends on where in a group of three bytes it begins.
+
+    The edges depend on the neighbours, so they are cut off.
+    """
     for shift in range(3):
-        # Base64 depends on where in a group of three bytes the secret begins; its edges depend on the
-        # neighbours, so they are cut off.
         encoded = base64.b64encode(b"\0" * shift + raw).decode().rstrip("=")
-        inner = encoded[shift and shift + 1 : len(encoded) - 1]
-        yield inner
-        yield inner.translate(str.maketrans("+/", "-_"))
+        yield encoded[shift and shift + 1 : -1]
 
 
 def _bytes(value: str) -> bytes:

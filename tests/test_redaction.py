@@ -2,6 +2,7 @@ import base64
 import copy
 import json
 import pickle
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote
@@ -96,6 +97,41 @@ def test_other_spellings_are_found(form: Callable[[str], str]) -> None:
     Secret("aB3-of-no-known-form-9zQ7")
     shown = redact(f"no room for {form('aB3-of-no-known-form-9zQ7')}")
     assert shown == f"no room for {MARK}"
+
+
+HARD = "sk-Aa1+/=Bb2/+Cc3=+/Dd4+=/Ee5/=+Ff6"
+ESCAPES: dict[str, Callable[[str], str]] = {
+    "php": lambda text: text.replace("/", "\\/"),
+    "net": lambda text: json.dumps(text).replace("+", "\\u002b")[1:-1],
+    "small percent": lambda text: re.sub(r"\W", lambda found: f"%{ord(found[0]):02x}", text),
+    "percent": lambda text: "".join(f"%{ord(one):02X}" for one in text),
+    "percent twice": lambda text: quote(quote(text, safe=""), safe=""),
+    "html": lambda text: re.sub(r"\W", lambda found: f"&#x{ord(found[0]):X};", text),
+    "html all": lambda text: "".join(f"&#{ord(one)};" for one in text),
+    "html twice": lambda text: re.sub(r"\W", lambda found: f"&#x26;#{ord(found[0])};", text),
+    "u": lambda text: "".join(f"\\u{ord(one):04x}" for one in text),
+    "x": lambda text: "".join(f"\\x{ord(one):02x}" for one in text),
+    "u in json": lambda text: "".join(f"\\\\u{ord(one):04x}" for one in text),
+    "swapped": str.swapcase,
+    "hex spaced": lambda text: text.encode().hex(" "),
+    "hex colon": lambda text: text.encode().hex(":"),
+    "utf-16": lambda text: base64.b64encode(text.encode("utf-16-le")).decode(),
+}
+
+
+@pytest.mark.parametrize("secret", [HARD, KEY])
+@pytest.mark.parametrize("form", ESCAPES.values(), ids=list(ESCAPES))
+def test_whoever_wrote_it_it_is_found(form: Callable[[str], str], secret: str) -> None:
+    """PHP, .NET, proxies, pages of HTML, dumps: each writes a credential in its own way."""
+    Secret(secret)
+    shown = redact(f"no room for >{form(secret)}< here")
+    left = shown.removeprefix("no room for >").removesuffix("< here").replace(MARK, "")
+    assert shown != f"no room for >{form(secret)}< here"
+    assert left.strip("=") == ""
+    assert (
+        redact(f"no room for {form('nobody+s/secret=')} here")
+        == f"no room for {form('nobody+s/secret=')} here"
+    )
 
 
 def test_a_short_secret_is_found_as_a_word() -> None:
