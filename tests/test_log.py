@@ -15,7 +15,7 @@ from tests.logs import captured
 from tests.world import World
 
 KEY = "sk-fedcba9876543210fedcba9876543210fedcba9876543210"
-log = structlog.get_logger()
+log = structlog.get_logger("rotator.tests")  # what others log is a library's
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def test_a_line_is_one_json_object_with_the_common_fields_first() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["httpx", "httpcore", "hvac", "urllib3.connectionpool", "apscheduler.scheduler"]
+    "name", ["httpx", "httpcore", "hvac", "urllib3.connectionpool", "apscheduler.scheduler", "waitress"]
 )
 @pytest.mark.parametrize("format_", ["json", "console"])
 def test_what_libraries_log_goes_the_same_way(name: str, format_: Format) -> None:
@@ -53,9 +53,10 @@ def test_what_libraries_log_goes_the_same_way(name: str, format_: Format) -> Non
     assert "sent" not in out.getvalue(), "they print headers at debug"
 
 
-def test_libraries_keep_quiet_unless_asked() -> None:
+@pytest.mark.parametrize("name", ["httpx", "waitress", "a.library.of.tomorrow"])
+def test_libraries_keep_quiet_unless_asked(name: str) -> None:
     with captured() as out:
-        logging.getLogger("httpx").info("HTTP Request: GET …")
+        logging.getLogger(name).info("Client disconnected while serving /a/path/of/theirs")
     assert out.getvalue() == ""
 
 

@@ -15,7 +15,7 @@ REFUSED = Rejected("refused")
 
 
 def _work(key: ManagedKey) -> str:
-    structlog.get_logger().info("working")
+    structlog.get_logger("rotator.tests").info("working")
     if key.name == "refused":
         raise REFUSED
     if key.name == "buggy":

@@ -24,10 +24,10 @@ def environ() -> dict[str, str]:
     return {**found, "COLUMNS": "80", "PATH": f"{sysconfig.get_path('scripts')}:{found['PATH']}"}
 
 
-def run(*words: str) -> str:
+def run(*words: str, **variables: str) -> str:
     done = subprocess.run(
         ["rotator", *words],
-        env=environ(),
+        env=environ() | variables,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -130,6 +130,11 @@ class Completed:
         )
         assert done.stderr == ""
         return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("value", ["", "junk", "1", "bash", "bash_x", "tcsh_complete"])
+def test_a_variable_that_no_shell_sets_so_stops_nothing(value: str) -> None:
+    assert run("--version", _ROTATOR_COMPLETE=value).startswith("rotator,")
 
 
 @pytest.mark.parametrize(("shell", "says"), [("zsh", "#compdef rotator"), ("fish", "complete --no-files")])

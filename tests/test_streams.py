@@ -17,7 +17,7 @@ from rotator.printing import log, streams
 streams.take_over()
 log.configure("json", "info")
 for _ in range(2000):
-    structlog.get_logger().info("line", filler="x" * 1000)
+    structlog.get_logger("rotator.tests").info("line", filler="x" * 1000)
 print("done")
 sys.stdin.readline()
 streams.end()

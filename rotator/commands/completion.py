@@ -6,7 +6,7 @@ from typing import Any
 import click
 from click.shell_completion import BashComplete, CompletionItem, add_completion_class, get_completion_class
 
-from rotator.commands.root import COMPLETE
+from rotator.commands.root import COMPLETE, SHELLS
 
 
 @add_completion_class
@@ -21,7 +21,7 @@ class _Bash(BashComplete):
 
 
 @click.command("completion")
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", type=click.Choice(SHELLS))
 def command(*, shell: str) -> None:
     """Print the script that completes commands, options and managed keys' names.
 

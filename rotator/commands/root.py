@@ -14,6 +14,7 @@ from rotator.commands.options import Common, common_options, json_option, key_op
 
 COMPLETE: Final = "_ROTATOR_COMPLETE"
 """The variable in which a shell asks for completions."""
+SHELLS: Final = ("bash", "zsh", "fish")
 _COMMANDS: Final = {
     "Look, and change nothing": {
         "status": "Show every managed key, its next rotation, the keys beside it.",
@@ -34,8 +35,11 @@ _COMMANDS: Final = {
 
 class _Group(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        if COMPLETE in os.environ:
+        shell, _, wanted = os.environ.get(COMPLETE, "").partition("_")
+        if shell in SHELLS and wanted in ("source", "complete"):
             import rotator.commands.completion  # noqa: F401  # it tells click how bash wants spaces
+        else:
+            os.environ.pop(COMPLETE, None)  # no shell asks so: click would end without a word
         return super().main(*args, **{**kwargs, "complete_var": COMPLETE})
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002

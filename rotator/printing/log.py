@@ -19,7 +19,6 @@ from rotator.printing import streams
 from rotator.redaction import redact, redact_values
 
 Format = Literal["json", "console"]
-_NOISY = ("httpx", "httpcore", "urllib3", "apscheduler", "hvac")
 
 
 def configure(format_: Format, level: str, stream: TextIO | None = None) -> None:
@@ -51,10 +50,9 @@ def configure(format_: Format, level: str, stream: TextIO | None = None) -> None
     streams.on_lost(lambda lines: structlog.get_logger().warning("log.lost", lines=lines))
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(_number(level))
-    for name in _NOISY:
-        # What they say below is said by our own events, with the request id; and at debug they print headers.
-        logging.getLogger(name).setLevel(logging.WARNING)
+    # What libraries say below a warning our own events say, with the request id; and at debug they print headers.
+    root.setLevel(max(_number(level), logging.WARNING))
+    logging.getLogger("rotator").setLevel(_number(level))
     logging.captureWarnings(True)
     logging.raiseExceptions = False  # a failed log call would print its arguments
     sys.excepthook = _uncaught
