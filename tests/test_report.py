@@ -101,7 +101,7 @@ def test_what_the_list_omits_is_held_back_and_says_why(world: World) -> None:
 
 def test_foreign_keys_are_named_and_left_alone(world: World) -> None:
     world.server.account.create("Backend [2026-11-01T00:00:00Z abcdef-00000000]")
-    assert "! key 2 “Backend [2026-11-01T00:00:00Z abcdef-00000000]” is not of this" in _shown(world)[2]
+    assert "! key 2 “Backend [2026-11-01T00:00:00Z abcdef-00000000]” was made by another" in _shown(world)[2]
 
 
 def test_a_refused_account_is_said_once(world: World) -> None:

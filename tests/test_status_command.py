@@ -27,7 +27,7 @@ from tests.facts import PATH, managed
 from tests.program import Program
 from tests.stores import StoreWrapper
 from tests.vaults import new_token
-from tests.world import World
+from tests.world import STATE, World
 
 MINUTE = timedelta(minutes=1)
 
@@ -193,6 +193,28 @@ class TestKeysOfOthers:
         seen = look(world)
         assert [key.id for key in seen.seen.unmanaged] == [1]
         assert "2 is superseded, stays: not ours to revoke" in words(seen)
+
+    def test_no_key_that_a_secret_holds_or_names_is_to_be_revoked_by_hand(self, world: World) -> None:
+        """An entry was given another name, and its secret has a key of the old one; then both live on."""
+        world.make_pass()
+        world.keys = (replace(managed(), name="Prod backend"),)
+        assert not world.make_pass().foreign
+        assert not look(world).seen.leftovers
+        world.make_pass(forced=True)
+        world.advance(2)
+        assert [key.id for key in world.live] == [2, 3]
+        assert not world.make_pass().foreign
+        assert not look(world).seen.leftovers
+        world.keys = (replace(managed(), name="Elsewhere", path="apimall/elsewhere"),)
+        assert [key.id for key in look(world).seen.leftovers] == [2, 3]
+
+    def test_nor_is_one_of_another_installation(self, world: World) -> None:
+        """As after `rotator installation renew`: what the secrets hold goes on to be used."""
+        world.make_pass()
+        world.memory.put(STATE, {"installation": "abcdef"})
+        assert not look(world).seen.foreign
+        world.memory.delete(PATH)
+        assert [key.id for key in look(world).seen.foreign] == [2]
 
     def test_a_title_is_shown_without_what_a_terminal_would_obey(self, world: World) -> None:
         """Nor does a character that takes no room hide a plaintext from the redaction."""

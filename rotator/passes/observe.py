@@ -38,9 +38,9 @@ class Observation:
     failed: Mapping[str, RotatorError]
     """By the managed key's name: why its secret could not be read or judged."""
     foreign: tuple[Key, ...]
-    """Live keys with titles of our convention, of another installation."""
+    """Live keys of another installation, by their titles, that no secret of the config holds or names."""
     leftovers: tuple[Key, ...]
-    """Live keys of this installation, of no name in the config, or that this Vault did not ask for."""
+    """The same of this installation, of no name in the config, or that this Vault did not ask for."""
     unmanaged: tuple[Key, ...]
     """Live keys with other titles that no managed key's secret is known to hold, or to have held."""
     bearers: frozenset[int]
@@ -77,8 +77,8 @@ def observe(
         now=listing.now,
         facts=facts.done,
         failed={**held.failed, **facts.failed},
-        foreign=titled.foreign,
-        leftovers=(*titled.leftovers, *_unasked(facts.done.values())),
+        foreign=ownership.strangers(titled.foreign),
+        leftovers=ownership.strangers((*titled.leftovers, *_unasked(facts.done.values()))),
         unmanaged=ownership.unmanaged,
         bearers=ownership.bearers,
     )

@@ -98,9 +98,14 @@ class Ownership:
                 self._users.setdefault(id_, set()).add(key.name)
 
         named = {id_ for one in held.values() for id_ in one.superseded}
+        self._in_a_secret = named.union(*(self._ids_in(key) for key in self._keys))
         known = named | self._users.keys() | self._foreign
         self.unmanaged = tuple(key for key in listed if key.live and key.id not in known)
         """The live keys that have nothing to do with any managed key, as far as its secret could be read."""
+
+    def strangers(self, keys: Iterable[Key]) -> tuple[Key, ...]:
+        """Return those of `keys` that no secret holds or names: a title says who made one, not who uses it."""
+        return tuple(key for key in keys if key.id not in self._in_a_secret)
 
     def protected(self, key: ManagedKey) -> frozenset[int]:
         """Return which of the keys that `key` knows it must not revoke: the bearer, and what may be another's."""

@@ -116,7 +116,9 @@ def _attention(result: PassResult) -> Iterator[Text]:
     for key in result.keys:
         yield from concerns_of(key.key.name, key.errors, key.warnings)
     for foreign in result.foreign:
-        yield Text(f"! key {foreign.id} “{foreign.title}” is not of this installation and config: left alone")
+        yield Text(
+            f"! key {foreign.id} “{foreign.title}” was made by another installation or config: left alone"
+        )
     if result.refused:
         yield from lines_of("the account", result.refused)
 

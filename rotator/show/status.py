@@ -24,6 +24,10 @@ _STYLE: Final = {KeyState.OK: "green", KeyState.DUE: "yellow", KeyState.HELD: "y
 _BAD: Final = "bold red"
 _LEFT: Final = {KeyState.OVERDUE, KeyState.MISSING, KeyState.REVOKED}
 """What a pass mends, if nothing holds it back."""
+_LEFTOVERS: Final = (
+    "made for a name or path that this config does not have; if no other config has it, and no program uses such a "
+    "key, revoke it by hand"
+)
 _SHOWN: Final = 20
 """Of a list of keys that are not managed here; --json has them all."""
 
@@ -74,7 +78,7 @@ def render(status: AccountStatus, console: Console) -> str:
         yield from _section("what needs attention", _attention(status))
         for heading, keys in (
             ("of another installation, with our titles", seen.foreign),
-            ("made for a name or path that the config no longer has: revoke them by hand", seen.leftovers),
+            (_LEFTOVERS, seen.leftovers),
             ("managed by nobody", seen.unmanaged),
         ):
             yield from _section(heading, _strangers(keys, seen.bearers))
