@@ -103,7 +103,7 @@ def facts(
         current=current,
         refused=refused,
         traces=traces,
-        protected=frozenset(protected),
+        protected=dict.fromkeys(protected, "it is the bearer"),
         forced=forced,
     )
 

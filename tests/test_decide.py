@@ -202,7 +202,7 @@ class TestRevoke:
     def test_not_one_that_is_protected(self) -> None:
         plan = decide(facts([key(1), key(2)], self.DATA, now=at(5), protected=[1]))
         assert plan.revocations == ()
-        assert "is the bearer, or may be in use elsewhere" in plan.warnings[0]
+        assert "stays: it is the bearer" in plan.warnings[0]
 
     def test_an_adopted_one_only_if_the_config_says_so(self) -> None:
         listed = [key(1, ours=False), key(2)]

@@ -172,16 +172,16 @@ class TestOtherKeys:
         )
         protected = fate(facts(listed, self.DATA, now=at(5), protected=[1]), 1)
         assert protected[0] is Kept.PROTECTED
-        assert protected[1].endswith("but it is the bearer, or may be in use elsewhere")
+        assert protected[1].endswith("but it stays: it is the bearer")
         by_hand = fate(facts([key(1, ours=False), key(2)], self.DATA, now=at(5)), 1)
         assert by_hand[0] is Kept.ADOPTED
-        assert by_hand[1].endswith("revoke it, or set revoke_adopted")
+        assert by_hand[1].endswith("or set revoke_adopted: true")
 
     def test_superseded_without_grace(self) -> None:
         data = secret(block(2, rotated=at(3), superseded={1: WITHOUT_GRACE}))
         assert fate(facts([key(1), key(2)], data, now=at(3)), 1) == (
             None,
-            "superseded without grace, by --revoke-old-now, so it is revoked",
+            "superseded; its grace was ended by --revoke-old-now, or its revocation has begun, so it is revoked",
         )
 
     def test_nothing_has_taken_its_place(self) -> None:

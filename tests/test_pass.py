@@ -247,7 +247,7 @@ class TestThePass:
         assert world.make_pass().converged
         with world.account() as account:
             seen = observe(account, dry_run=True)
-        assert all(facts.protected == frozenset() for facts in seen.facts.values())
+        assert all(facts.protected == {} for facts in seen.facts.values())
 
     def test_progress_is_told(self, world: World) -> None:
         world.keys = (managed(), replace(managed(), name="Other", path="apimall/other"))

@@ -39,7 +39,7 @@ def _observed() -> Facts:
 def test_a_managed_key_as_json() -> None:
     result = _result(_observed())
     assert result.plan
-    revocations = result.plan.revocations
+    revocations, why = result.plan.revocations, result.others[1].stays
     assert replace(result, revoked=revocations, errors=(ERROR,)).to_json() == {
         "name": "Backend",
         "path": "apimall/backend",
@@ -51,13 +51,13 @@ def test_a_managed_key_as_json() -> None:
         "rotated_at": "2026-11-02T00:00:00Z",
         "due_at": "2026-11-09T00:00:00Z",
         "superseded": [
-            {"key_id": 3, "revoke_at": None},
-            {"key_id": 4, "revoke_at": "2026-11-09T12:00:00Z"},
-            {"key_id": 5, "revoke_at": None},
+            {"key_id": 3, "revoke_at": None, "stays": why},
+            {"key_id": 4, "revoke_at": "2026-11-09T12:00:00Z", "stays": None},
+            {"key_id": 5, "revoke_at": None, "stays": why},
         ],
         "orphans": [9],
         "revoked": [{"key_id": 1, "reason": "superseded"}, {"key_id": 8, "reason": "orphan"}],
-        "warnings": ["key 3 is superseded, but its title is not ours: revoke it, or set revoke_adopted"],
+        "warnings": [f"key 3 is superseded, and stays: {why}"],
         "errors": [{"message": "it failed", "request_id": "req_1", "cure": "mend it"}],
     }
 

@@ -380,7 +380,7 @@ class TestRevoke:
         world.one()
         world.advance(2)
         result = world.one()
-        assert "may be in use elsewhere" in result.warnings[0]
+        assert "another installation made it" in result.warnings[0]
         assert theirs in world.live
 
     def test_not_what_a_person_made_while_some_secret_cannot_be_read(self, world: World) -> None:
@@ -411,7 +411,7 @@ class TestRevoke:
         world.keys = (*world.keys, replace(managed(), name="Copy", path="apimall/copy"))
         result = world.make_pass(only=frozenset({"Backend"}))
         assert result.keys[0].revoked == ()
-        assert any("may be in use elsewhere" in warning for warning in result.keys[0].warnings)
+        assert any("Copy (apimall/copy) holds it" in warning for warning in result.keys[0].warnings)
         assert old in [key.id for key in world.live]
 
     def test_a_key_that_another_secret_holds_is_left(self, world: World) -> None:
@@ -423,4 +423,4 @@ class TestRevoke:
         result = world.make_pass()
         assert old == world.server.account.keys[1].id
         assert old in [key.id for key in world.live]
-        assert any("may be in use elsewhere" in warning for warning in result.keys[0].warnings)
+        assert any("Copy (apimall/copy) holds it" in warning for warning in result.keys[0].warnings)

@@ -125,6 +125,7 @@ class TestOtherKeys:
 
     def test_an_orphan(self) -> None:
         (orphan,) = status(one(1, orphan=0.005)).orphans
+        assert orphan.since
         assert orphan.goes_at == orphan.since + timedelta(minutes=15)
         assert not orphan.overdue
         (old,) = status(one(1, orphan=0.5)).orphans
@@ -194,6 +195,7 @@ def test_as_json() -> None:
             "key_id": 7003,
             "since": "2026-11-29T16:48:00Z",
             "revoke_at": "2026-11-30T16:48:00Z",
+            "stays": None,
             "overdue": True,
         }
     ]

@@ -192,7 +192,7 @@ class TestKeysOfOthers:
         world.advance(2)
         seen = look(world)
         assert [key.id for key in seen.seen.unmanaged] == [1]
-        assert "2 is superseded, stays: not ours to revoke" in words(seen)
+        assert "2 is superseded, stays: it was made by hand, or under" in words(seen)
 
     def test_no_key_that_a_secret_holds_or_names_is_to_be_revoked_by_hand(self, world: World) -> None:
         """An entry was given another name, and its secret has a key of the old one; then both live on."""

@@ -142,7 +142,7 @@ class Reader:
         """Look the superseded keys that are due to go up in older versions: title and preview alone can deceive."""
         unproven: set[int] = set()
         recorded: set[int] = set()
-        used: set[int] = set()
+        used: dict[int, str] = {}
         texts: dict[int, frozenset[Secret]] = {}
         ended: dict[int, datetime] = {}
         for id_, since in facts.superseded.items():
@@ -151,8 +151,8 @@ class Reader:
                 continue
             found = held_by(key, facts.version, self._versions(facts.key), facts.key, facts.now)
             texts[id_] = found.texts
-            if ownership.may_be_used(key, found.texts, besides=facts.key):
-                used.add(id_)
+            if why := ownership.used_by(key, found.texts, besides=facts.key):
+                used[id_] = why
             if found.until and not self._ended_by_an_operator(facts, since):
                 ended[id_] = found.until
             if found.version is None:
@@ -167,7 +167,7 @@ class Reader:
             recorded=facts.recorded | recorded,
             texts=texts,
             ended=ended,
-            protected=facts.protected | used,
+            protected={**used, **facts.protected},
         )
 
     def _ended_by_an_operator(self, facts: Facts, since: datetime) -> bool:

@@ -12,7 +12,7 @@ from rotator.rules.decide import Plan
 from rotator.rules.facts import Facts
 from rotator.rules.holds import clock_in_doubt
 from rotator.rules.model import Key, ManagedKey
-from rotator.rules.revocations import Kept, Revocation, Victim, fates_beside
+from rotator.rules.revocations import Kept, Revocation, Victim, fates_of
 from rotator.rules.times import time_to_json
 
 
@@ -88,9 +88,7 @@ class KeyResult:
         """The same after `rotation` was written, if anything was."""
         if rotation is None:
             return self
-        return replace(
-            self, rotation=rotation, others=fates_beside(facts, rotation.superseded, rotation.rotated_at)
-        )
+        return replace(self, rotation=rotation, others=fates_of(facts, rotation.superseded))
 
     @property
     def failed(self) -> bool:
@@ -163,7 +161,11 @@ class KeyResult:
             "rotated_at": time_to_json(self.rotated_at),
             "due_at": time_to_json(self.due_at),
             "superseded": [
-                {"key_id": other.key_id, "revoke_at": time_to_json(other.goes_at)}
+                {
+                    "key_id": other.key_id,
+                    "revoke_at": time_to_json(other.goes_at),
+                    "stays": other.stays or None,
+                }
                 for other in self.left
                 if other.victim is Victim.SUPERSEDED
             ],

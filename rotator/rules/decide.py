@@ -17,7 +17,7 @@ from rotator.rules.holds import HOLDS, Hold
 from rotator.rules.model import CreatedKey
 from rotator.rules.previews import matches_preview
 from rotator.rules.reasons import REASONS, Reason, Row, first
-from rotator.rules.revocations import Kept, Revocation, Victim, fates
+from rotator.rules.revocations import LASTING, Revocation, Victim, fates
 
 
 class Note(StrEnum):
@@ -180,14 +180,5 @@ def _titles(facts: Facts) -> Iterator[str]:
 
 def _left_to_a_person(others: tuple[Revocation, ...]) -> Iterator[str]:
     for other in others:
-        if other.kept is Kept.PROTECTED and other.victim is Victim.SUPERSEDED:
-            yield f"key {other.key_id} is superseded, but is the bearer, or may be in use elsewhere"
-        elif other.kept is Kept.UNPROVEN:
-            yield (
-                f"key {other.key_id} is named as superseded, but nothing else shows that it ever stood in this "
-                "secret: it is left to you"
-            )
-        elif other.kept is Kept.ADOPTED:
-            yield (
-                f"key {other.key_id} is superseded, but its title is not ours: revoke it, or set revoke_adopted"
-            )
+        if other.kept in LASTING and other.victim is Victim.SUPERSEDED:
+            yield f"key {other.key_id} is superseded, and stays: {other.stays}"

@@ -31,8 +31,8 @@ class Facts:
     """The gateway answered 401 to the current plaintext. It is asked only where that is in doubt."""
     traces: Mapping[int, Trace]
     """What became of the keys of the family that the secret does not name."""
-    protected: frozenset[int]
-    """Keys that this managed key must not revoke: the bearer, and what is another's or may be."""
+    protected: Mapping[int, str]
+    """Keys that this managed key must not revoke, the bearer and what is or may be another's: each with the why."""
     forced: bool
     """The operator said `--rotate-now`."""
     claims: Claims = field(default_factory=Claims)

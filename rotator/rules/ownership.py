@@ -6,6 +6,7 @@ Every managed key of the config is looked at together, for what one secret holds
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from rotator.redaction import Secret
 from rotator.rules.bookkeeping import read_plaintext
@@ -13,6 +14,12 @@ from rotator.rules.identify import Current
 from rotator.rules.model import Key, ManagedKey, Version
 from rotator.rules.previews import Previews, matches_preview
 from rotator.rules.titles import Title, TitleTemplate
+
+UNREAD: Final = "a secret that cannot be read may hold it"
+_ANOTHER_NAME: Final = (
+    "it was made under a name that this config does not have: revoke it by hand, if nothing uses it"
+)
+_ANOTHER_INSTALLATION: Final = "another installation made it: revoke it there, or by hand"
 
 
 @dataclass(frozen=True)
@@ -88,18 +95,22 @@ class Ownership:
         self._in_use = self._texts_in_use(bearer)
         self.bearers = frozenset(key.id for key in self._previews.matching(bearer))
         """The keys that may be the bearer, by their previews."""
-        self._foreign = frozenset(key.id for key in (*titled.foreign, *titled.leftovers))
+        self._foreign = {
+            **{key.id: _ANOTHER_NAME for key in titled.leftovers},
+            **{key.id: _ANOTHER_INSTALLATION for key in titled.foreign},
+        }
         self.unread = any(key.name not in held or held[key.name].is_deleted for key in self._keys)
         """Whether a secret could not be read, so that any key may stand in it."""
-        self._users: dict[int, set[str]] = {}
-        """By key id: the managed keys in whose secret it is, in whose grace it is, or whose family it is of."""
+        self._users: dict[int, dict[str, str]] = {}
+        """By key id: the managed keys in whose secret or grace it is, or whose family it is of; each in words."""
         for key in self._keys:
-            for id_ in self._family(key) | self._ids_in(key):
-                self._users.setdefault(id_, set()).add(key.name)
+            made = dict.fromkeys(self._family(key), f"it was made for {key.name}")
+            for id_, how in {**made, **self._ids_in(key)}.items():
+                self._users.setdefault(id_, {})[key.name] = how
 
         named = {id_ for one in held.values() for id_ in one.superseded}
         self._in_a_secret = named.union(*(self._ids_in(key) for key in self._keys))
-        known = named | self._users.keys() | self._foreign
+        known = named | self._users.keys() | self._foreign.keys()
         self.unmanaged = tuple(key for key in listed if key.live and key.id not in known)
         """The live keys that have nothing to do with any managed key, as far as its secret could be read."""
 
@@ -107,34 +118,40 @@ class Ownership:
         """Return those of `keys` that no secret holds or names: a title says who made one, not who uses it."""
         return tuple(key for key in keys if key.id not in self._in_a_secret)
 
-    def protected(self, key: ManagedKey) -> frozenset[int]:
-        """Return which of the keys that `key` knows it must not revoke: the bearer, and what may be another's."""
+    def protected(self, key: ManagedKey) -> dict[int, str]:
+        """Return which of the keys that `key` knows it must not revoke, and why: the bearer, and another's."""
         held = self._held[key.name]
         named = {held.current.key_id or 0} if held.current else set()
         named |= held.superseded.keys()
         family = self._family(key)
-        return frozenset(id_ for id_ in named | family if self._is_protected(id_, key, family))
+        reasons = {id_: self._reason(id_, key, family) for id_ in named | family}
+        return {id_: why for id_, why in reasons.items() if why}
 
-    def _is_protected(self, id_: int, key: ManagedKey, family: set[int]) -> bool:
-        if id_ in self.bearers or id_ in self._foreign or self._users.get(id_, set()) - {key.name}:
-            return True
+    def _reason(self, id_: int, key: ManagedKey, family: set[int]) -> str | None:
+        """Why `key` must not revoke this one; None where it may."""
+        users = self._users.get(id_, {})
+        if id_ in self.bearers:
+            return f"{'it is' if len(self.bearers) == 1 else 'it may be'} the bearer"
+        if how := next((how for name, how in users.items() if name != key.name), self._foreign.get(id_)):
+            return how
         # What a secret holds that could not be read, we cannot know; what we made for this one, we do.
-        return self.unread and id_ not in family
+        return UNREAD if self.unread and id_ not in family else None
 
-    def may_be_used(self, key: Key, texts: frozenset[Secret], *, besides: ManagedKey) -> bool:
-        """Whether `key` may be the bearer, or what another secret than that of `besides` holds now.
+    def used_by(self, key: Key, texts: frozenset[Secret], *, besides: ManagedKey) -> str | None:
+        """Say how `key` may be the bearer, or what another secret than that of `besides` holds now; None if not.
 
         `texts`: the plaintexts that may be its own. Where none is left, a preview alone does not rule it out.
         """
         for user, (used, owner) in self._in_use.items():
             if user == besides.name:
                 continue
+            what = f"be what {user} holds" if user else "be the bearer"
             if used in texts:
-                return True
+                return f"it is known to {what}"
             another = owner not in (None, key.id) and matches_preview(key, used.reveal()) is False
             if not texts and not another:
-                return True
-        return False
+                return f"it may {what}: no older version of the secret is left to tell"
+        return None
 
     def _texts_in_use(self, bearer: str) -> Mapping[str | None, tuple[Secret, int | None]]:
         """By managed key, and by None for the bearer: a plaintext in use, and which key it is known to be."""
@@ -151,14 +168,15 @@ class Ownership:
     def _family(self, key: ManagedKey) -> set[int]:
         return {mine.id for mine in self._titled.families[key.name]}
 
-    def _ids_in(self, key: ManagedKey) -> set[int]:
-        """Every key that the secret may hold, by its bookkeeping or by a preview, or whose grace it keeps."""
-        held = self._held.get(key.name)
+    def _ids_in(self, key: ManagedKey) -> dict[int, str]:
+        """Every key that the secret may hold, by its bookkeeping or a preview, or whose grace it keeps; and how."""
+        held, entry = self._held.get(key.name), f"{key.name} ({key.path})"
         if held is None:
-            return set()
-        ids = {id_ for id_, since in held.superseded.items() if since + key.grace_period > self._now}
+            return {}
+        in_grace = [id_ for id_, since in held.superseded.items() if since + key.grace_period > self._now]
+        ids = dict.fromkeys(in_grace, f"{entry} has it in its grace")
         if plaintext := read_plaintext(held.version.data, key.field):
-            ids |= {match.id for match in self._previews.matching(plaintext)}
+            ids |= {match.id: f"{entry} may hold it" for match in self._previews.matching(plaintext)}
         if held.current and held.current.key_id:
-            ids.add(held.current.key_id)
+            ids[held.current.key_id] = f"{entry} holds it as its current key"
         return ids

@@ -8,6 +8,7 @@ from typing import Final
 
 from rotator.rules.bookkeeping import WITHOUT_GRACE
 from rotator.rules.facts import Facts
+from rotator.rules.ownership import UNREAD
 from rotator.rules.times import age, short, until, when
 
 
@@ -39,11 +40,18 @@ class Revocation:
     since: datetime
     """When it was superseded, or asked for, of an orphan; WITHOUT_GRACE where its grace was ended."""
     goes_at: datetime | None = field(default=None, compare=False)
-    """When its time is over, on the gateway's clock; None for one that is not ours to revoke."""
+    """When its time is over, on the gateway's clock; None for one that stays, or whose grace was ended."""
     kept: Kept | None = field(default=None, compare=False)
     """Why it is not revoked now; None for one that is."""
     text: str = field(default="", compare=False)
     """The facts that this goes by, in words; it holds no secret."""
+    stays: str = field(default="", compare=False)
+    """Why it lives on when its time is over, in words; empty for one that goes."""
+
+    @property
+    def known_since(self) -> datetime | None:
+        """`since`; None where its grace was ended: then nothing says any more when it was superseded."""
+        return None if self.since == WITHOUT_GRACE else self.since
 
 
 @dataclass(frozen=True)
@@ -53,55 +61,68 @@ class KeptRule:
     name: Kept
     when: Callable[[Facts, int, datetime], bool]
     """Given the victim's id, and since when it is one."""
-    words: str
+    words: Callable[[Facts, int], str]
 
 
-_STANDS_ELSEWHERE: Final = "but it is the bearer, or may be in use elsewhere"
+LASTING: Final = {Kept.PROTECTED, Kept.ADOPTED, Kept.UNPROVEN}
+"""What no time ends."""
 KEPT: Final[Mapping[Victim, tuple[KeptRule, ...]]] = {
     Victim.SUPERSEDED: (
         KeptRule(
             Kept.WITHOUT_SUCCESSOR,
             lambda facts, _, __: facts.current is None,
-            "but nothing has taken its place yet",
+            lambda *_: "but nothing has taken its place yet",
         ),
         KeptRule(
             Kept.CLOCK,
             # What has no grace goes at any time.
             lambda facts, _, since: facts.doubt is not None and since != WITHOUT_GRACE,
-            "but it is not known what time it is",
+            lambda *_: "but it is not known what time it is",
         ),
         KeptRule(
             Kept.IN_GRACE,
             lambda facts, id_, since: facts.lives_until(id_, since) > facts.now,
-            "so it lives on",
+            lambda *_: "so it lives on",
         ),
         KeptRule(
             Kept.PROTECTED,
             # What an operator ended the grace of goes wherever else it stands.
             lambda facts, id_, since: id_ in facts.protected or (facts.unread and since != WITHOUT_GRACE),
-            _STANDS_ELSEWHERE,
+            lambda facts, id_: facts.protected.get(id_, UNREAD),
         ),
         KeptRule(
             Kept.ADOPTED,
             lambda facts, id_, _: not facts.may_revoke(id_),
-            "but by its title it is not ours: revoke it, or set revoke_adopted",
+            lambda *_: (
+                "it was made by hand, or under another path, so it is not known as ours: revoke "
+                "it by hand, or set revoke_adopted: true"
+            ),
         ),
         KeptRule(
             Kept.UNPROVEN,
             lambda facts, id_, _: id_ in facts.unproven,
-            "but nothing else shows that it ever stood in this secret: if it is yours to revoke, do it by hand",
+            lambda *_: (
+                "nothing but the bookkeeping shows that it ever stood in this secret: if it is yours to "
+                "revoke, do it by hand"
+            ),
         ),
     ),
     Victim.ORPHAN: (
         KeptRule(
-            Kept.CLOCK, lambda facts, _, __: facts.doubt is not None, "but it is not known what time it is"
+            Kept.CLOCK,
+            lambda facts, _, __: facts.doubt is not None,
+            lambda *_: "but it is not known what time it is",
         ),
         KeptRule(
             Kept.YOUNG,
             lambda facts, _, since: abs(facts.now - since) < facts.timing.orphan_after,
-            "so it lives on",
+            lambda *_: "so it lives on",
         ),
-        KeptRule(Kept.PROTECTED, lambda facts, id_, _: id_ in facts.protected, _STANDS_ELSEWHERE),
+        KeptRule(
+            Kept.PROTECTED,
+            lambda facts, id_, _: id_ in facts.protected,
+            lambda facts, id_: facts.protected[id_],
+        ),
     ),
 }
 
@@ -109,50 +130,63 @@ KEPT: Final[Mapping[Victim, tuple[KeptRule, ...]]] = {
 def fates(facts: Facts) -> tuple[Revocation, ...]:
     """Return every live key beside the current one as it was observed, the superseded ones first."""
     live = {id_: since for id_, since in facts.superseded.items() if facts.lives(id_)}
-    return fates_beside(facts, live, facts.rotation.rotated_at if facts.rotation else facts.now)
+    return fates_of(facts, live)
 
 
-def fates_beside(
-    facts: Facts, superseded: Mapping[int, datetime], rotated_at: datetime
-) -> tuple[Revocation, ...]:
-    """Return what `fates` does, of these `superseded` keys, beside one that is current since `rotated_at`."""
+def fates_of(facts: Facts, superseded: Mapping[int, datetime]) -> tuple[Revocation, ...]:
+    """Return what `fates` does, of these `superseded` keys."""
     return (
-        *(_superseded(facts, id_, since, rotated_at) for id_, since in sorted(superseded.items())),
+        *(_superseded(facts, id_, since) for id_, since in sorted(superseded.items())),
         *(_orphan(facts, key.id, facts.since(key)) for key in facts.orphans),
     )
 
 
-def going(goes_at: datetime | None, now: datetime, *, overdue: bool = False) -> str:
-    """Say in the same words everywhere when a key goes. `goes_at`: None for one that is not ours to revoke."""
+def going(goes_at: datetime | None, now: datetime, *, stays: str = "", overdue: bool = False) -> str:
+    """Say in the same words everywhere when a key goes, or why it stays."""
+    if stays:
+        return f"stays: {stays}"
     if goes_at is None:
-        return "stays: not ours to revoke"
+        return "its revocation has begun, but it still lives" if overdue else "goes with the next pass"
     if overdue:
         return f"overdue for {short(now - goes_at)}"
     return f"goes {until(goes_at, now)}" if goes_at > now else "goes with the next pass"
 
 
-def _superseded(facts: Facts, id_: int, since: datetime, rotated_at: datetime) -> Revocation:
+def _superseded(facts: Facts, id_: int, since: datetime) -> Revocation:
     ends = facts.lives_until(id_, since)
     if ends == WITHOUT_GRACE:
-        ends = rotated_at
-        text = "superseded without grace, by --revoke-old-now"
-    else:
-        grace = facts.key.grace_period
-        text = f"superseded {when(ends - grace, facts.now)}; its grace of {short(grace)} "
-        text += f"{'ended' if ends <= facts.now else 'ends'} {when(ends, facts.now)}"
-    return _fate(facts, Victim.SUPERSEDED, id_, since, ends if facts.may_revoke(id_) else None, text)
+        text = "superseded; its grace was ended by --revoke-old-now, or its revocation has begun"
+        return _fate(facts, Victim.SUPERSEDED, id_, since, None, text)
+    grace = facts.key.grace_period
+    text = f"superseded {when(ends - grace, facts.now)}; its grace of {short(grace)} "
+    text += f"{'ended' if ends <= facts.now else 'ends'} {when(ends, facts.now)}"
+    return _fate(facts, Victim.SUPERSEDED, id_, since, ends, text)
 
 
 def _orphan(facts: Facts, id_: int, created_at: datetime) -> Revocation:
     text = f"created {created_at:%Y-%m-%d %H:%M}, {age(created_at, facts.now)}, never published; "
     text += f"orphan_after is {short(facts.timing.orphan_after)}"
-    ends = created_at + facts.timing.orphan_after
-    return _fate(facts, Victim.ORPHAN, id_, created_at, None if id_ in facts.protected else ends, text)
+    return _fate(facts, Victim.ORPHAN, id_, created_at, created_at + facts.timing.orphan_after, text)
 
 
 def _fate(
-    facts: Facts, victim: Victim, id_: int, since: datetime, goes_at: datetime | None, text: str
+    facts: Facts, victim: Victim, id_: int, since: datetime, ends: datetime | None, text: str
 ) -> Revocation:
-    rule = next((rule for rule in KEPT[victim] if rule.when(facts, id_, since)), None)
-    words = rule.words if rule else "so it is revoked"
-    return Revocation(id_, victim, since, goes_at, rule.name if rule else None, f"{text}, {words}")
+    holding = [rule for rule in KEPT[victim] if rule.when(facts, id_, since)]
+    kept = holding[0] if holding else None
+    # A secret that cannot be read today may be read when the grace is over.
+    lasting = [
+        rule for rule in holding if rule.name in LASTING and (rule is kept or _outlasts(facts, rule, id_))
+    ]
+    stays = lasting[0].words(facts, id_) if lasting else ""
+    if kept is None:
+        text += ", so it is revoked"
+    elif kept.name in LASTING:
+        text += f", but it stays: {stays}"
+    else:
+        text += f", {kept.words(facts, id_)}" + (f"; then it stays: {stays}" if stays else "")
+    return Revocation(id_, victim, since, None if stays else ends, kept.name if kept else None, text, stays)
+
+
+def _outlasts(facts: Facts, rule: KeptRule, id_: int) -> bool:
+    return rule.name is not Kept.PROTECTED or id_ in facts.protected

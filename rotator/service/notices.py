@@ -12,7 +12,7 @@ from rotator.config.monitoring import NoticeType
 from rotator.errors import RotatorError
 from rotator.passes.result import UNBEGUN, KeyResult, Outcome, PassResult
 from rotator.rules.revocations import Revocation, Victim
-from rotator.rules.times import format_time
+from rotator.rules.times import format_time, time_to_json
 
 _TYPES: Final = "com.apimall.rotator."
 _SOURCE: Final = "urn:apimall:rotator"
@@ -140,6 +140,6 @@ def _overdue(revocation: Revocation, errors: list[dict[str, Any]]) -> dict[str, 
     return {
         "key_id": revocation.key_id,
         "reason": revocation.victim,
-        since: format_time(revocation.since),
+        since: time_to_json(revocation.known_since),
         "errors": errors,
     }

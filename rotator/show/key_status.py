@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from rotator.errors import RotatorError
 from rotator.passes.result import Action, KeyResult, Outcome
-from rotator.rules.bookkeeping import WITHOUT_GRACE
 from rotator.rules.model import Key
 from rotator.rules.reasons import Reason
 from rotator.rules.revocations import Victim
@@ -50,10 +49,12 @@ class OtherKey:
 
     kind: Victim
     id: int
-    since: datetime
-    """When it was superseded; when it was created, for an orphan."""
+    since: datetime | None
+    """When it was superseded; when it was created, for an orphan. None where its grace was ended."""
     goes_at: datetime | None
-    """None for one that is not ours to revoke."""
+    """None for one that stays, or whose grace was ended."""
+    stays: str
+    """Why it lives on when its time is over; empty for one that goes."""
     overdue: bool
     """A pass had to revoke it, and it is still there; where no pass is known of, OVERDUE_AFTER has passed."""
 
@@ -227,9 +228,11 @@ def _others(seen: KeyResult, seen_at: datetime) -> tuple[OtherKey, ...]:
         OtherKey(
             kind=other.victim,
             id=other.key_id,
-            since=other.goes_at or seen_at if other.since == WITHOUT_GRACE else other.since,
+            since=other.known_since,
             goes_at=other.goes_at,
-            overdue=other.goes_at is not None and other.goes_at <= overdue_at,
+            stays=other.stays,
+            # A grace that was ended was so since the rotation, at the earliest.
+            overdue=not other.stays and (other.goes_at or seen.rotated_at or seen_at) <= overdue_at,
         )
         for other in (seen.others if looked else seen.left)
     )
@@ -254,5 +257,6 @@ def _other_to_json(other: OtherKey) -> dict[str, Any]:
         "key_id": other.id,
         "since": time_to_json(other.since),
         "revoke_at": time_to_json(other.goes_at),
+        "stays": other.stays or None,
         "overdue": other.overdue,
     }

@@ -102,7 +102,7 @@ def _each_other(key: KeyResult, now: datetime) -> Iterator[str]:
         if other.victim is Victim.ORPHAN:
             yield f"{other.key_id} is an orphan"
         else:
-            yield f"{other.key_id} {going(other.goes_at, now)}"
+            yield f"{other.key_id} {'stays' if other.stays else going(other.goes_at, now)}"
     verb = "would revoke" if key.outcome is Outcome.PLANNED else "revoked"
     for revocation in key.revoked:
         yield f"{verb} {revocation.key_id}"

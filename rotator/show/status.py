@@ -115,7 +115,9 @@ def _others(keys: Sequence[KeyStatus], now: datetime) -> Iterator[Text]:
 def _other(other: OtherKey, now: datetime) -> str:
     what = "superseded" if other.kind is Victim.SUPERSEDED else "an orphan"
     moment = f" ({other.goes_at:%Y-%m-%d %H:%M})" if other.goes_at else ""
-    return f"{other.id} is {what}, {going(other.goes_at, now, overdue=other.overdue)}{moment}"
+    return (
+        f"{other.id} is {what}, {going(other.goes_at, now, stays=other.stays, overdue=other.overdue)}{moment}"
+    )
 
 
 def _attention(status: AccountStatus) -> Iterator[Text]:

@@ -173,7 +173,7 @@ def _row(key: KeyStatus, now: datetime) -> PageRow:
 def _other(other: OtherKey, now: datetime) -> Other:
     return Other(
         f"{other.kind} {other.id}",
-        going(other.goes_at, now, overdue=other.overdue),
+        going(other.goes_at, now, stays=other.stays, overdue=other.overdue),
         _moment(other.goes_at) if other.goes_at else None,
         overdue=other.overdue,
     )
@@ -181,11 +181,13 @@ def _other(other: OtherKey, now: datetime) -> Other:
 
 def _time_line(key: KeyStatus, now: datetime) -> tuple[tuple[Line, ...], float]:
     """From the first of the other keys to when the last one goes, and where in between now is."""
-    others = [other for other in key.others if other.goes_at][:_LANES]
-    if not others:
+    spans = [(other, other.since, other.goes_at) for other in key.others if other.since and other.goes_at][
+        :_LANES
+    ]
+    if not spans:
         return (), 0.0
-    begin = min(other.since for other in others)
-    end = max(now, *(other.goes_at or now for other in others))
+    begin = min(since for _, since, _ in spans)
+    end = max(now, *(goes_at for _, _, goes_at in spans))
     whole = max(end - begin, timedelta(seconds=1))
 
     def x(at: datetime) -> float:
@@ -194,11 +196,11 @@ def _time_line(key: KeyStatus, now: datetime) -> tuple[tuple[Line, ...], float]:
     lanes = tuple(
         Line(
             6 * number,
-            x(other.since),
-            max(2.0, round(x(other.goes_at or end) - x(other.since), 1)),
+            x(since),
+            max(2.0, round(x(goes_at) - x(since), 1)),
             "overdue" if other.overdue else other.kind,
         )
-        for number, other in enumerate(others)
+        for number, (other, since, goes_at) in enumerate(spans)
     )
     return lanes, x(now)
 
