@@ -200,12 +200,13 @@ class TestGateway:
             (0, State.OK, "the same"),
             (60, State.OK, "1m ahead"),
             (-60, State.OK, "1m behind"),
-            (61, State.NOTE, "1m ahead"),
-            (-7200, State.NOTE, "2h behind"),
+            (300, State.OK, "5m ahead, within clock_tolerance"),
+            (301, State.BAD, "5m ahead, beyond clock_tolerance (5m)"),
+            (-7200, State.BAD, "2h behind"),
         ],
     )
     def test_the_clock(self, seconds: int, state: State, says: str) -> None:
-        found = clock(DAY, DAY + timedelta(seconds=seconds))
+        found = clock(DAY, DAY + timedelta(seconds=seconds), timedelta(minutes=5))
         assert (found.state, says in found.seen) == (state, True)
 
     @pytest.mark.parametrize(
@@ -253,5 +254,5 @@ class TestLines:
 
     def test_the_sum(self) -> None:
         found = [("a", ok("")), ("b", bad("", "")), ("c", Finding(State.SKIPPED, ""))]
-        assert render_sum(found, self.CONSOLE) == "3 checks: 1 well, 1 bad, 1 not tried\n"
-        assert render_sum(found[:1], self.CONSOLE) == "1 check: 1 well\n"
+        assert render_sum(found, self.CONSOLE) == "3 checks: 1 ok, 1 failed, 1 not tried\n"
+        assert render_sum(found[:1], self.CONSOLE) == "1 check: 1 ok\n"

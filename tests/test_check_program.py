@@ -74,12 +74,12 @@ class TestAllIsWell:
         made = vault_server.api("GET", f"{mount}/data/rotator/installation")["data"]["data"]["installation"]
         assert check(rotator, 0)["installation"]["seen"] == f"{made}, at rotator/installation"
 
-    def test_a_person_reads_80_columns_without_colour(self, rotator: Program, gateway: GatewayServer) -> None:
+    def test_a_person_reads_80_columns_without_colour(self, rotator: Program) -> None:
         rotator.environ |= {"COLUMNS": "80"}
-        gateway.account.clock.advance(timedelta(hours=1))
+        rotator.config["metrics"] = {"textfile": "/nope/x.prom"}
         lines = run(rotator, "check").out.splitlines()
         assert "✓ Vault DNS       127.0.0.1 is an address: there is nothing to look up" in lines
-        assert lines[-1] == "19 checks: 18 well, 1 to note"
+        assert lines[-1] == "20 checks: 19 ok, 1 warning"
         assert max(len(line) for line in lines if str(rotator.directory) not in line) <= 80
         assert not any("\x1b" in line for line in lines)
 
@@ -367,8 +367,21 @@ class TestGateway:
         assert states(check(rotator, 1), "bad") == {"gateway access"}
         assert len(gateway.requests) == 1
 
-    def test_a_clock_that_is_off_is_a_note(self, rotator: Program, gateway: GatewayServer) -> None:
+    def test_a_clock_that_is_off(self, rotator: Program, gateway: GatewayServer) -> None:
+        """Bad where a pass revokes nothing for it, and else no word of reproach."""
         gateway.account.clock.advance(timedelta(hours=-3))
-        found = check(rotator, 0)
-        assert states(found, "note") == {"gateway clock"}
-        assert found["gateway clock"]["seen"].startswith("this machine's is 3h ahead")
+        assert (
+            check(rotator, 0)["gateway clock"]["seen"] == "this machine's is 3h ahead, within clock_tolerance"
+        )
+        rotator.config["clock_tolerance"] = "1h"
+        found = check(rotator, 1)
+        assert states(found, "bad") == {"gateway clock"}
+        assert "see that this machine's clock is right (NTP); if it is, ask" in found["gateway clock"]["cure"]
+
+    def test_a_metrics_file_that_cannot_be_written(self, rotator: Program, tmp_path: Path) -> None:
+        rotator.config["metrics"] = {"textfile": str(tmp_path / "none" / "a.prom")}
+        found = check(rotator, 0)["metrics"]
+        assert found["seen"] == f"metrics.textfile: {tmp_path}/none does not exist"
+        assert found["cure"] == "make its directory, writable for this user"
+        (tmp_path / "none").mkdir()
+        assert check(rotator, 0)["metrics"]["state"] == "ok"

@@ -131,7 +131,6 @@ UNWALKED: Final[Mapping[str, str]] = {
     "rotator --once tries again; no grace": _WAIT,
     "=run it again": _WAIT,
     "twice is forward": "what is to be done depends on what is seen",
-    "set this machine's clock, by NTP": _HOST,
     "raise the limit on threads": _HOST,
     "let it pass what goes to Vault": _HOST,
     "move what is nested so deep": "a secret so deep is refused by the server itself",

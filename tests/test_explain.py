@@ -106,7 +106,7 @@ class TestHolds:
             (False, "0 orphans of 3, 0 superseded of 12"),
             (False, "key 2 is listed as created"),
             (False, "it has no window"),
-            (False, "the clocks agree"),
+            (False, "the clocks agree, within 5m"),
         ]
 
     def test_a_young_orphan(self) -> None:
@@ -235,7 +235,7 @@ Hold back because
   –  backing_off     1 orphan of 3, 1 superseded of 12
   –  backing_off     key 2 is listed as created
   –  outside_window  it has no window
-  –  clock           the clocks agree
+  –  clock           the clocks agree, within 5m
 
 Revoke
   –  superseded 1  superseded 2026-11-08 18:00, 6h ago; its grace of 1d ends

@@ -18,7 +18,7 @@ from rotator.sandbox.server import GatewayServer
 from rotator.sandbox.switches import SWITCHES
 from rotator.sandbox.vault import VaultServer
 from tests.needs import QUOTAS, Needs
-from tests.program import BACKEND, REPORTING, Program, secret
+from tests.program import BACKEND, REPORTING, ROOT, Program, secret
 from tests.vaults import new_token
 
 
@@ -190,6 +190,19 @@ class TestTheSandbox:
                 check=False,
             )
             assert json.loads(done.stdout)["converged"]
+            # Its usual ports may be taken.
+            own = (
+                f". {source}; export ROTATOR_VAULT__ADDRESS=$VAULT_ADDR "
+                "ROTATOR_GATEWAY__URL=$(sed -n 's/.*url: //p' $ROTATOR_CONFIG); "
+                f"exec {sys.executable} -m rotator --once --json --config {ROOT}/config/rotator.yaml"
+            )
+            example = [
+                subprocess.run(
+                    ["sh", "-c", own], env=rotator.environ, capture_output=True, text=True, check=False
+                )
+                for _ in range(2)
+            ]
+            assert [json.loads(one.stdout)["converged"] for one in example] == [True, True]
             told = [line.strip() for line in takewhile(lambda line: "delete sys/quotas" not in line, lines)]
             (page,) = [line.split()[1] for line in told if line.endswith("/switches")]
             with build_opener(ProxyHandler({})).open(page, timeout=20) as answer:

@@ -6,7 +6,7 @@ Nothing is written to either side. What a login makes at Vault, a token, is revo
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from rotator.check import settings
+from rotator.check import metrics, settings
 from rotator.check.findings import Check, Finding, Found, State, run_all
 from rotator.check.gateway import GatewayChecks
 from rotator.check.vault import VaultChecks
@@ -20,6 +20,7 @@ def checking(config: Config, environ: Mapping[str, str]) -> Iterator[Iterator[Fo
     """Hand out the findings, each when it is there."""
     vault = VaultChecks(config, environ)
     gateway = GatewayChecks(config, environ, lambda: vault.vault)
+    file = config.metrics.textfile
     checks = (
         Check("config", lambda: settings.config(config)),
         # Vault first, for the bearer may be in it.
@@ -28,6 +29,7 @@ def checking(config: Config, environ: Mapping[str, str]) -> Iterator[Iterator[Fo
         Check("titles", lambda: settings.longest_title(config.titles, config.managed)),
         Check("grace periods", lambda: settings.grace_periods(config.managed)),
         Check("schedule", lambda: settings.schedule(config.schedule, config.managed)),
+        *([Check("metrics", lambda: metrics.textfile(file))] if file else []),
     )
     try:
         yield run_all(checks)

@@ -12,8 +12,8 @@ from rotator.clients.gateway.bearer import Bearer
 from rotator.clients.gateway.client import MAX_ANSWER_BYTES, MAX_LIST_BYTES, MAX_PAGES, Listing
 from rotator.clients.vault.client import Vault
 from rotator.config import Config
-from rotator.passes.observe import SKEW
 from rotator.passes.stopping import Stopping
+from rotator.rules.holds import SET_THE_CLOCK
 from rotator.rules.times import count, short
 from rotator.wiring import bearer_sources, gateway_of
 
@@ -49,7 +49,7 @@ class GatewayChecks:
             *reached,
             Check(BEARER, self._bearer, needs=in_vault),
             Check(ACCESS, self._access, needs=(reached[-1].name, BEARER)),
-            Check("gateway clock", lambda: (clock(self._seen.now, datetime.now(UTC)),), needs=(ACCESS,)),
+            Check("gateway clock", self._clock, needs=(ACCESS,)),
             Check("gateway list", lambda: (list_size(self._seen),), needs=(ACCESS,)),
         )
 
@@ -57,6 +57,9 @@ class GatewayChecks:
     def _seen(self) -> Listing:
         assert self._listing  # noqa: S101 - who needs the access has it
         return self._listing
+
+    def _clock(self) -> Iterator[Finding]:
+        yield clock(self._seen.now, datetime.now(UTC), self._config.timing.clock_tolerance)
 
     def _bearer(self) -> Iterator[Finding]:
         for where, source in self._sources.items():
@@ -75,13 +78,15 @@ class GatewayChecks:
         yield Finding(State.OK, said, request_id=self._listing.request_id)
 
 
-def clock(theirs: datetime, ours: datetime) -> Finding:
-    """Say how far this machine's clock is off. A note beyond SKEW, never bad: no age is measured by it."""
+def clock(theirs: datetime, ours: datetime, tolerance: timedelta) -> Finding:
+    """Say how far this machine's clock is off: beyond `tolerance` a pass goes by no time."""
     skew = ours - theirs
     off = f"this machine's is {short(abs(skew))} {'ahead' if skew > timedelta() else 'behind'}"
-    if abs(skew) > SKEW:
-        return note(f"{off}; ages are measured by the gateway's alone", "set this machine's clock, by NTP")
-    return ok(off if abs(skew) >= timedelta(seconds=2) else "the same as this machine's")
+    if abs(skew) > tolerance:
+        return bad(f"{off}, beyond clock_tolerance ({short(tolerance)})", SET_THE_CLOCK)
+    if abs(skew) < timedelta(seconds=2):
+        return ok("the same as this machine's")
+    return ok(f"{off}, within clock_tolerance")
 
 
 def list_size(listing: Listing) -> Finding:

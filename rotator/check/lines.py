@@ -30,7 +30,8 @@ def render(name: str, finding: Finding, console: Console) -> str:
 def render_sum(found: Sequence[Found], console: Console) -> str:
     """Return the last line, redacted: how many checks there were, and how they came out."""
     counts = Counter(finding.state for _, finding in found)
-    words = {State.OK: "well", State.NOTE: "to note", State.BAD: "bad", State.SKIPPED: "not tried"}
+    notes = "warning" if counts[State.NOTE] == 1 else "warnings"
+    words = {State.OK: "ok", State.NOTE: notes, State.BAD: "failed", State.SKIPPED: "not tried"}
     parts = ", ".join(f"{counts[state]} {words[state]}" for state in State if counts[state])
     style = "bold" if well(found) else "bold red"
     return captured(console, (Text(f"{count(len(found), 'check')}: {parts}", style=style),))

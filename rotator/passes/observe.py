@@ -126,4 +126,4 @@ def _log_skew(account: Account) -> None:
     if clock.doubt:
         log.warning("clock.doubted", error=clock.doubt)
     elif abs(skew := clock.skew()) > SKEW:
-        log.warning("clock.skew", skew_s=round(skew.total_seconds()))
+        log.info("clock.skew", skew_s=round(skew.total_seconds()))

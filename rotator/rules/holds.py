@@ -180,7 +180,7 @@ HOLDS: Final[tuple[Rule[Hold], ...]] = (
     Rule(
         Hold.CLOCK,
         lambda facts: facts.doubt is not None,
-        lambda facts: facts.doubt or "the clocks agree",
+        lambda facts: facts.doubt or f"the clocks agree, within {short(facts.timing.clock_tolerance)}",
         spares=_ALL_BUT_DUE,
         cure=SET_THE_CLOCK,
     ),
