@@ -127,7 +127,7 @@ UNWALKED: Final[Mapping[str, str]] = {
     "they go in time": _WAIT,
     "a read may be stale for seconds": _WAIT,
     "nothing is lost: a later pass finds it": _WAIT,
-    "the next pass does it; if none comes": _WAIT,
+    "the next pass does it, or says why not; if none": _WAIT,
     "rotator --once tries again; no grace": _WAIT,
     "=run it again": _WAIT,
     "twice is forward": "what is to be done depends on what is seen",

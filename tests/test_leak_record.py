@@ -69,10 +69,20 @@ class TestNotOver:
         once_created(gateway, rival)
         done = rotator.run(*CONTAIN)
         assert done.code == 1
-        assert "cure: run it again" in done.out
+        assert ": run it again" in done.out
         assert "no grace keeps" not in done.out
         assert rotator.run(*CONTAIN).code == 1  # theirs is not ours to revoke
         assert not gateway.account.keys[leaked - 1].live
+
+    def test_what_both_passes_met_is_told_once_with_one_cure(
+        self, rotator: Program, gateway: GatewayServer, leaked: int
+    ) -> None:
+        gateway.faults.add(Fault(f"DELETE /keys/{leaked}", Status(403), times=ALWAYS))
+        done = rotator.run(*CONTAIN)
+        lines = [line.strip() for line in done.out.splitlines()]
+        (at,) = [at for at, line in enumerate(lines) if line.startswith("✗") and "DELETE" in line]
+        assert lines[at + 1].startswith("cure: ask the gateway's support why it refuses this one")
+        assert lines[at + 2] == "then: rotator --once tries again; no grace keeps them alive"
 
     def test_a_key_that_was_only_adopted_replaces_none(
         self, rotator: Program, gateway: GatewayServer, vault_server: VaultServer, mount: str

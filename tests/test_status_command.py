@@ -121,7 +121,9 @@ def test_what_a_pass_mends_names_the_pass(world: World, befalls: Callable[[World
     world.make_pass()
     assert "cure" not in words(look(world))
     befalls(world)
-    assert "cure: the next pass does it; if none comes, make one: rotator --once" in words(look(world))
+    assert "cure: the next pass does it, or says why not; if none comes, make one: rotator --once" in words(
+        look(world)
+    )
 
 
 @pytest.mark.parametrize("befalls", [revoked_and_held, missing_and_held, closed])
@@ -157,6 +159,7 @@ class TestRevocations:
         assert seen.well == well
         assert ("Backend: 2 is superseded, overdue for" in words(seen)) == (not well)
         assert ("rotator --once" in words(seen)) == (not well)
+        assert ("! key 2 of Backend should have been revoked 1h ago\n" in words(seen)) == (not well)
         assert ("; 1 revocation overdue" in words(seen)) == (not well)
 
     def test_one_whose_grace_was_ended_is_named_so(self, world: World) -> None:

@@ -148,7 +148,8 @@ def contained(exposed: Exposed, passes: Sequence[PassResult], dead: Set[int]) ->
         alive=alive,
         in_grace=successor is not None
         and any(successor.superseded.get(id_, WITHOUT_GRACE) != WITHOUT_GRACE for id_ in alive),
-        errors=tuple(dict.fromkeys(error for key in telling for error in key.errors)),
+        # What both passes met is one thing: it is told as the last one met it.
+        errors=tuple({error.message: error for key in telling for error in key.errors}.values()),
     )
 
 
@@ -236,10 +237,13 @@ def _lines_of_key(key: Contained) -> Iterator[Text]:
 
 
 def _cures(key: Contained) -> Iterator[Text]:
+    cure = None
     if not key.successor or key.in_grace:
-        yield Text("  cure: run it again")
+        cure = "run it again"
     elif set(key.alive) & set(key.exposed.going):
-        yield Text("  cure: rotator --once tries again; no grace keeps them alive")
+        cure = "rotator --once tries again; no grace keeps them alive"
+    if cure:
+        yield Text(f"  {'then' if key.errors and key.errors[-1].cure else 'cure'}: {cure}")
     if stay := [id_ for id_ in key.alive if id_ in key.exposed.staying]:
         yield Text(f"  {_ids(stay)} {_STAYS}")
 

@@ -15,7 +15,7 @@ from rotator.passes.result import Action, KeyResult
 from rotator.redaction import words
 from rotator.rules.model import Key
 from rotator.rules.revocations import Victim, going
-from rotator.rules.times import format_time, when
+from rotator.rules.times import format_time, short, when
 from rotator.show.console import captured, concerns_of, plain_table
 from rotator.show.key_status import KeyState, KeyStatus, OtherKey, key_status
 
@@ -124,11 +124,20 @@ def _attention(status: AccountStatus) -> Iterator[Text]:
     for key in status.keys:
         if key.state not in (KeyState.OK, KeyState.DUE) and key.why:
             yield Text(f"{key.name}: {key.why}", style=_STYLE.get(key.state, _BAD))
+        for other in key.others:
+            if other.overdue:
+                yield Text(f"! key {other.id} of {key.name} {_late(other, status.seen.now)}", style=_BAD)
         yield from concerns_of(key.name, key.errors, key.warnings)
     if status.held:
         yield Text("rotator explain NAME says by which facts a key is held back")
     if any(key.overdue or (key.state in _LEFT and key.name not in status.held) for key in status.keys):
-        yield Text("cure: the next pass does it; if none comes, make one: rotator --once")
+        yield Text("cure: the next pass does it, or says why not; if none comes, make one: rotator --once")
+
+
+def _late(other: OtherKey, now: datetime) -> str:
+    if other.goes_at is None:
+        return "should be revoked: that has begun, but it still lives"
+    return f"should have been revoked {short(now - other.goes_at)} ago"
 
 
 def _strangers(keys: Sequence[Key], bearers: frozenset[int]) -> Iterator[Text]:
