@@ -24,11 +24,11 @@ from rotator.config import (
     TokenAuth,
     TokenFileAuth,
 )
-from rotator.errors import Rejected, Transient
+from rotator.errors import Rejected, Transient, cause
 from rotator.files import read_text
 from rotator.passes.account import Account, Store
 from rotator.passes.stopping import Stopping
-from rotator.redaction import Secret, is_word
+from rotator.redaction import Secret, is_word, words
 from rotator.rules.bookkeeping import read_plaintext
 
 
@@ -47,7 +47,7 @@ def open_account(
     policy = policy or Policy(patience=config.timing.pass_deadline.total_seconds())
     watch_vault, watch_gateway = (watch("vault"), watch("gateway")) if watch else (None, None)
     vault = vault_of(config, environ, stopping, policy, watch_vault)
-    bearer = Bearer(list(bearer_sources(config, lambda: vault, environ).values()))
+    bearer = BearerSources(config, lambda: vault, environ).bearer()
     gateway = gateway_of(config, bearer, stopping, policy, watch_gateway)
     with closing(vault), closing(gateway):
         yield Account(
@@ -129,38 +129,59 @@ def trust_of(config: Config) -> Trust:
     )
 
 
-def bearer_sources(
-    config: Config, store: Callable[[], Store], environ: Mapping[str, str]
-) -> Mapping[str, Source]:
-    """Return the sources by their names, in the order of the config: Vault, then a file, then the environment."""
-    sources: dict[str, Source] = {}
-    names = config.gateway.api_key
-    if path := names.vault:
-        field = next((key.field for key in config.managed if key.path == path), "api_key")
-        sources[f"{path} in Vault"] = lambda: _from_vault(store(), path, field)
-    if file := names.file:
-        sources[f"the file {file}"] = lambda: _from_file(Path(file))
-    if variable := names.env:
-        sources[f"the variable {variable}"] = lambda: usable(
-            environ.get(variable, ""), f"gateway.api_key.env {variable}"
+class BearerSources(dict[str, Source]):
+    """The sources of the bearer by their names, in the order of the config: Vault, a file, the environment."""
+
+    def __init__(self, config: Config, store: Callable[[], Store], environ: Mapping[str, str]) -> None:
+        super().__init__()
+        self._absent: dict[str, str] = {}
+        """Of those that were asked and have nothing: what is missing, in words."""
+        names = config.gateway.api_key
+        if path := names.vault:
+            name = next((key.field for key in config.managed if key.path == path), "api_key")
+            self[f"{path} in Vault"] = lambda: self._from_vault(store(), path, name)
+        if file := names.file:
+            self[f"the file {file}"] = lambda: self._from_file(Path(file))
+        if variable := names.env:
+            self[f"the variable {variable}"] = lambda: self._from(
+                f"gateway.api_key.env {variable}", environ.get(variable, ""), "it is not set"
+            )
+
+    def bearer(self) -> Bearer:
+        """Return the bearer, out of the first of them that has one."""
+        return Bearer([*self.values(), self.nothing])
+
+    def nothing(self) -> Secret | None:
+        """Raise Rejected, with what each of them lacks."""
+        raise Rejected(
+            f"there is no key in {'; nor in '.join(f'{at}: {why}' for at, why in self._absent.items())}",
+            cure="put an API key of the account there",
         )
-    return sources
 
+    def _from(self, at: str, text: str, why: str = "it is empty") -> Secret | None:
+        self._absent[at] = why
+        return usable(text, at)
 
-def _from_vault(store: Store, path: str, field: str) -> Secret | None:
-    return usable(read_plaintext(store.read(path).data, field) or "", f"gateway.api_key.vault {path}")
+    def _from_vault(self, store: Store, path: str, name: str) -> Secret | None:
+        data = store.read(path).data
+        has = f"it has: {', '.join(words(field) for field in data)}" if data else "it is empty"
+        why = (
+            f"the secret has no text in the field `{name}` ({has})"
+            if data is not None
+            else "there is no secret"
+        )
+        return self._from(f"gateway.api_key.vault {path}", read_plaintext(data, name) or "", why)
 
-
-def _from_file(path: Path) -> Secret | None:
-    what = f"gateway.api_key.file {path}"
-    try:
-        return usable(read_text(path), what)
-    except FileNotFoundError:
-        return None
-    except UnicodeDecodeError:
-        raise Rejected(f"{what}: is not UTF-8", cure="write the key alone into it") from None
-    except OSError as error:
-        raise Rejected(f"{what}: {error.strerror}", cure="make it a file that this user can read") from None
+    def _from_file(self, path: Path) -> Secret | None:
+        at = f"gateway.api_key.file {path}"
+        try:
+            return self._from(at, read_text(path))
+        except FileNotFoundError as error:
+            return self._from(at, "", cause(error))
+        except UnicodeDecodeError:
+            raise Rejected(f"{at}: is not UTF-8", cure="write the key alone into it") from None
+        except OSError as error:
+            raise Rejected(f"{at}: {error.strerror}", cure="make it a file that this user can read") from None
 
 
 def login_of(auth: Auth, environ: Mapping[str, str]) -> Login:

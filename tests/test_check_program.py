@@ -121,6 +121,15 @@ class TestAllIsWell:
         rotator.config["gateway"]["api_key"] = {"vault": "bearers/rotator", "env": "APIMALL_API_KEY"}
         assert check(rotator, 0)["bearer"]["seen"] == "from the variable APIMALL_API_KEY"
         by_hand = gateway.account.create("by hand")
+        key = rotator.environ.pop("APIMALL_API_KEY")
+        rotator.config["gateway"]["api_key"] = {"vault": "bearers/rotator", "file": "/nowhere"}
+        secret = {"data": {"key": by_hand.plaintext, "note": ""}}
+        vault_server.api("POST", f"{mount}/data/bearers/rotator", secret)
+        assert check(rotator, 1)["bearer"]["seen"] == (
+            "there is no key in gateway.api_key.vault bearers/rotator: the secret has no text in the field "
+            "`api_key` (it has: key, note); nor in gateway.api_key.file /nowhere: No such file or directory"
+        )
+        rotator.environ["APIMALL_API_KEY"] = key
         vault_server.api("POST", f"{mount}/data/bearers/rotator", {"data": {"api_key": by_hand.plaintext}})
         assert check(rotator, 0)["bearer"]["seen"] == "from bearers/rotator in Vault"
         rotator.environ["VAULT_TOKEN"] = new_token(vault_server, policy(mount)).reveal()
@@ -353,7 +362,9 @@ class TestGateway:
     def test_no_bearer(self, rotator: Program) -> None:
         rotator.config["gateway"]["api_key"] = {"file": "/nowhere/bearer"}
         found = check(rotator, 1)
-        assert found["bearer"]["seen"] == "there is none in the file /nowhere/bearer"
+        assert found["bearer"]["seen"] == (
+            "there is no key in gateway.api_key.file /nowhere/bearer: No such file or directory"
+        )
         assert found["gateway access"]["state"] == "skipped"
 
     def test_an_account_without_access(self, rotator: Program, gateway: GatewayServer) -> None:

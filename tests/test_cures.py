@@ -47,7 +47,6 @@ WALKED: Final[Mapping[str, str]] = {
     "check the port and the scheme": _LOOK,
     "is gateway.url the API's base URL?": _LOOK,
     "put a live key where gateway.api_key says": f"{_CREDENTIALS}test_the_bearer",
-    "put one where gateway.api_key says": f"{_CREDENTIALS}test_the_bearer",
     "store the key alone there": f"{_CREDENTIALS}test_the_bearer",
     "write the key alone into it": f"{_CREDENTIALS}test_the_bearer",
     "make it a file that this user can read": f"{_CREDENTIALS}test_the_bearer",
@@ -114,6 +113,7 @@ _ASKED: Final = "it asks what to look at, and another error's cure, which is wal
 UNWALKED: Final[Mapping[str, str]] = {
     # The same; and the reason.
     "is it the gateway? If something of yours": "whether a host is the gateway is known to people alone",
+    "put one where gateway.api_key says": "the sources of a config say themselves what they lack",
     "take revoked keys off the list": _SUPPORT,
     "to approve API access": _SUPPORT,
     "ask the gateway's support, with the request_id": _SUPPORT,

@@ -403,7 +403,9 @@ class TestCredentials:
         key = rotator.environ.pop("APIMALL_API_KEY")
         file = rotator.directory / "bearer"
         rotator.config["gateway"]["api_key"] = {"file": str(file)}
-        assert "put one where gateway.api_key says" in wrong(rotator)
+        assert f"there is no key in gateway.api_key.file {file}: No such file or directory; put an" in wrong(
+            rotator
+        )
         for content, cure in (
             (b"two words", "holds characters that no key has; store the key alone there"),
             (b"\xff", "is not UTF-8; write the key alone into it"),

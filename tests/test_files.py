@@ -11,7 +11,7 @@ from rotator.config import load
 from rotator.errors import ConfigError, Rejected
 from rotator.files import MAX_BYTES, read_bytes, read_text
 from rotator.service.metrics import Metrics
-from rotator.wiring import bearer_sources
+from rotator.wiring import BearerSources
 from tests.program import ROOT
 from tests.test_cures_config import HOOK, SIGNS, whole
 
@@ -69,7 +69,7 @@ def test_whatever_the_config_names_is_read_so(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"webhook\.secret: names a file that cannot be read"):
         load(path, ENVIRON)
     path.write_text(whole(f"gateway: {{api_key: {{file: {ENDLESS}}}}}"))
-    [source] = bearer_sources(load(path, ENVIRON), NotImplemented, ENVIRON).values()
+    [source] = BearerSources(load(path, ENVIRON), NotImplemented, ENVIRON).values()
     with pytest.raises(Rejected, match="Neither a file nor a pipe"):
         source()
 

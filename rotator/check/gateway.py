@@ -8,14 +8,13 @@ from rotator.check import reach
 from rotator.check.findings import Check, Finding, State, bad, note, ok
 from rotator.check.vault import MOUNT, ONCE
 from rotator.clients.exchange import Trust
-from rotator.clients.gateway.bearer import Bearer
 from rotator.clients.gateway.client import MAX_ANSWER_BYTES, MAX_LIST_BYTES, MAX_PAGES, Listing
 from rotator.clients.vault.client import Vault
 from rotator.config import Config
 from rotator.passes.stopping import Stopping
 from rotator.rules.holds import SET_THE_CLOCK
 from rotator.rules.times import count, short
-from rotator.wiring import bearer_sources, gateway_of
+from rotator.wiring import BearerSources, gateway_of
 
 NEAR: Final = 0.5
 """Of a bound on the list."""
@@ -28,7 +27,7 @@ class GatewayChecks:
 
     def __init__(self, config: Config, environ: Mapping[str, str], vault: Callable[[], Vault]) -> None:
         self._config = config
-        self._sources = bearer_sources(config, vault, environ)
+        self._sources = BearerSources(config, vault, environ)
         self._listing: Listing | None = None
 
     def checks(self) -> tuple[Check, ...]:
@@ -66,12 +65,10 @@ class GatewayChecks:
             if source():
                 yield ok(f"from {where}")
                 return
-        yield bad(
-            f"there is none in {', nor in '.join(self._sources)}", "put an API key of the account there"
-        )
+        self._sources.nothing()
 
     def _access(self) -> Iterator[Finding]:
-        client = gateway_of(self._config, Bearer(list(self._sources.values())), Stopping(), ONCE)
+        client = gateway_of(self._config, self._sources.bearer(), Stopping(), ONCE)
         self._listing = client.list_keys()
         live = sum(key.live for key in self._listing.keys)
         said = f"GET /keys: {count(len(self._listing.keys), 'key')}, {live} live"
