@@ -219,7 +219,7 @@ class TestVault:
         rotator.environ["VAULT_TOKEN"] = "s.nonsense"
         found = check(rotator, 1)
         assert states(found, "bad") == {"Vault login"}
-        assert "403 (permission denied)" in found["Vault login"]["seen"]
+        assert "Vault does not accept the token in VAULT_TOKEN" in found["Vault login"]["seen"]
         assert (
             "`vault token create -policy=rotator`, and put it into VAULT_TOKEN"
             in found["Vault login"]["cure"]

@@ -239,6 +239,7 @@ class TestVaultsSetUp:
         token = new_token(vault_server, policy(mount), **options).reveal() if options else "s.mistyped"
         rotator.environ["VAULT_TOKEN"] = token
         [finding] = look(rotator).values()
+        assert options or f"Vault does not accept the token in VAULT_TOKEN; {finding.cure}" == wrong(rotator)
         if options == {"ttl": "8h"}:
             assert "let an agent keep a token_file, or log in by" in str(finding.cure)
             sink = rotator.directory / "token"

@@ -39,7 +39,7 @@ class TestTokenFile:
             sink.write_text(new_token(vault_server).reveal() + "\n")
             assert reads(vault)
             vault_server.api("POST", "auth/token/revoke", {"token": sink.read_text().strip()})
-            with pytest.raises(Rejected, match="has the token expired"):
+            with pytest.raises(Rejected, match="does not accept the token in the file"):
                 vault.read("app/x")
 
     def test_the_agent_may_be_late(self, vault_server: VaultServer, vault: Vault, sink: Path) -> None:

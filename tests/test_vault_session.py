@@ -1,6 +1,6 @@
 """How a token is kept alive, against a real server, on a clock that the test sets."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -9,6 +9,7 @@ import pytest
 
 from rotator.clients.vault.client import Vault
 from rotator.clients.vault.login import Token, TokenFile
+from rotator.clients.vault.session import Login
 from rotator.errors import Rejected, Transient
 from rotator.passes.preflight import Preflight
 from rotator.passes.result import Outcome
@@ -274,7 +275,14 @@ def test_a_token_of_somebody_elses_is_not_revoked(scene: Scene) -> None:
         assert scene.asked == []
 
 
-def test_a_token_that_nobody_can_replace_says_what_it_said(vault_server: VaultServer) -> None:
-    vault = connect_to(vault_server.address, Secret("s.000000000000000000000000"))
-    with pytest.raises(Rejected, match="has the token expired"):
+@pytest.mark.parametrize(
+    ("login", "where"),
+    [(Token, "VAULT_TOKEN"), (lambda token: TokenFile(lambda: token), "the file that vault.")],
+)
+def test_of_a_token_that_nobody_here_can_replace_it_is_said_which_it_is(
+    vault_server: VaultServer, login: Callable[[Secret], Login], where: str
+) -> None:
+    vault = connect_to(vault_server.address, login(Secret("s.000000000000000000000000")))
+    with pytest.raises(Rejected, match=f"^Vault does not accept the token in {where}") as raised:
         vault.read(PATH)
+    assert "expired or without Vault's `default` policy" in str(raised.value.cure)

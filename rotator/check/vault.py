@@ -10,6 +10,7 @@ from rotator.check.findings import Check, Finding, State, bad, note, ok
 from rotator.clients.retry import Policy
 from rotator.clients.vault.answers import TokenFacts
 from rotator.clients.vault.client import Vault
+from rotator.clients.vault.login import ISSUE
 from rotator.config import Config
 from rotator.errors import Rejected
 from rotator.passes.account import claims_path
@@ -25,14 +26,6 @@ ONCE: Final = Policy(attempts=1, patience=0.0)
 """Who waits for an answer repeats nothing: what is not well now is to be seen."""
 SOON: Final = timedelta(days=1)
 """A token that nobody renews is worth a word so long before it expires."""
-
-_ISSUE: Final = "`vault token create -policy=rotator`"
-_NEW_TOKEN: Final = {
-    "token": f"it is mistyped, expired or without Vault's `default` policy: issue another with {_ISSUE}, and put "
-    "it into VAULT_TOKEN",
-    "token_file": "it is expired or without Vault's `default` policy: see to the agent that writes the file, "
-    f"or issue another with {_ISSUE}, and put it there",
-}
 
 HEALTH, LOGIN, TOKEN, MOUNT = "Vault health", "Vault login", "Vault token", "Vault mount"
 POLICY, INSTALLATION, SECRETS = "Vault policy", "installation", "secrets"
@@ -103,13 +96,7 @@ class VaultChecks:
                 "to try the rest, check with a secret id that is not wrapped, or with another vault.auth",
             )
             return
-        try:
-            self._facts = self.vault.look_up_token()
-        except Rejected as error:
-            if error.status != HTTPStatus.FORBIDDEN or auth.method not in _NEW_TOKEN:
-                raise
-            yield bad(error.message, _NEW_TOKEN[auth.method])
-            return
+        self._facts = self.vault.look_up_token()
         mount = getattr(auth, "mount", None)
         at = f" at auth/{mount}" if mount else ""
         yield ok(f"by {auth.method}{at}; policies: {', '.join(self._facts.policies) or 'none'}")
@@ -206,7 +193,7 @@ def token(facts: TokenFacts, rotation: timedelta, *, static: bool) -> Finding:
     if static and facts.uses is not None:
         return bad(
             f"is good for {facts.uses} more requests: it could be used up between a create and its store",
-            f"issue another with {_ISSUE}, without -use-limit; or log in: see vault.auth",
+            f"issue another with {ISSUE}, without -use-limit; or log in: see vault.auth",
         )
     if facts.ttl is None:
         return ok("does not expire")
@@ -214,7 +201,7 @@ def token(facts: TokenFacts, rotation: timedelta, *, static: bool) -> Finding:
     if facts.ttl < rotation:
         return bad(
             f"{said}; a rotation may take {format_duration(rotation)} (verify_deadline and store_deadline)",
-            f"issue another with {_ISSUE}, or log in: see vault.auth"
+            f"issue another with {ISSUE}, or log in: see vault.auth"
             if static
             else "raise the token_ttl of its role",
         )

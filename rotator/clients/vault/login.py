@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from rotator.clients.vault.answers import Lease, VaultAnswer, lease_of
-from rotator.clients.vault.session import speaking_as
+from rotator.clients.vault.session import Kept, speaking_as
 from rotator.errors import Rejected, Transient
 from rotator.redaction import Secret
 
@@ -14,11 +14,19 @@ Read = Callable[[], Secret]
 """Reads a credential where the config says that it is."""
 
 
+ISSUE: Final = "`vault token create -policy=rotator`"
+
+
 @dataclass(frozen=True)
-class Token:
+class Token(Kept):
     """A token that somebody else made and keeps alive; it is never renewed."""
 
     token: Secret
+    where = "VAULT_TOKEN"
+    cure = (
+        f"it is mistyped, expired or without Vault's `default` policy: issue another with {ISSUE}, and put it into "
+        "VAULT_TOKEN"
+    )
 
     def __call__(self, _client: Any) -> Lease:
         """Return the token as it is; Vault is not asked."""
@@ -26,10 +34,15 @@ class Token:
 
 
 @dataclass(frozen=True)
-class TokenFile:
+class TokenFile(Kept):
     """The sink of a Vault Agent, which logs in, renews, and writes the token. Read before each request."""
 
     read: Read
+    where = "the file that vault.auth.file names"
+    cure = (
+        "it is expired or without Vault's `default` policy: see to the agent that writes the file, or issue "
+        f"another with {ISSUE}, and put it there"
+    )
 
     def __call__(self, _client: Any) -> Lease:
         """Read the file. A TTL of 0 has it read again before the next request."""

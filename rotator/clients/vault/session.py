@@ -22,6 +22,20 @@ Login = Callable[[Any], Lease]
 """Given an hvac client that has no token, logs in. One that gives a TTL of 0 is asked before each request."""
 Clock = Callable[[], float]
 
+
+class Kept:
+    """A login with a token that somebody else made and keeps alive: there is no other to be had."""
+
+    where = ""
+    cure = ""
+
+    def unfit(self) -> Rejected:
+        """Return what is said of a token that Vault does not take even to tell of itself."""
+        return Rejected(
+            f"Vault does not accept the token in {self.where}", status=HTTPStatus.FORBIDDEN, cure=self.cure
+        )
+
+
 RENEW_AT: Final = 2 / 3
 """Of a token's TTL."""
 
@@ -57,11 +71,16 @@ class Session:
             return self._lease is not None and self._lease.ours
 
     def refresh(self, refused: Secret) -> bool:
-        """After a 403, which may be about the token or about the path: whether there is now another token."""
+        """After a 403, which may be about the token or about the path: whether there is now another token.
+
+        Raises Rejected where it is about the token, and nobody here can get another.
+        """
         with self._lock, _not_sent():
             lease = self._lease
             if lease is None or (lease.token == refused and not self._lives(refused)):
                 lease = self._log_in()
+                if lease.token == refused and isinstance(self._login, Kept):
+                    raise self._login.unfit()
             return lease.token != refused
 
     def prolong(self) -> None:
