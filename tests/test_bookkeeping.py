@@ -150,11 +150,16 @@ def test_a_secret_without_a_block() -> None:
     ],
 )
 def test_what_is_its_owners_is_known(data: dict[str, object], fault: str | None) -> None:
-    assert fault_of_owner(data, "api_key") == fault
-    renamed = {{"rotation": "apimall"}.get(name, name): value for name, value in data.items()}
-    assert fault_of_owner({"rotation": 7, **renamed}, "api_key", "apimall") == (
-        fault and fault.replace("rotation", "apimall")
+    seen, cure = fault_of_owner(data, "api_key") or (None, "")
+    assert seen == fault
+    # What cures the one field would harm the other.
+    assert ("`field`" in cure, "`bookkeeping`" in cure) == (
+        "string" in (fault or ""),
+        "rotator" in (fault or ""),
     )
+    renamed = {{"rotation": "apimall"}.get(name, name): value for name, value in data.items()}
+    seen, _ = fault_of_owner({"rotation": 7, **renamed}, "api_key", "apimall") or (None, "")
+    assert seen == (fault and fault.replace("rotation", "apimall"))
 
 
 @pytest.mark.parametrize(

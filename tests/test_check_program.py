@@ -296,7 +296,7 @@ class TestVault:
         found = check(rotator, 1)
         assert states(found, "bad") == {"secrets"}
         assert f"the secret {BACKEND}: the field {next(iter(fields))}" in found["secrets"]["seen"]
-        assert "`bookkeeping` of its own" in found["secrets"]["cure"]
+        assert "name another field in `bookkeeping`" in found["secrets"]["cure"]
 
     def test_a_certificate_that_cannot_be_loaded(self, rotator: Program, tmp_path: Path) -> None:
         (tmp_path / "ca.pem").write_text("nonsense")

@@ -74,7 +74,9 @@ WALKED: Final[Mapping[str, str]] = {
     "`vault operator unseal`": "test_check_tls.py::TestARealServer::test_a_sealed_one",
     "correct …, or unset it to trust the usual CAs": f"{_CAS}test_a_directory",
     "if no new key is there in": f"{_CLAIM}test_who_asked_for_a_key_is_told_that_another_makes_it",
-    "`bookkeeping` of its own": (f"{_BESIDE}test_a_field_that_is_not_our_bookkeeping_is_not_written_over"),
+    "name another field in `bookkeeping`": (
+        f"{_BESIDE}test_a_field_that_is_not_our_bookkeeping_is_not_written_over"
+    ),
     "or put a working key into the secret": f"{_PASS}test_the_key_of_a_secret_that_is_refused_is_rotated",
     "rotator status, and run it again": f"{_PASS}test_a_rollback_that_met_another_write_is_run_again",
     "the next pass makes one; or put": f"{_PASS}test_a_key_that_cannot_be_rolled_back_is_replaced",
@@ -114,6 +116,7 @@ UNWALKED: Final[Mapping[str, str]] = {
     # The same; and the reason.
     "is it the gateway? If something of yours": "whether a host is the gateway is known to people alone",
     "put one where gateway.api_key says": "the sources of a config say themselves what they lack",
+    "and a pass revokes it after orphan_after": _WAIT,
     "take revoked keys off the list": _SUPPORT,
     "to approve API access": _SUPPORT,
     "ask the gateway's support, with the request_id": _SUPPORT,

@@ -93,7 +93,8 @@ FILES: Final[list[Row]] = [
         f"{KEY}, rotation_period: 7d, rotation_schedule: 0 3 * * *}}]",
         f"{KEY}, rotation_period: 7d}}]",
     ),
-    ("write at least 16m", "store_deadline: 8m", "{store_deadline: 8m, orphan_after: 16m, "),
+    ("write orphan_after: 16m, or less", "store_deadline: 8m", "{store_deadline: 8m, orphan_after: 16m, "),
+    ("for these deadlines; write at least 10m", "orphan_after: 9m", "orphan_after: 10m"),
     (
         "is that of keys[0] too; write another",
         f"{KEY}}}, {{name: B, path: a}}]",

@@ -85,10 +85,26 @@ def _clock_faults(sound: Sound) -> Iterator[Fault]:
     if clocks := sound.fields(Clocks):
         # A replica may take so long from create to store; its key must not be swept meanwhile.
         rotation = clocks.verify_deadline + clocks.store_deadline + PATIENCE
-        least = max(rotation, 2 * clocks.store_deadline, clocks.in_flight)
-        if clocks.orphan_after < least:
-            cure = f"write at least {format_duration(least)}"
-            yield ("orphan_after",), f"is too short for these deadlines; {cure}"
+        needs = {
+            "in_flight": clocks.in_flight,
+            "store_deadline": max(rotation, 2 * clocks.store_deadline),
+            "verify_deadline": rotation,
+        }
+        least, after = max(needs.values()), clocks.orphan_after
+        given = [name for name in needs if name in clocks.model_fields_set and needs[name] > after]
+        if after >= least:
+            return
+        if "orphan_after" in clocks.model_fields_set or not given:
+            yield (
+                ("orphan_after",),
+                f"is too short for these deadlines; write at least {format_duration(least)}",
+            )
+            return
+        now, then = format_duration(after), format_duration(least)
+        yield (
+            (given[0],),
+            f"is too long for an orphan_after of {now}, the default; write orphan_after: {then}, or less here",
+        )
 
 
 def _twice(sound: Sound, field: str) -> Iterator[Fault]:

@@ -187,11 +187,9 @@ class Reader:
 
 def raise_for_owner(version: Version, key: ManagedKey) -> None:
     """Raise Rejected for a secret with something of its owner's where we would write."""
-    if fault := fault_of_owner(version.data, key.field, key.bookkeeping):
-        raise Rejected(
-            f"the secret {key.path}: {fault}; nothing is written over it",
-            cure="move it to another field; or give this managed key a `field` and a `bookkeeping` of its own",
-        )
+    if found := fault_of_owner(version.data, key.field, key.bookkeeping):
+        fault, cure = found
+        raise Rejected(f"the secret {key.path}: {fault}; nothing is written over it", cure=cure)
 
 
 def _remembered(version: Version, key: ManagedKey) -> Version:

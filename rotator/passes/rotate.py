@@ -124,6 +124,8 @@ class Making:
             raise BrokenContract(
                 f"POST /keys answered with key {created.id}, which existed before",
                 request_id=created.request_id,
+                cure="a key may have been made all the same, and a pass revokes it after orphan_after; if it "
+                "stays, ask the gateway's support, with the request_id",
             )
         if not resembles(created.title, title):
             raise BrokenContract(

@@ -95,13 +95,19 @@ class Block:
         return frozenset(self.superseded) | ({self.key_id} if self.key_id else set())
 
 
-def fault_of_owner(data: Mapping[str, Any] | None, plaintext: str, name: str = FIELD) -> str | None:
-    """Say which of our two fields is the secret's owner's, and not to be written over; None where none is."""
+def fault_of_owner(
+    data: Mapping[str, Any] | None, plaintext: str, name: str = FIELD
+) -> tuple[str, str] | None:
+    """Say which of our two fields is its owner's, not to be written over, and what cures it; None where none is."""
     value, block = (data or {}).get(plaintext), (data or {}).get(name)
     if value is not None and not isinstance(value, str):
-        return f"the field {plaintext} holds no string"
+        return (
+            f"the field {plaintext} holds no string",
+            "write the key there as text, or name another `field` for it",
+        )
     if block is not None and not (isinstance(block, dict) and _is_ours(block)):
-        return f"the field {name} was not written by the rotator"
+        cure = f"leave `{name}` as it is, and name another field in `bookkeeping` for this managed key"
+        return f"the field {name} was not written by the rotator", cure
     return None
 
 

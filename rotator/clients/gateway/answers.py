@@ -71,7 +71,7 @@ class GatewayAnswer(Answer):
                 f"{self.what}: {status}{said}",
                 status=status,
                 request_id=self.request_id,
-                cure=ASK_THE_VENDOR if self.body and status != HTTPStatus.NOT_FOUND else _IS_IT_THE_URL,
+                cure=_ASK_THE_VENDOR if self.body and status != HTTPStatus.NOT_FOUND else _IS_IT_THE_URL,
             )
         else:
             redirect = " (a redirect; the bearer is not sent elsewhere)" if status // 100 == 3 else ""
@@ -99,7 +99,7 @@ class GatewayAnswer(Answer):
 
     def broken(self, fault: str) -> BrokenContract:
         """The error for an answer that is not the contract's."""
-        cure = ASK_THE_VENDOR if self.request_id else _IS_IT_THE_URL
+        cure = _ASK_THE_VENDOR if self.request_id else _IS_IT_THE_URL
         return self.broken_contract(f"not the contract's answer: {fault}", cure)
 
     def _said(self) -> str:
@@ -118,7 +118,7 @@ def has_plaintext(data: Any) -> bool:
 
 
 _IS_IT_THE_URL: Final = "is gateway.url the API's base URL? It ends in /api/v1"
-ASK_THE_VENDOR: Final = "ask the gateway's support, with the request_id"
+_ASK_THE_VENDOR: Final = "ask the gateway's support, with the request_id"
 _DENIED: Final = {
     HTTPStatus.UNAUTHORIZED: "the bearer is mistyped or revoked: put a live key where gateway.api_key says",
     HTTPStatus.FORBIDDEN: "ask the gateway's support to approve API access, with the request_id",

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, BeforeValidator, Field
 
 from rotator.clients.answers import Number, objects_in
-from rotator.clients.gateway.answers import ASK_THE_VENDOR, STRICT, GatewayAnswer, Id, has_plaintext
+from rotator.clients.gateway.answers import STRICT, GatewayAnswer, Id, has_plaintext
 from rotator.errors import BrokenContract
 from rotator.redaction import WORD
 from rotator.rules.times import parse_time
@@ -18,6 +18,12 @@ from rotator.rules.times import parse_time
 _LARGE: Final = 2**20
 """Bytes: a larger answer is none to a create, and is not searched."""
 _WHOLE: Final = re.compile(r"([0-9]{1,19})(\.0+)?")
+
+
+_MAY_HAVE_MADE: Final = (
+    "a key may have been made all the same, and a pass revokes it after orphan_after; if it stays, ask the "
+    "gateway's support"
+)
 
 
 class CreateAnswer(GatewayAnswer):
@@ -35,8 +41,8 @@ class CreateAnswer(GatewayAnswer):
         return value, fault
 
     def broken(self, fault: str) -> BrokenContract:
-        """As ever, but that the URL is right: the list came from it."""
-        return self.broken_contract(f"not the contract's answer: {fault}", ASK_THE_VENDOR)
+        """The URL is right: the list came from it. But there may be a key."""
+        return self.broken_contract(f"not the contract's answer: {fault}", _MAY_HAVE_MADE)
 
 
 def _stripped(data: dict[str, Any]) -> dict[str, Any]:
