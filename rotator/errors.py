@@ -92,7 +92,7 @@ class ConfigError(RotatorError):
         self.faults = faults
 
     def __str__(self) -> str:
-        return "\n".join([self.message, *(f"  {fault}" for fault in self.faults)])
+        return "\n".join([self.message + ":" * bool(self.faults), *(f"  {fault}" for fault in self.faults)])
 
 
 def cause(error: BaseException) -> str:

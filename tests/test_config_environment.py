@@ -98,12 +98,12 @@ def test_a_whole_list_can_be_given_item_by_item(tmp_path: Path) -> None:
 )
 def test_an_unknown_variable_is_a_fault(tmp_path: Path, name: str, suggestion: str) -> None:
     (fault,) = faults(tmp_path, {name: "x"})
-    assert fault == f"environment {name}: is no field of the config; {suggestion}"
+    assert fault == f"environment {name}: is an unknown field; {suggestion}"
 
 
 def test_an_odd_name_is_not_repeated(tmp_path: Path) -> None:
     (fault,) = faults(tmp_path, {"ROTATOR_sk-\udcff": "x"})
-    assert fault == "environment ROTATOR_…: is no field of the config; unset it"
+    assert fault == "environment ROTATOR_…: is an unknown field; unset it"
 
 
 @pytest.mark.parametrize(
@@ -163,12 +163,12 @@ def test_a_misspelt_field_is_no_service_link(tmp_path: Path) -> None:
         ({"ROTATOR_DEFAULTS": "{a: [}"}, FILE, "environment ROTATOR_DEFAULTS: is not valid YAML"),
         ({"ROTATOR_DEFAULTS": "\udcff"}, FILE, "environment ROTATOR_DEFAULTS: an unprintable character"),
         ({"ROTATOR_VAULT__MOUNT": "a\nb"}, FILE, "environment ROTATOR_VAULT__MOUNT: holds an unprintable"),
-        ({"ROTATOR_VAULT__MOUNT": ""}, FILE, "environment ROTATOR_VAULT__MOUNT: is no path"),
+        ({"ROTATOR_VAULT__MOUNT": ""}, FILE, "environment ROTATOR_VAULT__MOUNT: is not a path"),
         ({"ROTATOR_GATEWAY__TIMEOUT": "1.5h"}, FILE, "environment ROTATOR_GATEWAY__TIMEOUT: has a fraction"),
         (
             {"ROTATOR_DEFAULTS": "{graze_period: 1h}"},
             FILE,
-            "environment ROTATOR_DEFAULTS defaults.graze_period: is no field; did you mean `grace_period`?",
+            "environment ROTATOR_DEFAULTS defaults.graze_period: is an unknown field; did you mean `grace_period`?",
         ),
         (
             {"ROTATOR_VAULT__AUTH__TOKEN": "hvs.pasted"},

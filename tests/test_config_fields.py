@@ -56,14 +56,14 @@ def test_urls(tmp_path: Path, url: str) -> None:
         ("https://gateway.example.com/?a=b", "a query"),
         ("https://gateway.example.com/?", "a query"),
         ("https://gateway.example.com#a", "a fragment"),
-        ("ftp://gateway.example.com", "is no URL"),
-        ("gateway.example.com", "is no URL"),
-        ("https://", "is no URL"),
-        ("https://a:99999", "is no URL"),
-        ("https://[a", "is no URL"),
-        ("https://gate way", "is no URL"),
-        ("https://gateway.example.com\\@evil", "is no URL"),
-        ("https://gätewäy.example.com", "is no URL"),
+        ("ftp://gateway.example.com", "is not a URL"),
+        ("gateway.example.com", "is not a URL"),
+        ("https://", "is not a URL"),
+        ("https://a:99999", "is not a URL"),
+        ("https://[a", "is not a URL"),
+        ("https://gate way", "is not a URL"),
+        ("https://gateway.example.com\\@evil", "is not a URL"),
+        ("https://gätewäy.example.com", "is not a URL"),
     ],
 )
 def test_urls_that_are_refused(tmp_path: Path, url: str, wrong: str) -> None:
@@ -121,7 +121,9 @@ def test_what_else_it_is_called(tmp_path: Path) -> None:
     assert found.names == ["rotator", "rotator.rotator.svc"]
     for wrong in ("'*'", "'a:1'", "http://a", "a/b", "'[::1]'", "'a b'", "''", ".a"):
         [fault] = faults(tmp_path, f"http: {{names: [{wrong}]}}\n{VAULT}{KEYS}")
-        assert fault.startswith("http.names[0]: is no host's name; write it without scheme, port and path")
+        assert fault.startswith(
+            "http.names[0]: is not a host's name; write it without scheme, port, path, `*` and spaces"
+        )
 
 
 def test_where_a_single_pass_leaves_its_metrics(tmp_path: Path) -> None:
@@ -242,8 +244,8 @@ def block(text: str) -> str:
         ("keys: [{name: A, path: a, rotation_schedule: '0 * * * *'}]", "keys[0].grace_period", "at most 1h"),
         ("keys: [{name: A, path: a, grace_period: 40d}]", "keys[0].grace_period", "at most 30d"),
         ("keys: [{name: A, path: a, graze_period: 1h}]", "keys[0].graze_period", "`grace_period`"),
-        ("keys: [{name: A, path: a, zzz: 1h}]", "keys[0].zzz", "there are rotation_period, "),
-        ("nonsense: 1", "nonsense", "there are in_flight, "),
+        ("keys: [{name: A, path: a, zzz: 1h}]", "keys[0].zzz", "known here: rotation_period, "),
+        ("nonsense: 1", "nonsense", "known here: in_flight, "),
     ],
 )
 def test_a_fault_names_its_place_and_its_cure(tmp_path: Path, text: str, place: str, cure: str) -> None:
@@ -281,8 +283,8 @@ def test_a_default_time_zone_waits_for_schedules_that_are_faulty_or_replaced(tmp
 def test_no_fault_suggests_to_write_the_token(tmp_path: Path) -> None:
     text = "vault: {address: https://v, auth: {toke: 1, zzz: 1}}\n" + KEYS
     assert faults(tmp_path, text) == [
-        "vault.auth.toke: is no field; there are method",
-        "vault.auth.zzz: is no field; there are method",
+        "vault.auth.toke: is an unknown field; known here: method",
+        "vault.auth.zzz: is an unknown field; known here: method",
     ]
 
 

@@ -70,7 +70,7 @@ def test_a_secret_comes_from_a_variable_or_a_file(tmp_path: Path) -> None:
         (block("http://hooks.example.com"), "webhook.url", "would send secrets unencrypted"),
         (block("https://a:b@hooks.example.com"), "webhook.url", "has a user"),
         (block("https://hooks.example.com/?token=a"), "webhook.url", "a query"),
-        (block("hooks.example.com"), "webhook.url", "is no URL"),
+        (block("hooks.example.com"), "webhook.url", "is not a URL"),
         ("webhook: {secret: {env: WEBHOOK_SECRET}}", "webhook.url", "is missing"),
         ("webhook: {url: 'https://h'}", "webhook.secret", "is missing"),
         ("webhook: {}", "webhook.url", "is missing"),

@@ -55,8 +55,8 @@ WALKED: Final[Mapping[str, str]] = {
     "write the credential alone into it": f"{_CREDENTIALS}test_a_token_in_a_file",
     "does its policy grant": f"{_SET_UP}test_a_policy_that_is_not_enough",
     "grant it in the token's policy": f"{_SET_UP}test_a_policy_that_is_not_enough",
-    "make one with `vault secrets enable": f"{_SET_UP}test_no_mount",
-    "name one that exists in vault.namespace": _LOOK,
+    "there is no such mount: make one with `vault secrets enable": f"{_SET_UP}test_no_mount",
+    "the namespace does not exist: correct or unset vault.namespace, or VAULT_NAMESPACE": _LOOK,
     "make one without num_uses": f"{_SET_UP}test_a_pass_with_a_token_that_will_not_do",
     "renew it, log in again": f"{_SET_UP}test_a_pass_with_a_token_that_will_not_do",
     "name the mount alone, …": f"{_SET_UP}test_a_path_in_a_mount",
@@ -161,7 +161,7 @@ UNWALKED: Final[Mapping[str, str]] = {
     "choose another one, or 0 for any": "of the sandbox, which is not for production",
     "name a bao or vault binary, or unset it": "of the sandbox, which is not for production",
     "pip install 'apimall-rotator[sandbox]'": "it installs from a registry",
-    "is no shard; write I/N": "of the option; test_shard.py reads what it says and what is sound",
+    "is not a shard; write I/N": "of the option; test_shard.py reads what it says and what is sound",
 }
 
 

@@ -29,7 +29,7 @@ Row: TypeAlias = tuple[str, str, str]
 
 FILES: Final[list[Row]] = [
     # A part of the fault; the line that has it; and the same line as the fault says to write it.
-    ("is no URL; write https:// and a host", "gateway: {url: g}", "gateway: {url: https://g}"),
+    ("is not a URL; write https:// and a host", "gateway: {url: g}", "gateway: {url: https://g}"),
     ("write only scheme, host, port and path", "gateway: {url: 'https://g/?a'}", "gateway: {url: https://g}"),
     ("unencrypted; write https://", "gateway: {url: http://g}", "gateway: {url: https://g}"),
     (
@@ -37,18 +37,18 @@ FILES: Final[list[Row]] = [
         "vault: {address: https://v/a/v1}",
         "vault: {address: https://v/a}",
     ),
-    ("is no path; write 1 to 512 characters", f"{VAULT}, mount: ''}}", f"{VAULT}, mount: kv}}"),
+    ("is not a path; write 1 to 512 characters", f"{VAULT}, mount: ''}}", f"{VAULT}, mount: kv}}"),
     ("a space at a part's edge; write it without", f"{VAULT}, mount: a//b}}", f"{VAULT}, mount: a/b}}"),
     ("an unprintable character; write it without", f"{VAULT}, mount: 'a*'}}", f"{VAULT}, mount: a}}"),
-    ("is no name; write 1 to 64 letters", "keys: [{name: A*, path: a}]", f"{KEY}}}]"),
+    ("is not a valid name; write 1 to 64 letters", "keys: [{name: A*, path: a}]", f"{KEY}}}]"),
     ("field's name; write 1 to 128 letters", f"{KEY}, field: a b}}]", f"{KEY}, field: a_b}}]"),
     (
-        "is no variable's name; write the name",
+        "is not a variable's name; write the name",
         "gateway: {api_key: {env: A-B}}",
         "gateway: {api_key: {env: SIGNS}}",
     ),
     (
-        "is no file's name; write a path",
+        "is not a file's name; write a path",
         "gateway: {api_key: {file: ''}}",
         "gateway: {api_key: {file: /run/k}}",
     ),
@@ -73,8 +73,12 @@ FILES: Final[list[Row]] = [
         "title_template: '{name} [{installation}-{nonce}] x'",
     ),
     ("write a percentage from 1% to 50%", "defaults: {spread: 60%}", "defaults: {spread: 10%}"),
-    ("is no address; write a host and a port", "http: {listen: 9464}", "http: {listen: '127.0.0.1:9464'}"),
-    ("write it without scheme, port and path", "http: {names: ['r:1']}", "http: {names: [r]}"),
+    (
+        "is not an address; write a host and a port",
+        "http: {listen: 9464}",
+        "http: {listen: '127.0.0.1:9464'}",
+    ),
+    ("write it without scheme, port, path, `*` and spaces", "http: {names: ['r:1']}", "http: {names: [r]}"),
     ("write a path that ends in .prom", "metrics: {textfile: /r.txt}", "metrics: {textfile: /r.prom}"),
     ("write one of file, env", f"{JWT}{{}}}}}}", f"{JWT}{{env: SIGNS}}}}}}"),
     ("is zero; write at least 1s", "in_flight: 0s", "in_flight: 1s"),
@@ -96,7 +100,7 @@ FILES: Final[list[Row]] = [
     ("write orphan_after: 16m, or less", "store_deadline: 8m", "{store_deadline: 8m, orphan_after: 16m, "),
     ("for these deadlines; write at least 10m", "orphan_after: 9m", "orphan_after: 10m"),
     (
-        "is that of keys[0] too; write another",
+        "is already used by keys[0]; write another",
         f"{KEY}}}, {{name: B, path: a}}]",
         f"{KEY}}}, {{name: B, path: b}}]",
     ),
@@ -151,7 +155,7 @@ FILES: Final[list[Row]] = [
     ("remove it and set VAULT_TOKEN", f"{VAULT}, auth: {{token: hvs.x}}}}", f"{VAULT}, auth: {{}}}}"),
     ("is missing; give it a value", "keys: [{path: a}]", f"{KEY}}}]"),
     ("did you mean `path`?", "keys: [{name: A, paht: a}]", f"{KEY}}}]"),
-    ("is no field; there are", "zzzz: 5s", "in_flight: 5s"),
+    ("is an unknown field; known here", "zzzz: 5s", "in_flight: 5s"),
     ("is not a duration; write whole numbers with units", "in_flight: soon", "in_flight: 90s"),
     ("has a fraction; write whole units", "in_flight: 1.5m", "in_flight: 1m30s"),
     ("write a duration of at most 3650d", "clock_tolerance: 4000d", "clock_tolerance: 3650d"),
@@ -195,7 +199,7 @@ VARIABLES: Final[list[tuple[str, Set, Set]]] = [
     ("VAULT_TOKEN: is missing; give it a value", {"VAULT_TOKEN": ""}, {"VAULT_TOKEN": "ab"}),
     ("is missing; set it to an API key", {"APIMALL_API_KEY": ""}, {"APIMALL_API_KEY": "sk-a"}),
     ("did you mean ROTATOR_IN_FLIGHT?", {"ROTATOR_IN_FLIHT": "5s"}, {"ROTATOR_IN_FLIGHT": "5s"}),
-    ("ROTATOR_ZZZZZ: is no field of the config; unset it", {"ROTATOR_ZZZZZ": "5s"}, {}),
+    ("ROTATOR_ZZZZZ: is an unknown field; unset it", {"ROTATOR_ZZZZZ": "5s"}, {}),
     (
         "holds an unprintable character; write one plain line",
         {"ROTATOR_VAULT__MOUNT": "a\nb"},

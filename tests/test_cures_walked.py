@@ -369,7 +369,12 @@ class TestVaultsSetUp:
         ),
         ("gateway access", "It ends in /api/v1", {"gateway": {"url": "http://127.0.0.1:PORT/other"}}, {}),
         ("bearer", "put an API key of the account there", {"gateway": {"api_key": {"file": "/nowhere"}}}, {}),
-        ("Vault login", "name one that exists in vault.namespace", {"vault": {"namespace": "nowhere"}}, {}),
+        (
+            "Vault login",
+            "the namespace does not exist: correct or unset vault.namespace, or VAULT_NAMESPACE",
+            {"vault": {"namespace": "nowhere"}},
+            {},
+        ),
         (
             "Vault TLS",
             "name PEM files in vault.ca_cert",

@@ -82,7 +82,7 @@ class TestRotateBecause:
     def test_a_plaintext_that_fits_no_key_is_due_now(self) -> None:
         plan = decide(facts([key(2)], {"api_key": plaintext(5)}, now=at(0), traces={2: Trace.ORPHAN}))
         assert plan.reason is Reason.DUE
-        assert plan.warnings[0].startswith("the secret's plaintext fits no listed key")
+        assert plan.warnings[0].startswith("the secret's plaintext matches no listed key")
 
     def test_forced(self) -> None:
         assert decide(facts([key(2)], FRESH, now=at(1), forced=True)).reason is Reason.FORCED

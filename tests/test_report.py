@@ -1,5 +1,6 @@
 """What a person reads after a pass, at the width of a terminal and in a pipe."""
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -33,7 +34,7 @@ def test_other_keys_and_when_they_go(world: World) -> None:
     world.one()
     world.server.faults.add(Fault("POST /keys", Status(500), at=Phase.AFTER))
     assert "2 goes in 1d" in _shown(world, forced=True)[1]
-    assert "3 is an orphan; 2 goes in 1d" in _shown(world)[1]
+    assert re.search("orphan 3 goes in 1[45]m; 2 goes in 1d", _shown(world)[1])
     world.advance(1)
     assert "would revoke 2; would revoke 3" in _shown(world, dry_run=True)[1]
     assert "revoked 2; revoked 3" in _shown(world)[1]

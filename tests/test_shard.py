@@ -117,7 +117,7 @@ class TestTheProgram:
     def test_a_wrong_option(self, rotator: Program) -> None:
         run = rotator.run("--once", "--shard", "4/4")
         assert run.code == 2
-        assert "--shard is no shard; write I/N with I from 0 to N-1, such as 0/4" in run.err
+        assert "--shard is not a shard; write I/N with I from 0 to N-1, such as 0/4" in run.err
 
     def test_the_sandbox_has_no_shares(self, rotator: Program) -> None:
         run = rotator.run("--shard", "0/2", "sandbox")

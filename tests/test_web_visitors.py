@@ -168,7 +168,7 @@ class TestHost:
             for path in [*PATHS, "/nothing"]:
                 for method in ("GET", "POST"):
                     answer, text = served.ask(path, method, Host=host)
-                    assert (answer.status, text) == (421, "no such name in http.names\n")
+                    assert (answer.status, text) == (421, "this name is not in http.names\n")
 
     def test_the_host_in_the_request_line_counts(self, served: Served) -> None:
         asked = b"GET http://%s/status.json HTTP/1.1\r\nHost: %s\r\n\r\n"

@@ -38,7 +38,7 @@ class Output:
             if isinstance(error, ConfigError):
                 return MISCONFIGURED
             if self.plain_errors:
-                sys.stderr.write("`rotator check` tries one after the other what it takes\n")
+                sys.stderr.write("run `rotator check`: it tests each thing that a pass needs\n")
             return UNREACHABLE
 
     def show(self, as_json: Callable[[], dict[str, Any]], as_text: Callable[[], str]) -> None:
@@ -75,7 +75,8 @@ def confirmed(what: str, question: str) -> bool:
         answer = ""
     if answer.strip().lower() in ("y", "yes"):
         return True
-    sys.stderr.write(("" if answer else "\n") + "rotator: nothing was changed\n")
+    unanswered = "" if answer else "\nrotator: nobody answered; --yes answers for scripts\n"
+    sys.stderr.write(f"{unanswered}rotator: nothing was changed\n")
     return False
 
 

@@ -115,7 +115,7 @@ def _twice(sound: Sound, field: str) -> Iterator[Fault]:
             continue
         earlier = first.setdefault(text.strip("/"), index)
         if earlier != index:
-            yield ("keys", index, field), f"is that of {dotted(('keys', earlier))} too; write another"
+            yield ("keys", index, field), f"is already used by {dotted(('keys', earlier))}; write another"
 
 
 def _mounted_twice(sound: Sound) -> Iterator[Fault]:

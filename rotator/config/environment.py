@@ -70,7 +70,7 @@ def overrides(environ: Mapping[str, str]) -> tuple[list[Override], list[str]]:
         if kind is None and _is_service_link(name, text):
             continue
         if kind is None or name != _variable(path):
-            faults.append(f"environment {_echo(name)}: is no field of the config; {_suggestion(name)}")
+            faults.append(f"environment {_echo(name)}: is an unknown field; {_suggestion(name)}")
             continue
         value, wrong = _read(kind, text)
         faults += [f"environment {name}: {fault}" for fault in wrong]

@@ -137,7 +137,7 @@ def _reading_order(fault: str) -> tuple[int, int]:
 
 def _config_error(faults: list[str]) -> ConfigError:
     faults = sorted(dict.fromkeys(faults), key=_reading_order)
-    return ConfigError(f"the config has {len(faults)} fault{'s' * (len(faults) > 1)}:", tuple(faults))
+    return ConfigError(f"the config has {len(faults)} fault{'s' * (len(faults) > 1)}", tuple(faults))
 
 
 def _parse(content: bytes) -> Document:

@@ -26,7 +26,7 @@ def url(text: str, *, allow_http: bool = False) -> str:
     """
     scheme, host, extras = _url_parts(text)
     if not host or scheme not in ("http", "https"):
-        raise ValueError("is no URL; write https:// and a host, such as https://host.example.com:8443")
+        raise ValueError("is not a URL; write https:// and a host, such as https://host.example.com:8443")
     if extras:
         raise ValueError("has a user, a query or a fragment; write only scheme, host, port and path")
     if scheme == "http" and not (allow_http or _is_loopback(host)):
@@ -53,7 +53,9 @@ def secret_path(text: str) -> str:
     """Check a path, a mount or a namespace of Vault; slashes at its edges mean nothing."""
     path = text.strip("/")
     if not 0 < len(path) <= MAX_PATH:
-        raise ValueError(f"is no path; write 1 to {MAX_PATH} characters, such as apimall/production-backend")
+        raise ValueError(
+            f"is not a path; write 1 to {MAX_PATH} characters, such as apimall/production-backend"
+        )
     if any(part in ("", ".", "..") or part != part.strip() for part in path.split("/")):
         raise ValueError("has an empty part, `.`, `..` or a space at a part's edge; write it without")
     if re.search(r"[?#%*\\]", path) or not path.isprintable():
@@ -65,7 +67,7 @@ def key_name(text: str) -> str:
     """Check a managed key's name: it must stand in a title and be parsed back."""
     if not titles.valid_name(text):
         raise ValueError(
-            "is no name; write 1 to 64 letters, digits, spaces, or any of . _ / -, no space at an edge"
+            "is not a valid name; write 1 to 64 letters, digits, spaces, or any of . _ / -, no space at an edge"
         )
     return text
 
@@ -79,7 +81,7 @@ def variable(text: str) -> str:
     """Check an environment variable's name. A key that was pasted in its place is none: it has a hyphen."""
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,127}", text):
         raise ValueError(
-            "is no variable's name; write the name, such as APIMALL_API_KEY, never the key itself"
+            "is not a variable's name; write the name, such as APIMALL_API_KEY, never the key itself"
         )
     return text
 
@@ -92,7 +94,7 @@ def role_name(text: str) -> str:
 def file_name(text: str) -> str:
     """Check a file's name. Whether the file is there is seen when it is read: it may be mounted later."""
     if not text or not text.isprintable():
-        raise ValueError("is no file's name; write a path, such as /run/secrets/apimall-api-key")
+        raise ValueError("is not a file's name; write a path, such as /run/secrets/apimall-api-key")
     return text
 
 
@@ -153,7 +155,9 @@ def host_and_port(text: str) -> tuple[str, int]:
         r"(?:\[([0-9a-f:.]{2,39})\]|([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)):([0-9]{1,5})", text
     )
     if not found or not 0 < int(found[4]) < 65536:
-        raise ValueError("is no address; write a host and a port, such as 127.0.0.1:9464, or null for none")
+        raise ValueError(
+            "is not an address; write a host and a port, such as 127.0.0.1:9464, or null for none"
+        )
     return found[1] or found[2], int(found[4])
 
 
@@ -161,7 +165,7 @@ def host_name(text: str) -> str:
     """Check the name of a host, alone."""
     if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?", text):
         raise ValueError(
-            "is no host's name; write it without scheme, port and path, such as rotator.example.com"
+            "is not a host's name; write it without scheme, port, path, `*` and spaces, such as rotator.example.com"
         )
     return text.lower()
 

@@ -104,4 +104,8 @@ def _fault(details: ErrorDetails) -> Fault:
 def _unknown(path: Path) -> str:
     known = names_at(path[:-1])
     close = closest(str(path[-1]), known)
-    return f"is no field; did you mean `{close}`?" if close else f"is no field; there are {', '.join(known)}"
+    return (
+        f"is an unknown field; did you mean `{close}`?"
+        if close
+        else f"is an unknown field; known here: {', '.join(known)}"
+    )

@@ -42,6 +42,8 @@ _CONSTANTS: Final[dict[str, bool | None]] = {
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?")
 _STANDARD = "tag:yaml.org,2002:"
+_MARK = r"'(?:[^\w\s]{1,3}|<[a-z ]+>)'"
+_MARKS = re.compile(rf"{_MARK}(?:(?: or |, but (?:got|found) ){_MARK})*")
 _QUOTED = re.compile(r"""["'].*["']""", re.DOTALL)
 
 
@@ -242,11 +244,16 @@ def _unreadable(text: str, position: int) -> Fault:
     return Fault(before.count("\n") + 1, column, "an unprintable character stands here; remove it")
 
 
+def _a_mark(quoted: re.Match[str]) -> str:
+    """Leave what is YAML's own, such as brackets; anything else may be a value."""
+    return quoted[0] if _MARKS.fullmatch(quoted[0]) else "…"
+
+
 def _syntax(text: str, error: yaml.MarkedYAMLError) -> Fault:
     mark: Any = error.problem_mark
     if text[mark.index : mark.index + 1] == "\t":
         return Fault(mark.line + 1, mark.column + 1, "a tab stands here; indent with spaces")
-    problem = _QUOTED.sub("…", error.problem or "")
+    problem = _QUOTED.sub(_a_mark, error.problem or "")
     cure = "check the indentation, the colons and the quotes, and quote what begins with a special character"
     return Fault(mark.line + 1, mark.column + 1, f"is not valid YAML ({problem}); {cure}")
 

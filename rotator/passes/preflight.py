@@ -4,10 +4,12 @@ import math
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 
 from rotator.errors import Rejected, RotatorError
 from rotator.passes.account import Store
 from rotator.rules.model import Timing
+from rotator.rules.times import short
 
 NEEDED = ("create", "read", "update")
 """At the path of each managed key. A write with check-and-set asks for create or update by what is there."""
@@ -42,8 +44,9 @@ class Preflight:
                 self._ask()
             if self._remaining() < self._needs:
                 # In the same words each time, for a failure that changes is told again.
+                needs = short(timedelta(seconds=self._needs))
                 raise Rejected(
-                    f"the Vault token expires before a rotation can be sure to end ({self._needs:.0f} s); "
+                    f"the Vault token expires before a rotation can be sure to end (it may take {needs}); "
                     "nothing was created",
                     cure="renew it, log in again, or raise the token_ttl of its role",
                 )

@@ -50,7 +50,7 @@ def held_back(plan: Plan) -> tuple[RotatorError, ...]:
     if plan.held and plan.held.cure:
         errors.append(RotatorError(f"held back: {plan.held.text}", cure=plan.held.cure))
     if ids := [str(other.key_id) for other in plan.others if other.kept is Kept.CLOCK]:
-        errors.append(clock_in_doubt(f"{', '.join(ids)} not looked at for revocation", plan.doubt))
+        errors.append(clock_in_doubt(f"key {', '.join(ids)} not considered for revocation", plan.doubt))
     return tuple(errors)
 
 

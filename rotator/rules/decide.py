@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+from rotator.redaction import words
 from rotator.rules.bookkeeping import WITHOUT_GRACE, Rotation, stripped
 from rotator.rules.facts import Facts
 from rotator.rules.history import Trace
@@ -146,7 +147,10 @@ def _warnings(facts: Facts, reason: Reason | None) -> Iterator[str]:
         rest = "its key is treated as adopted" if current.adopted else "the rest of it is used"
         yield f"the secret's bookkeeping makes no sense ({'; '.join(current.faults)}); {rest}"
     if current.key_id is None:
-        yield "the secret's plaintext fits no listed key, or several; the key behind it is left to you"
+        yield (
+            "the secret's plaintext matches no listed key, or more than one; if that key is live, revoke it by "
+            "hand when it is replaced"
+        )
     elif reason is Reason.REVOKED:
         return
     elif facts.omitted:
@@ -173,8 +177,9 @@ def _titles(facts: Facts) -> Iterator[str]:
     key = facts.listed.get(current.key_id) if current else None
     if current and key and current.title and key.title != current.title:
         yield (
-            f"the gateway lists key {key.id} with another title than it was made with: a key whose creation is cut "
-            "off could not be known as ours; write a title_template that it leaves as it is, or ask its support"
+            f"the gateway lists key {key.id} as “{words(key.title)}”, and it was made as “{words(current.title)}”: "
+            "a key whose creation is cut off could not be known as ours; write a title_template that the gateway "
+            "leaves as it is, or ask its support"
         )
 
 

@@ -26,7 +26,7 @@ class Current:
     """The key whose plaintext is in the secret, as far as it can be known."""
 
     rotation: Rotation | None
-    """None when the plaintext fits no listed key, or several."""
+    """None when the plaintext matches no listed key, or more than one."""
     superseded: Mapping[int, datetime]
     """The keys that the secret names as current once, each with the time since when they are not."""
     adopted: bool
@@ -40,7 +40,7 @@ class Current:
 
     @property
     def key_id(self) -> int | None:
-        """Its id; None when the plaintext fits no listed key, or several."""
+        """Its id; None when the plaintext matches no listed key, or more than one."""
         return self.rotation.key_id if self.rotation else None
 
     def as_rolled_back(self, now: datetime) -> "Current":

@@ -62,7 +62,7 @@ def listed_as(facts: Facts) -> str:
     """What the list says of the current key, in words."""
     rotation = facts.rotation
     if rotation is None:
-        return "the plaintext fits no listed key, or several"
+        return "the plaintext matches no listed key, or more than one"
     if key := facts.listed.get(rotation.key_id):
         return f"key {key.id} is listed as {words(key.status)}"
     young = "" if facts.doubted else f", but younger than {short(facts.timing.in_flight)}"
@@ -96,7 +96,7 @@ def _due(facts: Facts) -> str:
         return "there is no key that could be due"
     rotation = facts.rotation
     if rotation is None:
-        return "the plaintext fits no listed key, or several: due at once"
+        return "the plaintext matches no listed key, or more than one: due at once"
     since = f"{'created' if facts.current.adopted else 'rotated'} at {rotation.rotated_at:%Y-%m-%d %H:%M}"
     return f"{since}, {facts.key.cadence}, so due {when(facts.due_at, facts.now)}"
 

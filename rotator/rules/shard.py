@@ -41,7 +41,7 @@ def parse_shard(text: str) -> Shard:
         shard = Shard(int(index), int(count))
         if shard.index < shard.count <= MAX_COUNT:
             return shard
-    raise ValueError("is no shard; write I/N with I from 0 to N-1, such as 0/4")
+    raise ValueError("is not a shard; write I/N with I from 0 to N-1, such as 0/4")
 
 
 def shard_of(environ: Mapping[str, str]) -> Shard:

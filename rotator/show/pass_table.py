@@ -86,7 +86,8 @@ def _state(key: KeyResult) -> Text:
         return Text(key.outcome + because, style="bold red" if key.failed else "yellow")
     words = _PLANNED if key.outcome is Outcome.PLANNED else _DONE
     if key.failed and key.action is not Action.HOLD:
-        because += ", revoke failed"
+        held = key.plan is not None and not key.plan.revocations
+        because += ", revocation held" if held else ", revoke failed"
     return Text(words[key.action] + because, style="bold red" if key.failed else _STYLE[key.action])
 
 
@@ -100,7 +101,7 @@ def _other_keys(key: KeyResult, now: datetime) -> str:
 def _each_other(key: KeyResult, now: datetime) -> Iterator[str]:
     for other in sorted(key.left, key=lambda other: other.victim is not Victim.ORPHAN):
         if other.victim is Victim.ORPHAN:
-            yield f"{other.key_id} is an orphan"
+            yield f"orphan {other.key_id} {'stays' if other.stays else going(other.goes_at, now)}"
         else:
             yield f"{other.key_id} {'stays' if other.stays else going(other.goes_at, now)}"
     verb = "would revoke" if key.outcome is Outcome.PLANNED else "revoked"

@@ -146,9 +146,12 @@ _MISTAKEN: Final = re.compile("claim .{1,40} is invalid|invalid (issuer|audience
 
 def _cure(answer: VaultAnswer) -> str | None:
     if _NO_NAMESPACE in answer.errors:
-        return "name one that exists in vault.namespace"
+        return "the namespace does not exist: correct or unset vault.namespace, or VAULT_NAMESPACE"
     if answer.status == HTTPStatus.NOT_FOUND:
-        return "make one with `vault secrets enable -path=MOUNT -version=2 kv`, or mend vault.mount"
+        return (
+            "there is no such mount: make one with `vault secrets enable -path=MOUNT -version=2 kv`, or mend "
+            "vault.mount"
+        )
     if answer.status == HTTPStatus.FORBIDDEN:
         needed = "read" if answer.what.startswith("GET") else "create and update"
         return f"has the token expired, and does its policy grant {needed} on this path?"
@@ -162,7 +165,7 @@ def _cure(answer: VaultAnswer) -> str | None:
             "a quota of Vault's own is reached: `vault read sys/quotas/config`, and the quotas on this mount"
         )
     if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        return "is Vault sealed? `vault status` tells"
+        return "is Vault sealed? `vault status` tells, and `vault operator unseal` opens it"
     if answer.status == HTTPStatus.TEMPORARY_REDIRECT:
         return "set vault.address to the active node or to a load balancer: tokens are not sent elsewhere"
     return None

@@ -61,7 +61,7 @@ class App:
             self._answer(environ["REQUEST_METHOD"], environ["PATH_INFO"], environ["QUERY_STRING"])
             # No browser leaves it out.
             if "HTTP_HOST" not in environ or is_ours(environ["HTTP_HOST"], self._names)
-            else Served(HTTPStatus.MISDIRECTED_REQUEST, _TEXT, "no such name in http.names\n")
+            else Served(HTTPStatus.MISDIRECTED_REQUEST, _TEXT, "this name is not in http.names\n")
         )
         content = answer.text.encode()
         headers = [

@@ -123,7 +123,7 @@ class Web:
         except OSError as error:
             why, _, _ = cause(error).partition(" (while")  # which repeats the address
             fault = f"http.listen: {host} port {port}: {why}; write another address, or null for no HTTP"
-            raise ConfigError("the address of the HTTP server cannot be had", (fault,)) from None
+            raise ConfigError("cannot listen on http.listen", (fault,)) from None
         self._server = _Server(self._app, listening, self._sockets)
         self._thread = Thread(target=self._server.run, name="web", daemon=True)
         self._thread.start()
