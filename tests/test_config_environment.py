@@ -233,7 +233,10 @@ def test_a_fault_in_vaults_variable_names_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("token", "cure"),
-    [("", "is missing; give it a value"), ("hvs.two words", "set it to the token alone")],
+    [
+        ("", "is missing; set it to a Vault token with the policy"),
+        ("hvs.two words", "set it to the token alone"),
+    ],
 )
 def test_the_token_must_be_there_and_be_one(tmp_path: Path, token: str, cure: str) -> None:
     (fault,) = faults(tmp_path, {**TOKEN, "VAULT_TOKEN": token})

@@ -196,7 +196,11 @@ Set: TypeAlias = Mapping[str, str | None]
 VARIABLES: Final[list[tuple[str, Set, Set]]] = [
     # A part of the fault; the variables that have it; and the same as the fault says to set them.
     ("VAULT_TOKEN: holds a space", {"VAULT_TOKEN": "a b"}, {"VAULT_TOKEN": "ab"}),
-    ("VAULT_TOKEN: is missing; give it a value", {"VAULT_TOKEN": ""}, {"VAULT_TOKEN": "ab"}),
+    (
+        "VAULT_TOKEN: is missing; set it to a Vault token with the policy",
+        {"VAULT_TOKEN": ""},
+        {"VAULT_TOKEN": "ab"},
+    ),
     ("is missing; set it to an API key", {"APIMALL_API_KEY": ""}, {"APIMALL_API_KEY": "sk-a"}),
     ("did you mean ROTATOR_IN_FLIGHT?", {"ROTATOR_IN_FLIHT": "5s"}, {"ROTATOR_IN_FLIGHT": "5s"}),
     ("ROTATOR_ZZZZZ: is an unknown field; unset it", {"ROTATOR_ZZZZZ": "5s"}, {}),

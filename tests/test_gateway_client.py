@@ -236,6 +236,7 @@ class TestWhatBreaksTheContract:
             gateway.create("a title")
         assert server.account.keys[1].plaintext[8:40] not in repr(raised.value) + str(raised.value)
         assert "Welcome" not in str(raised.value)
+        assert "a key may have been made all the same, and a pass revokes it after" in str(raised.value.cure)
 
     def test_the_field_and_the_request_id_are_named(self, server: GatewayServer, gateway: Gateway) -> None:
         server.faults.add(Fault("GET /keys", GARBAGE["id is text"], at=Phase.AFTER))

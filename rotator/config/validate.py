@@ -32,6 +32,7 @@ _TEXTS: Final = {
     "is_instance_of": "does not belong in the config; remove it and set VAULT_TOKEN",
     "value_error": "{error}",
 }
+_UNSET: Final = "is missing; set it to a Vault token with the policy that deploy/vault/policy.hcl shows"
 _EMPTY: Final = "is empty; give it a value, or remove it"
 _OTHER: Final = "is not valid; see the description of this field in rotator.schema.json"
 
@@ -96,6 +97,8 @@ def _fault(details: ErrorDetails) -> Fault:
         path = (*AUTH, "method") if details["type"] == "union_tag_invalid" else (*AUTH, *path[3:])
     if details["type"] == "extra_forbidden":
         return path, _unknown(details["loc"])
+    if details["type"] == "missing" and path == (*AUTH, "token"):
+        return path, _UNSET
     if details["type"] == "string_type" and details["input"] is None:
         return path, _EMPTY
     return path, _TEXTS.get(details["type"], _OTHER).format_map(details.get("ctx", {}))

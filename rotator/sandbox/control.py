@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import timedelta
 from operator import index
 from typing import Any, Final
@@ -118,7 +118,7 @@ def control(account: Ledger, faults: Faults, request: Request) -> Reply:
                 return _plain(200, {"now": format_time(account.clock.advance(_advance(request)))})
             case method, ["quirks"] if method in ("POST", "DELETE"):
                 account.quirks = _quirks(account.quirks, _object(request)) if method == "POST" else Quirks()
-                return _plain(200, {"quirks": repr(account.quirks)})
+                return _plain(200, {"quirks": _turned_on(account.quirks)})
             case method, ["faults"] if method in ("POST", "DELETE"):
                 return _switch(faults, request)
     except (ValueError, OverflowError) as problem:
@@ -153,6 +153,13 @@ def _fault(value: Mapping[str, Any]) -> Fault:
             f"odd is one of {', '.join(ODD)}; a date is like +2d; "
             'what is set is like {"id": 3}'
         ) from None
+
+
+def _turned_on(quirks: Quirks) -> list[str]:
+    """The names of those that are not as the contract has it."""
+    contract = Quirks()
+    names = (quirk.name for quirk in fields(Quirks))
+    return [name for name in names if getattr(quirks, name) != getattr(contract, name)]
 
 
 def _quirks(quirks: Quirks, value: Mapping[str, Any]) -> Quirks:
