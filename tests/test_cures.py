@@ -85,7 +85,7 @@ WALKED: Final[Mapping[str, str]] = {
     "give the rotator another vault.state_path": f"{_PASS}test_a_record_of_claims_that_is_somebodys_is_moved",
     "see that this machine's clock is right (NTP)": f"{_PASS}test_a_clock_that_is_off_is_set",
     "make its directory, writable": f"{_WALK}test_the_metrics_file",
-    "the next pass begins with it": "test_report.py::test_what_had_no_turn_is_not_reached_and_goes_first_in_the_next_pass",
+    "the next pass begins with it": "test_report.py::test_what_is_not_reached_goes_first_in_the_next_pass",
     "remove vault.tls_skip_verify": "test_check_tls.py::test_any_certificate_is_trusted",
     "renew the server's certificate; is": "test_check_tls.py::test_one_that_has_expired",
     "renew the server's certificate: nothing": "test_check_tls.py::test_one_that_ends_soon",

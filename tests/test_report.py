@@ -126,7 +126,7 @@ def test_a_line_says_what_a_long_pass_waits_for(limits: dict[str, float], done: 
     assert what_it_waits_for(limits, 60.0, done, 120) == words
 
 
-def test_what_had_no_turn_is_not_reached_and_goes_first_in_the_next_pass(world: World) -> None:
+def test_what_is_not_reached_goes_first_in_the_next_pass(world: World) -> None:
     world.keys = tuple(replace(managed(), name=f"K{n}", path=f"apimall/{n}") for n in range(3))
     world.concurrency = 1
     world.timing = replace(world.timing, pass_deadline=timedelta(seconds=0.3))
