@@ -5,7 +5,7 @@ The only importer of prometheus_client. Labels hold names of managed keys and wo
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -271,7 +271,8 @@ def _post(
 
     def post() -> None:
         # A redirect is a failure, too: the page behind it says nothing of what was pushed.
-        answer = server.exchange(Request(method, parts.path, body=data), dict(headers))
+        with closing(server):
+            answer = server.exchange(Request(method, parts.path, body=data), dict(headers))
         if not 200 <= answer.status < 300:
             raise UnpublishedError(f"metrics.pushgateway: it answered {answer.status}", cure=_UNPUSHED)
 
