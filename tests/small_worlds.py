@@ -45,7 +45,7 @@ class Twice(Policy):
     def __init__(self) -> None:
         super().__init__(attempts=2, deadline=1e9, first_wait=0, longest_wait=0, longest_retry_after=0)
 
-    def until(self, deadline: timedelta) -> "Twice":
+    def until(self, deadline: timedelta, *, patience: timedelta = timedelta()) -> "Twice":
         return self
 
 

@@ -130,7 +130,7 @@ def test_what_is_not_reached_goes_first_in_the_next_pass(world: World) -> None:
     world.keys = tuple(replace(managed(), name=f"K{n}", path=f"apimall/{n}") for n in range(3))
     world.concurrency = 1
     world.timing = replace(world.timing, pass_deadline=timedelta(seconds=0.3))
-    world.server.account.quirks = Quirks(rate_limit=RateLimit(3, timedelta(days=1), RetryAfter.SECONDS))
+    world.server.account.quirks = Quirks(rate_limit=RateLimit(4, timedelta(days=1), RetryAfter.SECONDS))
     result = world.make_pass()
     assert [key.outcome for key in result.keys] == ["done", "not reached", "not reached"]
     assert (result.failed, result.not_reached, result.converged) == (0, 2, False)

@@ -185,8 +185,8 @@ class Governor:
 
         `server`: what the log calls it.
         """
-        self._server = server
-        self._pace, self._sleep, self._hurried, self._clock = Pace(most), sleep, hurried, clock
+        self._server, self.is_hurried = server, hurried
+        self._pace, self._sleep, self._clock = Pace(most), sleep, clock
         self._changed = threading.Condition()
 
     @property
@@ -228,7 +228,7 @@ class Governor:
                 with self._changed:
                     now = self._clock()
                     wait = self._pace.wait(now)
-                    if wait <= 0 or (self._hurried() and now - began >= HURRY):
+                    if wait <= 0 or (self.is_hurried() and now - began >= HURRY):
                         return self._pace.begin(now)
                     if wait == inf:
                         self._changed.wait(_LOOK)

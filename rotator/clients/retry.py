@@ -39,10 +39,12 @@ class Policy:
     patience: float = 1800.0
     """So long a limit of the server's may hold a call up, which counts as no attempt, and as no time."""
 
-    def until(self, deadline: timedelta) -> "Policy":
-        """As many attempts as fit into `deadline`, with waits of at most 5 s, whatever holds them up."""
+    def until(self, deadline: timedelta, *, patience: timedelta = timedelta()) -> "Policy":
+        """As many attempts as fit into `deadline`, with waits of at most 5 s."""
         seconds = deadline.total_seconds()
-        return replace(self, attempts=0, deadline=seconds, longest_wait=5.0, patience=0.0)
+        return replace(
+            self, attempts=0, deadline=seconds, longest_wait=5.0, patience=patience.total_seconds()
+        )
 
 
 def transient(error: BaseException) -> bool:
@@ -57,10 +59,12 @@ def call(
     event: str,
     sleep: Sleep,
     again: Callable[[BaseException], bool] = transient,
+    patient: Callable[[], bool] = lambda: True,
 ) -> T:
     """Return what `attempt` returns, or raise its last error once the policy is exhausted.
 
-    Each wait is logged as `event`; neither arguments nor results are.
+    Each wait is logged as `event`; neither arguments nor results are. Once it is no longer `patient`, a limit
+    counts as any failure.
     """
 
     def before_sleep(state: tenacity.RetryCallState) -> None:
@@ -82,7 +86,7 @@ def call(
 
     def is_enough(state: tenacity.RetryCallState) -> bool:
         nonlocal limited
-        if isinstance(_error(state), Limited) and held_up() < policy.patience:
+        if isinstance(_error(state), Limited) and held_up() < policy.patience and patient():
             limited += 1
             return False
         return 0 < policy.attempts <= state.attempt_number - limited or left(state) < _MOMENT

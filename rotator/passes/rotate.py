@@ -5,6 +5,8 @@ published is revoked at once, and one of which that cannot be known is left for 
 """
 
 from collections.abc import Callable
+from datetime import timedelta
+from typing import TypeVar
 
 import structlog
 
@@ -22,6 +24,7 @@ from rotator.rules.holds import MAX_ORPHANS
 from rotator.rules.model import CreatedKey, Version
 from rotator.rules.titles import resembles
 
+T = TypeVar("T")
 log = structlog.get_logger()
 
 
@@ -156,9 +159,17 @@ def _prove(account: Account, created: CreatedKey) -> Proven:
                 f"new key {created.id} does not authenticate", ambiguous=False, request_id=probe.request_id
             )
 
-    policy = account.policy.until(account.timing.verify_deadline)
-    retry.call(attempt, policy, event="gateway.retry", sleep=account.stopping.sleep)
+    _until(account, account.timing.verify_deadline, attempt, event="gateway.retry")
     return Proven(created.plaintext)
+
+
+def _until(account: Account, deadline: timedelta, attempt: Callable[[], T], *, event: str) -> T:
+    """Try until it goes well, or `deadline` has passed. A rate limit may hold it up, unless we are to stop."""
+    policy = account.policy.until(deadline, patience=account.timing.patience)
+    stopping = account.stopping
+    return retry.call(
+        attempt, policy, event=event, sleep=stopping.sleep, patient=lambda: not stopping.requested
+    )
 
 
 class _Storing:
@@ -174,9 +185,9 @@ class _Storing:
         """The bookkeeping of the last write that may have landed."""
 
     def run(self) -> Rotation:
-        policy = self._account.policy.until(self._account.timing.store_deadline)
+        deadline = self._account.timing.store_deadline
         try:
-            return retry.call(self._attempt, policy, event="vault.retry", sleep=self._account.stopping.sleep)
+            return _until(self._account, deadline, self._attempt, event="vault.retry")
         except RotatorError as error:
             if isinstance(error, (Moved, Overtaken)) or not self._sent:
                 raise  # nothing that was sent can land any more

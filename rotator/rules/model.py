@@ -96,6 +96,11 @@ class Timing:
     """How long a pass may last; a rotation that has begun is finished."""
 
     @property
+    def patience(self) -> timedelta:
+        """How long a rate limit may hold up each of its two steps, so that no key is swept meanwhile."""
+        return max(timedelta(), (self.orphan_after - self.rotation - PATIENCE) / 2)
+
+    @property
     def rotation(self) -> timedelta:
         """How long one may take, from create to store."""
         return self.verify_deadline + self.store_deadline

@@ -184,7 +184,10 @@ class Gateway:
         return any(key.id == key_id and key.live for key in self.list_keys().keys)
 
     def _patiently(self, attempt: Callable[[], T]) -> T:
-        return retry.call(attempt, self._policy, event="gateway.retry", sleep=self._sleep)
+        patient = not self.governor.is_hurried()
+        return retry.call(
+            attempt, self._policy, event="gateway.retry", sleep=self._sleep, patient=lambda: patient
+        )
 
     def _call(self, request: Request, bearer: Secret | None = None) -> GatewayAnswer:
         """One call, as our own bearer or as another.

@@ -12,7 +12,7 @@ from typing import Final
 
 from rotator.clients.exchange import Request
 from rotator.clients.gateway.answers import GatewayAnswer
-from rotator.errors import BrokenContract, Denied, Rejected, RotatorError, Transient
+from rotator.errors import BrokenContract, Denied, Limited, Rejected, RotatorError, Transient
 from rotator.redaction import Secret, is_word
 
 _ASK_WHY: Final = "ask the gateway's support why it refuses a key's own requests, with the request_id"
@@ -52,6 +52,8 @@ class Proof:
         for way in self._ways:
             try:
                 told = self._ask(way, plaintext)
+            except Limited:
+                raise  # another way would meet the same limit
             except (Denied, Rejected, BrokenContract, Transient) as error:
                 untold.append(error)
                 silent |= set() if told else {way.path}

@@ -195,7 +195,10 @@ class Vault:
         self._server.close()
 
     def _patiently(self, attempt: Callable[[], T]) -> T:
-        return retry.call(attempt, self._policy, event="vault.retry", sleep=self._sleep)
+        patient = not self.governor.is_hurried()
+        return retry.call(
+            attempt, self._policy, event="vault.retry", sleep=self._sleep, patient=lambda: patient
+        )
 
 
 class _Adapter(RawAdapter):  # type: ignore[misc]
