@@ -27,8 +27,8 @@ class Calls:
             raise self.failures.pop(0)
         return "secret result"
 
-    def run(self, policy: Policy, **options: Callable[[BaseException], bool]) -> str:
-        return retry.call(self, policy, event="gateway.retry", sleep=self.slept.append, **options)
+    def run(self, policy: Policy, again: Callable[[BaseException], bool] = retry.transient) -> str:
+        return retry.call(self, policy, event="gateway.retry", sleep=self.slept.append, again=again)
 
 
 def test_it_returns_what_the_attempt_returns() -> None:
