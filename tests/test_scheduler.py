@@ -18,7 +18,7 @@ AT_ONCE = Every(timedelta(milliseconds=10), timedelta(0))
 
 
 @contextmanager
-def scheduled(schedule: PassSchedule, work: Callable[[], object]) -> Iterator[Scheduler]:
+def scheduled(schedule: PassSchedule, work: Callable[[], timedelta | None]) -> Iterator[Scheduler]:
     scheduler = Scheduler(schedule, work)
     scheduler.start()
     try:

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from rotator.errors import RotatorError
+from rotator.errors import RotatorError, Transient
 from rotator.passes.stopping import NotReached, Stopped
 from rotator.rules.bookkeeping import Rotation
 from rotator.rules.decide import Plan
@@ -240,6 +240,12 @@ class PassResult:
     def converged(self) -> bool:
         """Whether nothing failed, was refused, stopped or not reached; a hold that time ends is none of these."""
         return self.refused is None and not (self.failed or self.stopped or self.not_reached)
+
+    @property
+    def passing(self) -> RotatorError | None:
+        """What a pass soon after may no longer meet: a refusal of the account, or the first transient failure."""
+        errors = (error for key in self.keys for error in key.errors)
+        return self.refused or next((error for error in errors if isinstance(error, Transient)), None)
 
     def to_json(self) -> dict[str, Any]:
         """The shape of `rotator --once --json`, and of a dry run's."""

@@ -19,6 +19,7 @@ from rotator.passes.account import Account
 from rotator.passes.reconcile import new_run_id, reconcile
 from rotator.passes.stopping import Stopped, Stopping
 from rotator.printing.log import log_failure
+from rotator.rules.again import again_after
 from rotator.service.metrics import Metrics
 from rotator.service.scheduler import Scheduler
 from rotator.service.signals import on_signals
@@ -51,6 +52,8 @@ class Daemon:
         self._passes: deque[PassRecord] = deque(maxlen=KEPT)
         self._running_since: datetime | None = None
         self._reload_failed = False
+        self._failures = 0
+        """So many passes in a row could not observe, or failed for what may pass."""
         self._opened: tuple[Config, Account] | None = None
         """The account, and the config that it was opened by."""
         self._resources = ExitStack()
@@ -85,6 +88,7 @@ class Daemon:
             self._config = config
         if changed:
             self._scheduler.reschedule(config.schedule)
+        self._scheduler.wake()
         log.info("daemon.reloaded", keys=len(config.managed))
 
     def snapshot(self) -> Snapshot:
@@ -103,22 +107,29 @@ class Daemon:
         """How long the last pass's Vault token lives; None for one that does not expire, and before any."""
         return self._opened[1].store.token_ttl() if self._opened else None
 
-    def _pass(self) -> None:
-        """Make one pass and tell of it. Nothing that it raises may end the schedule."""
+    def _pass(self) -> timedelta | None:
+        """Make one pass and tell of it; return how soon another one should be tried, None for on schedule.
+
+        Nothing that it raises may end the schedule.
+        """
         began, run_id = _now(), new_run_id()
         self._running_since = began
         try:
             with structlog.contextvars.bound_contextvars(run_id=run_id):
-                self._make_pass(began, run_id)
+                record = self._make_pass(began, run_id)
         finally:
             self._running_since = None
+        why = record and (record.error or (record.result and record.result.passing))
+        self._failures = self._failures + 1 if why else 0
+        return again_after(self._failures, why) if why else None
 
-    def _make_pass(self, began: datetime, run_id: str) -> None:
+    def _make_pass(self, began: datetime, run_id: str) -> PassRecord | None:
+        """None for one that was stopped before it came to a result."""
         result, failure = None, None
         try:
             result = reconcile(self._account(), run_id=run_id)
         except Stopped:
-            return
+            return None
         except RotatorError as error:
             failure = error
             log_failure("daemon.pass_failed", error)
@@ -128,6 +139,7 @@ class Daemon:
         record = PassRecord(run_id, began, _now(), result, failure)
         self._passes.appendleft(record)
         self._told(record)
+        return record
 
     def _account(self) -> Account:
         """The account of the config as it is now; opened anew after a reload, or when opening failed."""

@@ -1,10 +1,12 @@
 """Calls on a schedule, from a thread of its own."""
 
+import random
 from collections.abc import Callable
-from datetime import UTC, datetime
-from threading import Event, Thread
+from datetime import UTC, datetime, timedelta
+from threading import Condition, Event, Thread
 from typing import Any
 
+import structlog
 from apscheduler.events import EVENT_SCHEDULER_STARTED
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.blocking import BlockingScheduler
@@ -15,20 +17,26 @@ from rotator.rules.cadence import CronSchedule, Every, PassSchedule
 
 _JOB = "pass"
 
+log = structlog.get_logger()
+
 
 class Scheduler:
     """Calls `work` right after the start and then on its schedule: one call at a time, late ones as one.
 
+    What `work` returns is how soon it wants to be called again, where the schedule would have it wait for longer.
     An error of `work` ends that call alone.
     """
 
-    def __init__(self, schedule: PassSchedule, work: Callable[[], object]) -> None:
+    def __init__(self, schedule: PassSchedule, work: Callable[[], timedelta | None]) -> None:
+        self._work = work
+        self._again_at: datetime | None = None
+        self._wakes, self._stopped, self._changed = 0, False, Condition()
         # An executor with one thread, and one instance of the job: two calls never overlap.
         self._scheduler = BlockingScheduler(executors={"default": ThreadPoolExecutor(1)}, timezone=UTC)
         self._trigger = _Trigger(schedule)
         self._thread = Thread(target=self._scheduler.start, name="scheduler", daemon=True)
         self._scheduler.add_job(
-            work,
+            self._call,
             self._trigger,
             id=_JOB,
             name=_JOB,
@@ -47,6 +55,9 @@ class Scheduler:
 
     def stop(self) -> None:
         """Make no further call; return when the one that is being made has ended."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
         if self._thread.is_alive():
             self._scheduler.shutdown(wait=True)
             self._thread.join()
@@ -55,6 +66,12 @@ class Scheduler:
         """Go by another schedule from now on."""
         self._trigger = _Trigger(schedule)
         self._scheduler.reschedule_job(_JOB, trigger=self._trigger)
+
+    def wake(self) -> None:
+        """Let a call that waits to be made again be made now."""
+        with self._changed:
+            self._wakes += 1
+            self._changed.notify_all()
 
     @property
     def alive(self) -> bool:
@@ -65,7 +82,37 @@ class Scheduler:
     @property
     def next_at(self) -> datetime | None:
         """The next call but the first, by the local clock, in UTC."""
-        return self._trigger.next_at
+        return self._again_at or self._trigger.next_at
+
+    def _call(self) -> None:
+        """Call `work` until it is content, or until the schedule would call it sooner.
+
+        All within one call of APScheduler's: to give it another time is to wait for a lock that `stop` holds.
+        """
+        wakes = self._wakes
+        while (wait := self._work()) is not None and self._waited(wait, wakes):
+            wakes = self._wakes
+
+    def _waited(self, wait: timedelta, wakes: int) -> bool:
+        """Wait for so long; return whether to call then.
+
+        At random up to half as long again, so that processes that failed together do not come back together.
+        """
+        now = datetime.now(UTC)
+        at, due = now + wait * random.uniform(1, 1.5), self._trigger.next_at  # noqa: S311
+        # In the first moment of a call APScheduler has not yet asked when the next one is.
+        if at >= (due if due and due > now else self._trigger.latest()):
+            return False
+        log.info("daemon.tries_again", wait_s=round((at - now).total_seconds(), 1))
+        self._again_at = at
+        try:
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: self._stopped or self._wakes != wakes, (at - now).total_seconds()
+                )
+                return not self._stopped
+        finally:
+            self._again_at = None
 
 
 class _Trigger(BaseTrigger):  # type: ignore[misc]

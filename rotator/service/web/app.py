@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs
 
 from rotator.redaction import redact, redact_values
+from rotator.rules.times import until
 from rotator.service.web.hosts import is_ours
 from rotator.service.web.page import Page, Query
 from rotator.show.key_status import to_json
@@ -100,10 +101,20 @@ class App:
         return Served(HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, "the schedule does not go on\n")
 
     def _readiness(self, _query: str) -> Served:
-        why = self._snapshot().why_not_ready
-        if why is None:
+        snapshot = self._snapshot()
+        if snapshot.ready:
             return Served(HTTPStatus.OK, _TEXT, "ready\n")
-        return Served(HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, redact(f"not ready: {why}\n", short=True))
+        words = f"not ready: {snapshot.why_not_ready}{_next_try(snapshot)}\n"
+        return Served(HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, redact(words, short=True))
+
+
+def _next_try(snapshot: Snapshot) -> str:
+    """When it may be ready again, where the last pass is why it is not, and passes go on."""
+    if not snapshot.passes or not snapshot.passes[0].error or not snapshot.alive or snapshot.overdue:
+        return ""
+    if snapshot.running_since:
+        return "; it is being tried again"
+    return f"; tried again {until(snapshot.next_pass, snapshot.now)}" if snapshot.next_pass else ""
 
 
 def _query(text: str) -> Query:
