@@ -14,7 +14,7 @@ from rotator.sandbox.server import GatewayServer
 from rotator.sandbox.vault import VaultServer
 from tests.facts import PATH, as_written, managed
 from tests.long import Figure
-from tests.program import BACKEND, LEAK, Program, secret
+from tests.program import BACKEND, LEAK, Finished, Program, secret
 from tests.stage import KILLED_AT, LEAST, kill, settle, staged
 from tests.world import World
 
@@ -166,16 +166,30 @@ class TestTheCommand:
             (("--rotate-now", "--revoke-old-now", "--yes"), "goes with --rotate-now and --key"),
             (("--once", "--revoke-old-now", "--key", "Reporting"), "goes with --rotate-now and --key"),
             (("--rotate-now", "--yes"), "--yes goes with --revoke-old-now"),
-            ((*LEAK, "--yes", "--shard", "{other}/2"), "another shard's"),
+            ((*LEAK, "--yes", "--shard", "0/2"), "leave out --shard"),
         ],
     )
     def test_refused(
         self, rotator: Program, gateway: GatewayServer, options: tuple[str, ...], says: str
     ) -> None:
-        other = 1 if Shard(0, 2).holds("Production backend") else 0
-        done = rotator.run(*(option.format(other=other) for option in options))
+        done = rotator.run(*options)
         assert (done.code, says in done.err) == (2, True)
         assert len(gateway.account.keys) == 1
+
+    def test_in_an_indexed_job_the_pods_together_end_well(
+        self, rotator: Program, gateway: GatewayServer, leaked: int
+    ) -> None:
+        """The command is the same in each pod; the one whose shard holds the key contains the leak."""
+        ended: dict[bool, Finished] = {}
+        for index in range(2):
+            pod = {"JOB_COMPLETION_INDEX": str(index), "ROTATOR_SHARDS": "2"}
+            ended[Shard(index, 2).holds("Production backend")] = rotator.run(*LEAK, "--yes", environ=pod)
+        assert {done.code for done in ended.values()} == {0}
+        assert f"revoked {leaked}" in ended[True].out
+        assert ended[False].out.endswith("/2: another pod of the job sees to them\n")
+        [told] = [event for event in ended[False].events if event["level"] == "warning"]
+        assert (told["event"], told["key"]) == ("shard.left_out", "Production backend")
+        assert not next(key for key in gateway.account.keys if key.id == leaked).live
 
     @pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 2)])
     def test_on_a_terminal_it_asks(

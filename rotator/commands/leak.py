@@ -4,20 +4,25 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+import structlog
+
 from rotator.clients.request_log import recorded
 from rotator.commands.names import load_with
 from rotator.commands.options import heed_signals
 from rotator.commands.output import CONVERGED, FAILED, MISCONFIGURED, Output, confirmed
 from rotator.commands.run import make_pass, stop_on_signals
 from rotator.config import Config
-from rotator.errors import ConfigError, RotatorError
+from rotator.errors import RotatorError
 from rotator.passes.observe import observe
 from rotator.passes.stopping import Stopped, Stopping
 from rotator.rules.decide import decide
+from rotator.rules.shard import Shard
 from rotator.service.webhook import Tell, open_notifier
 from rotator.show.console import console_for_stdout
 from rotator.show.incident import Exposed, Incident, changing, contained, exposed_by, foretell, render
 from rotator.wiring import open_account
+
+log = structlog.get_logger()
 
 
 def run_leak(
@@ -31,15 +36,18 @@ def run_leak(
 ) -> int:
     """Say what is exposed; once a person has confirmed it, or with `yes`, contain it and print the record.
 
-    Return the exit code.
+    In an Indexed Job each pod does so for its own of the keys that are named. Return the exit code.
     """
     heed_signals()
 
     def go() -> int:
         config = load_with(only, config_path, environ)
-        if others := sorted(name for name in only if not config.shard.holds(name)):
-            raise ConfigError("another shard's", tuple(f"{name}: leave out --shard" for name in others))
-        exposed = _look(config, environ, only)
+        ours = frozenset(filter(config.shard.holds, only))
+        for name in sorted(only - ours):
+            log.warning("shard.left_out", key=name, shard=str(config.shard))
+        if not ours:
+            return _show_none(config.shard, output)
+        exposed = _look(config, environ, ours)
         if dry_run:
             _show(exposed, output)
             return CONVERGED
@@ -67,6 +75,15 @@ def _look(config: Config, environ: Mapping[str, str], only: frozenset[str]) -> t
                 raise error
         facts = [seen.facts[key.name] for key in chosen]
         return tuple(exposed_by(it, decide(it), is_bearer=account.is_bearer(it.key)) for it in facts)
+
+
+def _show_none(shard: Shard, output: Output) -> int:
+    """Nothing is amiss, and nothing was done: the job's pod of another index does it."""
+    output.show(
+        lambda: {"keys": [], "shard": str(shard)},
+        lambda: f"none of these keys is of shard {shard}: another pod of the job sees to them\n",
+    )
+    return CONVERGED
 
 
 def _show(exposed: tuple[Exposed, ...], output: Output) -> None:

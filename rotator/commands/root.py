@@ -162,6 +162,7 @@ def _refuse_what_does_not_go_together(given: Mapping[str, Any]) -> None:
             "--key and --json go with --once, --rotate-now or --dry-run",
         ),
         (given["yes"] and not leak, "--yes goes with --revoke-old-now"),
+        (leak and given["shard"], "--revoke-old-now is for the keys that are named: leave out --shard"),
         (leak and not can_answer, "--revoke-old-now asks first, and nobody is there to answer: add --yes"),
     ):
         if wrong:
