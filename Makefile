@@ -1,11 +1,12 @@
 # `make demo` and `make test` set up all they need in .venv, in either order.
 PYTHON ?= python3
 BIN := .venv/bin
+RULE := deploy/kubernetes/components/prometheus-rule/prometheus-rule.yaml
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 INSTALL := $(PIP) install --no-compile# what is imported is compiled then
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-strip-extras --upgrade
 
-.PHONY: help demo test coverage test-long soak bench lint mutate lock schema wheel release clean
+.PHONY: help demo test coverage test-long soak bench lint mutate lock schema rules wheel release clean
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -48,6 +49,11 @@ lock: .venv/ready  ## renew requirements*.lock from pyproject.toml
 
 schema: .venv/ready  ## renew config/rotator.schema.json from the config's model
 	$(BIN)/python -m rotator.config.json_schema > config/rotator.schema.json
+
+# The operator wants the rules in a resource of its own. All but what stands before `groups` is the same.
+rules:  ## renew the PrometheusRule in deploy/kubernetes from deploy/prometheus/rules.yaml
+	{ sed '/^spec:/,$$d' $(RULE); echo spec:; sed -n '/^groups:/,$$p' deploy/prometheus/rules.yaml | sed 's/^./  &/'; } > $(RULE).new
+	mv $(RULE).new $(RULE)
 
 wheel: .venv/ready  ## build dist/apimall_rotator-*.whl
 	rm -rf dist

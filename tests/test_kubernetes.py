@@ -1,72 +1,30 @@
 """What `kubectl kustomize` makes of deploy/kubernetes: valid, locked down, and fit for the program as it is."""
 
-import os
-import re
-import subprocess
-from functools import cache
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Any, TypeAlias
 
 import kubernetes_validate
 import pytest
-import yaml
 from kubernetes_validate.utils import all_versions
 
 from rotator import __version__
-from rotator.config import Config, load
+from rotator.commands.output import CONVERGED, FAILED, MISCONFIGURED, UNREACHABLE
 from rotator.config.auth import KubernetesAuth
-from rotator.config.fields import Clocks
-from tests.deployed import DEPLOY, VENV, final_stage, longest_stop
-from tests.program import ROOT
+from tests.deployed import final_stage, longest_stop
+from tests.manifests import (
+    OURS,
+    OVERLAYS,
+    Resource,
+    config,
+    container,
+    each,
+    job,
+    rendered,
+    template,
+    variables,
+)
 
-Resource: TypeAlias = dict[str, Any]
-KUBERNETES = DEPLOY / "kubernetes"
-OVERLAYS = ("cronjob", "daemon", "sharded")
 VERSIONS = all_versions()[-3:]
-OURS = {"app.kubernetes.io/name": "rotator"}
-
-
-def render(directory: Path) -> list[Resource]:
-    done = subprocess.run(
-        [VENV / "kubectl", "kustomize", directory], capture_output=True, text=True, check=False, timeout=60
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    return list(yaml.safe_load_all(done.stdout))
-
-
-@cache
-def rendered(overlay: str) -> tuple[Resource, ...]:
-    return tuple(render(KUBERNETES / "overlays" / overlay))
-
-
-def each(overlay: str, kind: str) -> list[Resource]:
-    return [resource for resource in rendered(overlay) if resource["kind"] == kind]
-
-
-def job(overlay: str) -> Resource:
-    [cron_job] = each(overlay, "CronJob")
-    return dict(cron_job["spec"]["jobTemplate"]["spec"])
-
-
-def template(overlay: str) -> Resource:
-    [owner] = each(overlay, "Deployment") if overlay == "daemon" else [{"spec": job(overlay)}]
-    return dict(owner["spec"]["template"])
-
-
-def container(overlay: str) -> Resource:
-    [only] = template(overlay)["spec"]["containers"]
-    return dict(only)
-
-
-def variables(overlay: str) -> dict[str, str]:
-    return {variable["name"]: variable["value"] for variable in container(overlay).get("env", [])}
-
-
-def config(directory: Path, resources: tuple[Resource, ...], **environ: str) -> Config:
-    [config_map] = [resource for resource in resources if resource["kind"] == "ConfigMap"]
-    (directory / "rotator.yaml").write_text(config_map["data"]["rotator.yaml"])
-    return load(directory / "rotator.yaml", environ)
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -75,13 +33,6 @@ class TestEveryOverlay:
     def test_it_is_valid(self, overlay: str, version: str) -> None:
         for resource in rendered(overlay):
             kubernetes_validate.validate(resource, version, strict=True)
-
-    def test_its_namespace_takes_restricted_pods_only(self, overlay: str) -> None:
-        [namespace] = each(overlay, "Namespace")
-        assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
-        assert {r["metadata"]["namespace"] for r in rendered(overlay) if r is not namespace} == {
-            namespace["metadata"]["name"]
-        }
 
     def test_its_pod_is_restricted(self, overlay: str) -> None:
         pod, only = template(overlay)["spec"], container(overlay)
@@ -102,7 +53,11 @@ class TestEveryOverlay:
             "secret",
         }
         assert all(mount["readOnly"] for mount in only["volumeMounts"])
-        assert only["resources"]["limits"]["memory"]
+        limits = only["resources"]["limits"]
+        assert limits.keys() == only["resources"]["requests"].keys() == {"cpu", "memory"}, (
+            "for a ResourceQuota"
+        )
+        assert float(limits["cpu"]) >= 1, "less would hold up what cannot use more"
 
     def test_it_has_no_token_for_kubernetes_but_one_for_vault(self, overlay: str, tmp_path: Path) -> None:
         [account] = each(overlay, "ServiceAccount")
@@ -141,6 +96,9 @@ class TestEveryOverlay:
         given = template(overlay)["spec"]["terminationGracePeriodSeconds"]
         assert given > longest_stop(timing).total_seconds()
         assert template(overlay)["spec"]["shareProcessNamespace"] is True
+
+    def test_how_it_ended_can_be_read_without_its_log(self, overlay: str) -> None:
+        assert container(overlay)["terminationMessagePolicy"] == "FallbackToLogsOnError"
 
     def test_its_image_is_of_this_version(self, overlay: str) -> None:
         assert container(overlay)["image"].partition(":")[2] == __version__
@@ -186,11 +144,28 @@ class TestCronJob:
     def test_one_pass_at_a_time_and_not_for_ever(self, overlay: str) -> None:
         [cron_job] = each(overlay, "CronJob")
         assert cron_job["spec"]["concurrencyPolicy"] == "Forbid"
-        grace = template(overlay)["spec"]["terminationGracePeriodSeconds"]
-        pass_deadline = Clocks.model_validate({}).pass_deadline.total_seconds()
-        assert job(overlay)["activeDeadlineSeconds"] >= pass_deadline + grace
         assert template(overlay)["spec"]["restartPolicy"] == "Never"
         assert "--once" in container(overlay)["args"]
+
+    def test_it_is_given_longer_than_a_pass_and_all_its_tries_take(
+        self, overlay: str, tmp_path: Path
+    ) -> None:
+        """Kubernetes waits for 10 s before the second try, and each time twice as long, up to six minutes."""
+        given = job(overlay)["activeDeadlineSeconds"]
+        assert given > template(overlay)["spec"]["terminationGracePeriodSeconds"]
+        assert given > config(tmp_path, rendered(overlay)).timing.pass_deadline.total_seconds()
+        limit = {"cronjob": "backoffLimit", "sharded": "backoffLimitPerIndex"}[overlay]
+        tries = job(overlay)[limit]
+        assert 120 < sum(min(10 * 2**n, 360) for n in range(tries)) < given
+
+    def test_only_a_pass_that_could_not_begin_is_tried_again(self, overlay: str) -> None:
+        """In an Indexed Job `FailJob` would stop the pods of the other indexes."""
+        [rule] = job(overlay)["podFailurePolicy"]["rules"]
+        assert rule["action"] == {"cronjob": "FailJob", "sharded": "FailIndex"}[overlay]
+        codes = rule["onExitCodes"]
+        assert (codes["containerName"], codes["operator"]) == (container(overlay)["name"], "In")
+        assert {CONVERGED, UNREACHABLE, *codes["values"]} == set(range(4))
+        assert set(codes["values"]) == {FAILED, MISCONFIGURED}
 
 
 class TestSharded:
@@ -202,7 +177,7 @@ class TestSharded:
     def test_a_pod_that_fails_ends_no_other(self) -> None:
         """With `backoffLimit` the first exit code 1 would stop the passes over all other keys."""
         indexed = job("sharded")
-        assert indexed["backoffLimitPerIndex"] == 0
+        assert "backoffLimitPerIndex" in indexed
         assert not {"backoffLimit", "maxFailedIndexes"} & indexed.keys()
 
 
@@ -251,58 +226,3 @@ class TestDaemon:
             return {k: pod[k] for k in pod.keys() - places}, {k: only[k] for k in only.keys() - modes}
 
         assert common("daemon") == common("cronjob")
-
-
-@pytest.mark.parametrize(
-    ("number", "args"), [(0, ["--dry-run", "--log-format=json"]), (1, ["--rotate-now", "--key=NAME"])]
-)
-@pytest.mark.parametrize("overlay", ["cronjob", "sharded"])
-def test_a_job_by_hand_as_the_operations_have_it(overlay: str, number: int, args: list[str]) -> None:
-    told = re.findall(r"sed '([^']+)'", (ROOT / "docs/operations.md").read_text())
-    [cronjob] = each(overlay, "CronJob")
-    job = yaml.safe_dump(cronjob["spec"]["jobTemplate"])
-    done = subprocess.run(["sed", told[number]], input=job, capture_output=True, text=True, check=True)
-    assert yaml.safe_load(done.stdout)["spec"]["template"]["spec"]["containers"][0]["args"] == args
-
-
-class TestOwnOverlay:
-    """An overlay as README shows it: another image, another config, the service monitor."""
-
-    @pytest.fixture
-    def resources(self, tmp_path: Path) -> tuple[Resource, ...]:
-        blocks = (ROOT / "README.md").read_text().split("```")
-        [text] = [block.removeprefix("yaml\n") for block in blocks if "configMapGenerator:" in block]
-        own = tmp_path / "own"
-        own.mkdir()
-        checkout = os.path.relpath(KUBERNETES, own)
-        (own / "kustomization.yaml").write_text(text.replace("rotator/deploy/kubernetes", checkout))
-        (own / "rotator.yaml").write_text(
-            "vault: {address: 'https://v.example', auth: {method: kubernetes, role: r}}\n"
-            "gateway: {api_key: {vault: a/b}}\nkeys: [{name: Mine, path: a/mine}]\n"
-        )
-        return tuple(render(own))
-
-    def test_it_brings_its_config_and_its_image(
-        self, resources: tuple[Resource, ...], tmp_path: Path
-    ) -> None:
-        assert [managed.name for managed in config(tmp_path, resources).managed] == ["Mine"]
-        [config_map] = [resource for resource in resources if resource["kind"] == "ConfigMap"]
-        [deployment] = [resource for resource in resources if resource["kind"] == "Deployment"]
-        pod = deployment["spec"]["template"]["spec"]
-        assert pod["volumes"][0]["configMap"]["name"] == config_map["metadata"]["name"]
-        assert pod["containers"][0]["image"] == f"registry.acme.example/rotator:{__version__}"
-
-    def test_it_lets_the_pods_out_to_its_vault(self, resources: tuple[Resource, ...]) -> None:
-        policies = (resource["spec"] for resource in resources if resource["kind"] == "NetworkPolicy")
-        rules = [rule for policy in policies for rule in policy.get("egress", [])]
-        [rule] = [rule for rule in rules if rule["ports"][0]["port"] == 8200]
-        assert rule["to"] == [{"ipBlock": {"cidr": "10.20.30.40/32"}}]
-
-    def test_the_monitor_finds_the_service(self, resources: tuple[Resource, ...]) -> None:
-        [monitor] = [resource for resource in resources if resource["kind"] == "ServiceMonitor"]
-        [service] = [resource for resource in resources if resource["kind"] == "Service"]
-        assert monitor["metadata"]["namespace"] == service["metadata"]["namespace"]
-        assert service["metadata"]["labels"].items() >= monitor["spec"]["selector"]["matchLabels"].items()
-        [endpoint] = monitor["spec"]["endpoints"]
-        assert endpoint["port"] in [port["name"] for port in service["spec"]["ports"]]
-        assert endpoint["path"] == "/metrics"
