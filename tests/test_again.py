@@ -12,6 +12,7 @@ from threading import Semaphore
 
 import pytest
 
+from rotator.config import load
 from rotator.errors import BrokenContract, Denied, Rejected, RotatorError, Transient
 from rotator.passes.result import Outcome
 from rotator.rules.again import again_after
@@ -19,6 +20,7 @@ from rotator.rules.cadence import CronSchedule
 from rotator.sandbox.faults import ALWAYS, Fault, Status
 from rotator.sandbox.ledger import Lag
 from rotator.sandbox.vault import VaultServer
+from rotator.service.daemon import Daemon
 from tests.deployed import until
 from tests.facts import PATH
 from tests.served import Served
@@ -170,6 +172,20 @@ class TestTheProgram:
         process.send(signal.SIGTERM)
         assert process.wait() == 0
         assert stage.logged("daemon.tries_again") >= 1
+
+    def test_after_a_pass_that_went_well_the_wait_is_short_again(self, stage: Stage) -> None:
+        late = stage.directory / "late"
+        path = stage.configure(gateway={"url": stage.world.server.url, "api_key": {"file": str(late)}})
+        config = load(path, stage.environ)
+        daemon = Daemon(
+            config, lambda: config, stage.environ, lambda _: None, lambda _server: lambda *_: None
+        )
+        waits = [daemon._pass(), daemon._pass()]
+        late.write_text(stage.environ["APIMALL_API_KEY"])
+        waits.append(daemon._pass())
+        late.unlink()
+        waits.append(daemon._pass())
+        assert waits == [timedelta(seconds=1), timedelta(seconds=2), None, timedelta(seconds=1)]
 
     def test_a_refusal_is_not_asked_for_again_in_a_moment_but_a_new_config_is(self, stage: Stage) -> None:
         wrong = {"url": stage.world.server.url, "api_key": {"file": str(stage.directory / "wrong")}}
