@@ -219,6 +219,46 @@ class TestPace:
         assert waits == sorted(waits)
         assert waits[-1] == 20
 
+    @pytest.mark.parametrize("retry_after", [None, 0.0, 1.0, 60.0])
+    @pytest.mark.parametrize("before", [0, 1, 500])
+    def test_a_server_that_refused_all_for_a_while_is_used_again(
+        self, before: int, retry_after: float | None
+    ) -> None:
+        """For ten minutes nothing is allowed; then there is no limit any more."""
+        pace, now, good = Pace(8, lambda: 0.0), 0.0, 0
+        for number in range(before):
+            turn = pace.begin(now)
+            pace.end(now)
+            pace.good(turn, now)
+            now = number * 0.1
+        over = now + 600
+        refusals = 0
+        while good < 100:
+            now += pace.wait(now) + 0.001
+            turn = pace.begin(now)
+            pace.end(now)
+            if now < over:
+                pace.refused(turn, now, retry_after)
+                refusals += 1
+            else:
+                pace.good(turn, now)
+                good += 1
+        assert now < over + 150
+        assert refusals < 620
+
+    @pytest.mark.parametrize("days", [0.2, 1, 400])
+    def test_it_learns_on_after_years(self, days: float) -> None:
+        pace = Pace(8, lambda: 0.0)
+        for now in (0.0, 0.1, days * 86_400):
+            turn = pace.begin(now)
+            pace.end(now)
+            if now == 0.1:
+                pace.refused(turn, now, 1.0)
+            else:
+                pace.good(turn, now)
+        assert pace.rate
+        assert math.isfinite(pace.rate)
+
 
 class Time:
     """A clock that only sleep moves."""

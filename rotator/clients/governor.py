@@ -120,15 +120,20 @@ class Pace:
 
     def refused(self, turn: Turn, now: float, retry_after: float | None) -> None:
         """A call was answered 429."""
-        if retry_after is None:
-            wait = min(_FIRST_WAIT * 2**self._row, _LONGEST_WAIT)
-        else:
-            wait = min(retry_after, LONGEST_RETRY_AFTER)
+        # A server that says "at once", again and again, does not mean it.
+        own = min(_FIRST_WAIT * 2 ** min(self._row, 10), _LONGEST_WAIT)
+        wait = (
+            own
+            if retry_after is None
+            else min(max(retry_after, own if self._row else 0.0), LONGEST_RETRY_AFTER)
+        )
         apart = min(1.0, 1 / self.rate) if self.rate else 0.1
         self.not_before = max(self.not_before, now + wait + self.chance() * apart)
         if turn.at <= self._cut:
             return  # it was under way when the others of its kind were refused
-        if turn.beside > self._proven:
+        if self._row and not self._clean:
+            pass  # nothing is allowed at all: that says nothing of how fast
+        elif turn.beside > self._proven:
             self._met_width, self.width = True, self._proven
             self._well = Counter(
                 {n: seen // 2 if n >= turn.beside else seen for n, seen in self._well.items()}
@@ -150,13 +155,15 @@ class Pace:
         passed = now - (self._since if self._since is not None else now)
         seen = self._clean / max(passed + wait, 0.001)
         if self.rate is None:
-            self.rate = max(seen, _SLOWEST) if self._clean else None
+            self.rate = seen if self._clean else None
             self._seeking = _GUESSED if self._clean < _FEW else _SEEK
         elif 0 < self._clean < _FEW and passed < wait / 2:  # far too fast
             self.rate = min(self.rate * _BACK, max(seen, self.rate / 2))
         else:
             self._seeking = self._seeking / 2 if self._clean < _FEW and self._seeking > _PROBE else 0.0
             self.rate = min(self.rate * _BACK, max(seen, self.rate * _FAR_BACK))
+        if self.rate:
+            self.rate = max(self.rate, _SLOWEST)
         self._next, self._grown = self.not_before, now
 
     def _grow(self, now: float) -> None:
@@ -164,9 +171,9 @@ class Pace:
         passed, self._grown = now - self._grown, now
         clean = now - self._cut
         by = self._seeking or (_PROBE if clean > _STAY else 0.0)
-        by = min(_FASTEST, by * 2 ** (clean // _STAY))
+        by = min(_FASTEST, by * 2 ** min(clean // _STAY, 20))
         if self.rate:
-            self.rate *= 1 + by * min(passed, 1.0)
+            self.rate *= min(2.0, (1 + by) ** min(passed, 10.0))
 
 
 class Governor:
@@ -203,13 +210,16 @@ class Governor:
         finally:
             with self._changed:
                 now = self._clock()
-                if told.status == HTTPStatus.TOO_MANY_REQUESTS:
-                    self._pace.refused(turn, now, told.retry_after)
-                    self._tell(now)
-                elif told.status is not None:
-                    self._pace.good(turn, now)
                 self._pace.end(now)
                 self._changed.notify()
+                self._learn(turn, told, now)
+
+    def _learn(self, turn: Turn, told: "Told", now: float) -> None:
+        if told.status == HTTPStatus.TOO_MANY_REQUESTS:
+            self._pace.refused(turn, now, told.retry_after)
+            self._tell(now)
+        elif told.status is not None:
+            self._pace.good(turn, now)
 
     def _tell(self, now: float) -> None:
         rate = self._pace.rate
