@@ -52,8 +52,8 @@ class TestOnce:
             return names.count("gateway.request"), names.count("vault.request")
 
         rotator.run("--once")
-        idle = calls(rotator.run("--once"))
-        rotating = calls(rotator.run("--rotate-now", "--key", "Reporting"))
+        idle = calls(rotator.run("--once", "--log-level", "debug"))
+        rotating = calls(rotator.run("--rotate-now", "--key", "Reporting", "--log-level", "debug"))
         assert idle == (1, 3 + 2)
         # On top of the idle pass: create, prove, and once a pass a bearer that is none; the token's lifetime and
         # capabilities, the claims and the claim, a second look, the write, and a read of what was written.

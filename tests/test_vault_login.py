@@ -116,7 +116,7 @@ class TestAppRole:
     def test_a_namespace_that_is_not_there_is_named(self, role: Role, needs: Needs) -> None:
         needs(NAMESPACES)
         login = AppRole(role.mount, lambda: role.role_id, lambda _: role.secret_id())
-        with pytest.raises(Rejected, match=r"login: 404 \(namespace not found\); .*vault.namespace$"):
+        with pytest.raises(Rejected, match=r"login: 404 \(namespace not found\); .*unset vault.namespace"):
             connect_to(role.server.address, login, namespace="nowhere").read("app/x")
 
 

@@ -112,11 +112,11 @@ def test_it_cannot_list_delete_or_read_other_secrets(vault_server: VaultServer) 
         assert raised.value.status == 403
 
 
-def test_without_the_default_policy_the_path_is_named(rotator: Program, vault_server: VaultServer) -> None:
+def test_without_the_default_policy_the_token_is_named(rotator: Program, vault_server: VaultServer) -> None:
     rotator.environ["VAULT_TOKEN"] = new_token(vault_server, POLICY, no_default_policy=True).reveal()
     done = run(rotator, "--once", "--log-format", "console")
     assert done.code == 3
-    assert "auth/token/lookup-self: 403" in _failure(done)
+    assert "Vault does not accept the token in VAULT_TOKEN" in _failure(done)
 
 
 def _failure(done: Finished) -> str:

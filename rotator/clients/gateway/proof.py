@@ -52,8 +52,6 @@ class Proof:
         for way in self._ways:
             try:
                 told = self._ask(way, plaintext)
-            except Limited:
-                raise  # another way would meet the same limit
             except (Denied, Rejected, BrokenContract, Transient) as error:
                 untold.append(error)
                 silent |= set() if told else {way.path}
@@ -96,7 +94,8 @@ def _untold(errors: list[RotatorError]) -> RotatorError:
     said = "; ".join(error.message for error in errors)
     message = f"it cannot be told whether the key works: {said}"
     if later:
-        return Transient(
+        kind = Limited if isinstance(later, Limited) else Transient
+        return kind(
             message,
             ambiguous=False,
             retry_after=later.retry_after,
