@@ -27,7 +27,7 @@ from rotator.config import (
 from rotator.errors import Rejected, Transient, cause
 from rotator.files import read_text
 from rotator.passes.account import Account, Store
-from rotator.passes.stopping import Stopping
+from rotator.passes.stopping import FAREWELL, Stopping
 from rotator.redaction import Secret, is_word, words
 from rotator.rules.bookkeeping import read_plaintext
 
@@ -49,7 +49,7 @@ def open_account(
     vault = vault_of(config, environ, stopping, policy, watch_vault)
     bearer = BearerSources(config, lambda: vault, environ).bearer()
     gateway = gateway_of(config, bearer, stopping, policy, watch_gateway)
-    with closing(vault), closing(gateway):
+    with closing(gateway), _closed_in_time(vault, stopping):
         yield Account(
             gateway=gateway,
             store=vault,
@@ -69,6 +69,16 @@ def open_account(
                 if governor.rate
             },
         )
+
+
+@contextmanager
+def _closed_in_time(vault: Vault, stopping: Stopping) -> Iterator[None]:
+    """A token that cannot be revoked soon expires by itself."""
+    try:
+        yield
+    finally:
+        with stopping.within(FAREWELL):
+            vault.close()
 
 
 def vault_of(

@@ -20,7 +20,7 @@ from tests.plain_client import Client
 from tests.program import BACKEND, Program, program, secret
 from tests.release import checkout, offline, ran
 from tests.served import Served
-from tests.vaults import new_kv
+from tests.vaults import close_connections, new_kv
 from tests.world import World, new_server
 
 os.environ["TZ"] = "Asia/Kathmandu"  # what takes the local zone for UTC fails
@@ -28,6 +28,13 @@ time.tzset()
 # A shell's background job ignores Ctrl-C, and so would every program that is started here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.fixture(autouse=True)
+def _connections() -> Iterator[None]:
+    """A client that is only left to the garbage keeps its connections till then."""
+    yield
+    close_connections()
 
 
 @pytest.fixture

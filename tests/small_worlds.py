@@ -173,6 +173,9 @@ class Port:
 class TapedGateway(GatedGateway):
     """The program's own client, with a port in place of the network."""
 
+    def close(self) -> None:
+        """There are no connections."""
+
     def __init__(self, small: "Small", *args: Any, **kwargs: Any) -> None:
         self._small, self._port = small, small.port
         port = self._port

@@ -3,6 +3,7 @@
 import time
 from datetime import timedelta
 from uuid import uuid4
+from weakref import WeakSet
 
 from rotator.clients.exchange import Trust
 from rotator.clients.vault.client import Connection, Vault
@@ -32,7 +33,18 @@ def connect_to(
     """`login` may be a token."""
     connection = Connection(address, namespace, trust or Trust(), timedelta(seconds=timeout))
     login = Token(login) if isinstance(login, Secret) else login
-    return Vault(connection, mount, login, policy=QUICK, sleep=lambda _: None, clock=clock)
+    vault = Vault(connection, mount, login, policy=QUICK, sleep=lambda _: None, clock=clock)
+    _made.add(vault)
+    return vault
+
+
+_made: WeakSet[Vault] = WeakSet()
+
+
+def close_connections() -> None:
+    """Close those of every client. One may be used again."""
+    for vault in _made:
+        vault._server.close()
 
 
 def connect(server: VaultServer, token: Secret | None = None, mount: str = "secret") -> Vault:

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -120,20 +120,21 @@ class World:
             watch=self.watch,
         )
         gateway.gate = gate
-        yield Account(
-            gateway=gateway,
-            store=store,
-            bearer=bearer,
-            bearer_path=self.bearer_path,
-            keys=self.keys,
-            shard=self.shard,
-            titles=TitleTemplate(),
-            timing=self.timing,
-            state_path=STATE,
-            concurrency=1 if gate else self.concurrency,
-            policy=self.policy,
-            stopping=self.stopping,
-        )
+        with closing(gateway):
+            yield Account(
+                gateway=gateway,
+                store=store,
+                bearer=bearer,
+                bearer_path=self.bearer_path,
+                keys=self.keys,
+                shard=self.shard,
+                titles=TitleTemplate(),
+                timing=self.timing,
+                state_path=STATE,
+                concurrency=1 if gate else self.concurrency,
+                policy=self.policy,
+                stopping=self.stopping,
+            )
 
     def make_pass(self, **options: Any) -> PassResult:
         with self.account(options.pop("store", None), options.pop("gate", None)) as account:

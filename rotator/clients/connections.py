@@ -22,6 +22,7 @@ from rotator.clients.within import TooSlow, within
 
 MAX_IDLE: Final = 20.0
 """Seconds. What is between here and a server may forget a connection that is idle for longer, without a word."""
+_SLICE: Final = 16 * 1024
 MAX_RECORDED: Final = 1024 * 1024
 """Bytes of an answer whose framing is looked at. A longer one is the last on its connection."""
 FAILURES: Final = (
@@ -88,10 +89,13 @@ class _Stream(httpcore.NetworkStream):
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
         now: Exchange = _thread.exchange
-        if not now.left:
-            raise httpcore.WriteTimeout
-        self._busy = now.sent = True
-        self._inner.write(buffer, now.left)
+        for begin in range(
+            0, len(buffer), _SLICE
+        ):  # who reads slowly must not get its time for each part of it
+            if not now.left:
+                raise httpcore.WriteTimeout
+            self._busy = now.sent = True
+            self._inner.write(buffer[begin : begin + _SLICE], now.left)
 
     def start_tls(
         self,

@@ -16,7 +16,7 @@ from rotator.config import Config
 from rotator.passes.account import Account
 from rotator.passes.reconcile import Progress, reconcile
 from rotator.passes.result import PassResult
-from rotator.passes.stopping import Stopping
+from rotator.passes.stopping import FAREWELL, Stopping
 from rotator.printing import streams
 from rotator.rules.times import short
 from rotator.service.signals import on_signals
@@ -88,7 +88,8 @@ def make_pass(
             )
             if one:
                 one.result = result
-                one.metrics.token_expires(account.store.token_ttl)
+                with stopping.within(FAREWELL):
+                    one.metrics.token_expires(account.store.token_ttl)
         return result
 
     metrics = config.metrics

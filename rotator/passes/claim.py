@@ -73,7 +73,8 @@ class Claiming:
         `unknown`: how many creates may have made a key.
         """
         if self._written:
-            with suppress(RotatorError):
+            # A wait for a turn is short so, and nobody has to wait for `in_flight`.
+            with self._account.stopping.committed(), suppress(RotatorError):
                 self._claims = read_claims(self._account.store.read(self._path), self._path)
                 ending = self._claims.ending(self._written, unknown)
                 self._account.store.write(self._path, ending.to_json(), cas=ending.number)

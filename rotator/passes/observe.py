@@ -1,5 +1,6 @@
 """Observing: what both authorities say, read once, and what follows. Writes nothing but a first identity."""
 
+import random
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -61,7 +62,11 @@ def observe(
     installation = read_installation(account, create=not dry_run)
     listed = {key.id: key for key in listing.keys}
     reader = Reader(account, installation, listed, listing.now)
-    held = each(account.keys, reader.held, workers=account.concurrency)
+    # What a limit lets nobody read in time must not be the same in each pass; and what was read is acted on.
+    keys = random.sample(account.keys, len(account.keys))
+    reading = account.timing.pass_deadline.total_seconds() / 2
+    with account.stopping.within(reading):
+        held = each(keys, reader.held, workers=account.concurrency)
     titled = by_title(account.keys, listed.values(), account.titles, installation)
     bearer = account.bearer.current().reveal()
     ownership = Ownership(account.keys, titled, held.done, listed.values(), bearer, listing.now)

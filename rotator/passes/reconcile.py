@@ -134,6 +134,8 @@ class _Work:
         """Hold what was revoked against a later list: a DELETE is believed when both agree."""
         try:
             left = self._account.gateway.unrevoked()
+        except (Stopped, NotReached):
+            return results  # the list of the next pass shows it
         except RotatorError as error:
             log_failure("key.unverified", error)
             return tuple(result.unverified(error) for result in results)

@@ -77,16 +77,16 @@ class Making:
         account.stopping.check()
         created = self._create()
         log.info("rotation.created", key_id=created.id, title=created.title)
-        with account.stopping.committed():
-            try:
+        try:
+            with account.stopping.committed():
                 proven = _prove(account, created)
                 log.info("rotation.proved", key_id=created.id)
                 rotation = _Storing(account, facts, created, proven).run()
-            except Unsettled:
-                raise  # a write of ours may still land, and must not publish a dead key
-            except RotatorError:
-                _discard(account, created, created.title)
-                raise
+        except Unsettled:
+            raise  # a write of ours may still land, and must not publish a dead key
+        except RotatorError:
+            _discard(account, created, created.title)
+            raise
         log.info("rotation.stored", key_id=created.id, version=facts.version.number + 1)
         return rotation, proven
 

@@ -9,8 +9,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import inf
+from typing import Final
 
 from rotator.errors import RotatorError
+
+FAREWELL: Final = 10.0
+"""Seconds that what only rounds a pass off may wait for its turn at a server."""
 
 
 class Stopped(RotatorError):  # noqa: N818
@@ -25,7 +29,7 @@ class NotReached(RotatorError):  # noqa: N818
 
     def __init__(self) -> None:
         super().__init__(
-            "not reached within pass_deadline",
+            "not reached within pass_deadline: a rate limit held it up, as limit.met in the log says",
             cure="the next pass begins with it; raise pass_deadline, or have the server's rate limit raised",
         )
 
@@ -57,11 +61,12 @@ class Stopping:
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
         """Let what is done in this block end within `seconds`, but for committed stretches."""
-        self._ends = time.monotonic() + seconds
+        before = self._ends
+        self._ends = min(before, time.monotonic() + seconds)
         try:
             yield
         finally:
-            self._ends = inf
+            self._ends = before
 
     @property
     def is_committed(self) -> bool:
@@ -71,11 +76,11 @@ class Stopping:
     @contextmanager
     def committed(self) -> Iterator[None]:
         """Mark a stretch of this thread that is finished even after a request to stop."""
-        self._thread.committed = True
+        before, self._thread.committed = self.is_committed, True
         try:
             yield
         finally:
-            self._thread.committed = False
+            self._thread.committed = before
 
     def sleep(self, seconds: float) -> None:
         """Wait. In an uncommitted stretch raises Stopped when a request comes, and NotReached at the end."""

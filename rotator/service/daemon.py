@@ -17,7 +17,7 @@ from rotator.config.monitoring import Http
 from rotator.errors import ConfigError, RotatorError, unexpected
 from rotator.passes.account import Account
 from rotator.passes.reconcile import new_run_id, reconcile
-from rotator.passes.stopping import Stopped, Stopping
+from rotator.passes.stopping import FAREWELL, Stopped, Stopping
 from rotator.printing.log import log_failure
 from rotator.rules.again import again_after
 from rotator.service.metrics import Metrics
@@ -105,7 +105,8 @@ class Daemon:
 
     def token_ttl(self) -> timedelta | None:
         """How long the last pass's Vault token lives; None for one that does not expire, and before any."""
-        return self._opened[1].store.token_ttl() if self._opened else None
+        with self._stopping.within(FAREWELL):
+            return self._opened[1].store.token_ttl() if self._opened else None
 
     def _pass(self) -> timedelta | None:
         """Make one pass and tell of it; return how soon another one should be tried, None for on schedule.
