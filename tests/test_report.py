@@ -1,5 +1,6 @@
 """What a person reads after a pass, at the width of a terminal and in a pipe."""
 
+import random
 import re
 from dataclasses import replace
 from datetime import timedelta
@@ -8,11 +9,31 @@ import pytest
 from rich.console import Console
 
 from rotator.commands.run import what_it_waits_for
+from rotator.passes.account import Store
+from rotator.passes.result import Outcome
+from rotator.passes.stopping import NotReached
+from rotator.rules.model import Version
 from rotator.sandbox.faults import ALWAYS, Delay, Fault, Phase, Status
 from rotator.sandbox.ledger import Quirks, RateLimit, RetryAfter
 from rotator.show.pass_table import render
 from tests.facts import PATH, managed
+from tests.stores import StoreWrapper
 from tests.world import World
+
+
+class Limited(StoreWrapper):
+    """Lets so many secrets be read; the others have no turn before the pass is over."""
+
+    def __init__(self, inner: Store, reads: int) -> None:
+        super().__init__(inner)
+        self._reads, self._seen = reads, set[str]()
+
+    def read(self, path: str, version: int | None = None, *, once: bool = False) -> Version:
+        if path.startswith("apimall/") and path not in self._seen:
+            if len(self._seen) == self._reads:
+                raise NotReached
+            self._seen.add(path)
+        return super().read(path, version, once=once)
 
 
 def _shown(world: World, width: int = 120, **options: object) -> list[str]:
@@ -143,6 +164,35 @@ def test_what_is_not_reached_goes_first_in_the_next_pass(world: World) -> None:
     assert world.make_pass().converged
 
 
+def test_what_was_revoked_did_not_fail_for_want_of_a_list_that_says_so(world: World) -> None:
+    world.one()
+    world.one(forced=True)
+    world.advance(2)
+    world.timing = replace(world.timing, pass_deadline=timedelta(seconds=0.3))
+    world.server.account.quirks = Quirks(rate_limit=RateLimit(4, timedelta(days=1), RetryAfter.SECONDS))
+    result = world.make_pass()
+    assert [(line.method, line.status) for line in world.server.requests[-2:]] == [
+        ("DELETE", 200),
+        ("GET", 429),
+    ]
+    assert (result.revoked, result.failed, result.converged) == (1, 0, True)
+
+
+def test_what_could_be_read_is_acted_on(world: World) -> None:
+    """A limit of Vault's lets few secrets be read: they are rotated, and they are not the same in each pass."""
+    random.seed(1)
+    world.make_pass()
+    world.keys = tuple(replace(managed(), name=f"K{n}", path=f"apimall/{n}") for n in range(12))
+    world.concurrency = 1
+    rotated: set[str] = set()
+    for _ in range(4):
+        result = world.make_pass(store=Limited(world.memory, reads=4))
+        assert {key.outcome for key in result.keys} == {Outcome.DONE, Outcome.NOT_REACHED}
+        assert (result.failed, result.converged) == (0, False)
+        rotated |= {key.key.name for key in result.keys if key.rotation}
+    assert len(rotated) >= 6
+
+
 def test_a_stopped_pass_says_so(world: World) -> None:
     world.server.hook = lambda _method, _path, phase: (
         world.stopping.request() if phase is Phase.AFTER else None
@@ -157,7 +207,7 @@ def test_of_many_those_that_are_well_are_only_counted(world: World) -> None:
         "60 are ok, and there is nothing to do",
         "60 managed: 0 rotated, 0 revoked, 0 failed",
     ]
-    world.server.account.revoke(2)
+    world.server.account.revoke(world.rotation("apimall/0")["key_id"])
     lines = _shown(world, dry_run=True)
     assert [line.split()[0] for line in lines[:2]] == ["managed", "K000"]
     assert lines[2] == "59 more are ok, and there is nothing to do"
