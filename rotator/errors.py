@@ -70,6 +70,10 @@ class Rejected(RotatorError):  # noqa: N818
     """The call was understood and refused; the same call will be refused again."""
 
 
+class HeldBack(Rejected):
+    """Nothing was tried: a row of a decision table stands against it, and time alone does not end that."""
+
+
 class Denied(RotatorError):  # noqa: N818
     """Our own credential was refused: every further call with it would be, too."""
 

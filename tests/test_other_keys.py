@@ -11,7 +11,7 @@ from rotator.passes.observe import look as look_at
 from rotator.rules.explain import explain
 from rotator.rules.revocations import Revocation
 from rotator.sandbox.faults import ALWAYS, Fault, Status
-from rotator.show.key_status import OtherKey
+from rotator.show.other_keys import OtherKey
 from rotator.show.status import AccountStatus, render
 from tests.facts import PATH, managed
 from tests.world import STATE, World

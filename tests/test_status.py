@@ -14,7 +14,8 @@ from rotator.rules.model import Key
 from rotator.rules.revocations import Revocation, Victim
 from rotator.rules.times import short
 from rotator.sandbox.faults import Fault, Phase, Status
-from rotator.show.key_status import KeyState, KeyStatus, key_statuses, to_json
+from rotator.show.key_status import KeyStatus, key_statuses, to_json
+from rotator.show.severity import KeyState
 from rotator.show.snapshot import Snapshot
 from tests.facts import DAY, at, block, facts, key, managed, secret
 from tests.shown import REFUSED, of_each_state, one, passed, snapshot, together

@@ -20,7 +20,7 @@ from rotator.rules.model import Version
 from rotator.sandbox.faults import ALWAYS, Fault, Phase, Status
 from rotator.sandbox.server import GatewayServer
 from rotator.sandbox.vault import VaultServer
-from rotator.show.key_status import KeyState
+from rotator.show.severity import KeyState
 from rotator.show.status import AccountStatus as Seen
 from rotator.show.status import render
 from tests.facts import PATH, managed
@@ -179,7 +179,11 @@ class TestKeysOfOthers:
         text = words(look(world)).split("\n\n")
         foreign, leftover, unmanaged = (
             next(part for part in text if part.startswith(heading))
-            for heading in ("of another installation", "made for a name", "managed by nobody")
+            for heading in (
+                "unmanaged keys that another installation made",
+                "unmanaged keys that this installation made for a name",
+                "unmanaged keys that a person or another program made",
+            )
         )
         assert "4 “Backend [" in foreign
         assert "3 “Reporting [" in leftover or "2 “Reporting [" in leftover

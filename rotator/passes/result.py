@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from rotator.errors import RotatorError, Transient
+from rotator.errors import HeldBack, RotatorError, Transient
 from rotator.passes.stopping import NotReached, Stopped
 from rotator.rules.bookkeeping import Rotation
 from rotator.rules.decide import Plan
@@ -44,11 +44,11 @@ class Outcome(StrEnum):
 UNBEGUN: Final = (Outcome.STOPPED, Outcome.NOT_REACHED)
 
 
-def held_back(plan: Plan) -> tuple[RotatorError, ...]:
+def held_back(plan: Plan) -> tuple[HeldBack, ...]:
     """Return what holds the key back as an error, if time alone does not cure it; else nothing."""
     errors = []
     if plan.held and plan.held.cure:
-        errors.append(RotatorError(f"held back: {plan.held.text}", cure=plan.held.cure))
+        errors.append(HeldBack(f"held back: {plan.held.text}", cure=plan.held.cure))
     if ids := [str(other.key_id) for other in plan.others if other.kept is Kept.CLOCK]:
         errors.append(clock_in_doubt(f"key {', '.join(ids)} not considered for revocation", plan.doubt))
     return tuple(errors)
@@ -94,6 +94,24 @@ class KeyResult:
     def failed(self) -> bool:
         """Whether something went wrong; a key that is held back by what time does not cure counts, too."""
         return bool(self.errors) or self.outcome is Outcome.FAILED
+
+    @property
+    def failures(self) -> tuple[RotatorError, ...]:
+        """What was tried and went wrong: `errors` without what was held back."""
+        return tuple(error for error in self.errors if not isinstance(error, HeldBack))
+
+    @property
+    def held(self) -> bool:
+        """Whether something of it is due and waits for what a row of a table asks for, and nothing went wrong."""
+        waits = self.action is Action.HOLD or len(self.failures) < len(self.errors)
+        return waits and not self.failures and self.outcome is not Outcome.FAILED
+
+    @property
+    def unrotated(self) -> bool:
+        """Whether there is a reason to rotate it, and neither this pass nor another rotator has done so."""
+        if self.plan is None or self.plan.reason is None or self.outcome is Outcome.YIELDED:
+            return False
+        return not (self.plan.rotates and (self.rotation or self.outcome is Outcome.DONE))
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -44,6 +44,8 @@ class Plan:
     others: tuple[Revocation, ...]
     """Every live key beside the current one."""
     warnings: tuple[str, ...]
+    dangers: tuple[str, ...] = ()
+    """Those of the warnings by which the key that programs use may fail them at any time."""
     doubt: str | None = None
     """Why the time is not to be relied on."""
 
@@ -84,6 +86,7 @@ def decide(facts: Facts) -> Plan:
     hold = first(HOLDS, facts) if why else None
     others = fates(facts)
     current = facts.rotation
+    dangers = tuple(_dangers(facts, why.name if why else None))
     return Plan(
         current=current,
         because=why,
@@ -94,11 +97,13 @@ def decide(facts: Facts) -> Plan:
         else None,
         others=others,
         warnings=(
-            *_warnings(facts, why.name if why else None),
+            *dangers,
+            *_warnings(facts),
             *_titles(facts),
             *_left_behind(facts),
             *_left_to_a_person(others),
         ),
+        dangers=dangers,
         doubt=facts.doubt,
     )
 
@@ -133,7 +138,8 @@ def _handed_on(facts: Facts, others: tuple[Revocation, ...]) -> dict[int, dateti
     return {id_: WITHOUT_GRACE if id_ in going else since for id_, since in facts.carried.items()}
 
 
-def _warnings(facts: Facts, reason: Reason | None) -> Iterator[str]:
+def _dangers(facts: Facts, reason: Reason | None) -> Iterator[str]:
+    """What is said where the published key works, as far as was seen, and may fail its programs all the same."""
     current = facts.current
     if current is None:
         return
@@ -143,6 +149,18 @@ def _warnings(facts: Facts, reason: Reason | None) -> Iterator[str]:
             f"the field {facts.key.field} has white space around the plaintext, with which no program can use it; "
             "write it without, or let the next rotation do so"
         )
+    if current.key_id is None or reason is Reason.REVOKED:
+        return
+    if facts.omitted:
+        yield f"key {current.key_id} is missing in the gateway's list, yet its plaintext still authenticates"
+    elif facts.is_revoked(current.key_id):
+        yield f"key {current.key_id} is revoked in the gateway's list, yet its plaintext still authenticates"
+
+
+def _warnings(facts: Facts) -> Iterator[str]:
+    current = facts.current
+    if current is None:
+        return
     if current.faults:
         rest = "its key is treated as adopted" if current.adopted else "the rest of it is used"
         yield f"the secret's bookkeeping makes no sense ({'; '.join(current.faults)}); {rest}"
@@ -151,12 +169,6 @@ def _warnings(facts: Facts, reason: Reason | None) -> Iterator[str]:
             "the secret's plaintext matches no listed key, or more than one; if that key is live, revoke it by "
             "hand when it is replaced"
         )
-    elif reason is Reason.REVOKED:
-        return
-    elif facts.omitted:
-        yield f"key {current.key_id} is missing in the gateway's list, yet its plaintext still authenticates"
-    elif facts.is_revoked(current.key_id):
-        yield f"key {current.key_id} is revoked in the gateway's list, yet its plaintext still authenticates"
 
 
 def _left_behind(facts: Facts) -> Iterator[str]:

@@ -4,7 +4,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
-from rotator.errors import Rejected
+from rotator.errors import HeldBack
 from rotator.rules.claims import Claim
 from rotator.rules.facts import Facts
 from rotator.rules.reasons import Reason, Rule, listed_as
@@ -37,9 +37,9 @@ class Hold(StrEnum):
     CLOCK = "clock"
 
 
-def clock_in_doubt(what: str, doubt: str | None) -> Rejected:
+def clock_in_doubt(what: str, doubt: str | None) -> HeldBack:
     """Name what was not done because it is not known what time it is."""
-    return Rejected(f"held: clock: {what}, for {doubt}", cure=SET_THE_CLOCK)
+    return HeldBack(f"held: clock: {what}, for {doubt}", cure=SET_THE_CLOCK)
 
 
 def _in_flight(facts: Facts) -> bool:

@@ -240,6 +240,11 @@ def _of_keys(keys: tuple[KeyStatus, ...], now: datetime) -> Iterator[GaugeMetric
                 gauge.add_metric([key.name], number)
         return gauge
 
+    yield family(
+        "severity",
+        "How bad it is: 5 programs are refused, 4 in danger, 3 late, 2 held, 1 to note, 0 well.",
+        lambda key: key.severity.value,
+    )
     yield family("age_seconds", "Since when the current key is in use.", lambda key: key.age)
     yield family(
         "until_rotation_seconds",

@@ -3,82 +3,53 @@
 Pure. Times of keys are the gateway's clock; times of passes are this machine's.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any, Final
 
 from rotator.errors import RotatorError
 from rotator.passes.result import Action, KeyResult, Outcome
+from rotator.rules.holds import Hold
 from rotator.rules.model import Key
 from rotator.rules.reasons import Reason
 from rotator.rules.revocations import Victim
-from rotator.rules.times import short, time_to_json
+from rotator.rules.times import short, time_to_json, until
+from rotator.show.other_keys import OVERDUE_AFTER, OtherKey, others_of
+from rotator.show.severity import KeyState, Standing, headline, severity_of, trouble_of
 from rotator.show.snapshot import PassRecord, Snapshot
+from rotator.show.why import Try, why_of
 
-
-class KeyState(StrEnum):
-    """A managed key in one word."""
-
-    OK = "ok"
-    DUE = "due"
-    """The next pass rotates it."""
-    OVERDUE = "overdue"
-    """It has been due for longer than OVERDUE_AFTER."""
-    MISSING = "missing"
-    """No pass has made it yet, or its secret is gone; the next one makes it."""
-    REVOKED = "revoked"
-    """The gateway refuses it; the next pass rotates it."""
-    HELD = "held"
-    """It is due, and waits; the key works."""
-    FAILED = "failed"
-    STOPPED = "stopped"
-    NOT_REACHED = "not reached"
-    UNKNOWN = "unknown"
-
-
-OVERDUE_AFTER: Final = timedelta(hours=1)
-"""So long may be due what only passes do, before a look between them calls it overdue."""
 _GONE: Final = {Reason.MISSING, Reason.REVOKED}
 """Why programs are without a key that works."""
 
 
 @dataclass(frozen=True)
-class OtherKey:
-    """A live key of a managed key that is not the current one."""
-
-    kind: Victim
-    id: int
-    since: datetime | None
-    """When it was superseded; when it was created, for an orphan. None where its grace was ended."""
-    goes_at: datetime | None
-    """None for one that stays, or whose grace was ended."""
-    stays: str
-    """Why it lives on when its time is over; empty for one that goes."""
-    overdue: bool
-    """A pass had to revoke it, and it is still there; where no pass is known of, OVERDUE_AFTER has passed."""
-
-
-@dataclass(frozen=True)
-class KeyStatus:
+class KeyStatus(Standing):
     """One managed key. What only a read of its secret tells is as of the last pass that could read it."""
 
-    name: str
-    path: str
-    state: KeyState
     why: str | None
+    """The strongest reason, with the last error of a pass where there was one."""
     known: bool
     """Whether a pass could read its secret."""
     key_id: int | None
     rotated_at: datetime | None
     age: timedelta | None
     due_at: datetime | None
+    unrotated: bool
+    """Whether a pass had a reason to rotate it, and did not; or could not tell."""
+    opens_at: datetime | None
+    """When its window opens, where it waits for that."""
+    retry_at: datetime | None
+    """When the next pass tries again, on this machine's clock; None where that is not known, or not needed."""
     period_share: float | None
     """The age as a share of the time between rotations: 0 for a new key, 1 for one that is due."""
     superseded: tuple[OtherKey, ...]
     orphans: tuple[OtherKey, ...]
     warnings: tuple[str, ...]
     errors: tuple[RotatorError, ...]
+    last_try: Try | None = None
+    """The last rotation that failed, where the newest pass tried none; None where a key has been made since."""
 
     @property
     def age_of_period(self) -> str | None:
@@ -100,19 +71,23 @@ class KeyStatus:
 
     def to_json(self) -> dict[str, Any]:
         """An item of `keys` in `rotator status --json` and in `/status.json`."""
+        last = self.last_try
         return {
             "name": self.name,
             "path": self.path,
             "state": self.state,
+            "severity": self.severity.word,
             "why": self.why,
             "key_id": self.key_id,
             "rotated_at": time_to_json(self.rotated_at),
             "age_seconds": int(self.age.total_seconds()) if self.age is not None else None,
             "due_at": time_to_json(self.due_at),
-            "superseded": [_other_to_json(other) for other in self.superseded],
-            "orphans": [_other_to_json(other) for other in self.orphans],
+            "retry_at": time_to_json(self.retry_at),
+            "superseded": [other.to_json() for other in self.superseded],
+            "orphans": [other.to_json() for other in self.orphans],
             "warnings": list(self.warnings),
             "errors": [error.to_json() for error in self.errors],
+            "last_error": {"at": time_to_json(last.at), **last.error.to_json()} if last else None,
         }
 
 
@@ -121,10 +96,19 @@ def key_statuses(snapshot: Snapshot) -> tuple[KeyStatus, ...]:
     if snapshot.latest is None:
         return ()
     seen: dict[str, tuple[KeyResult, datetime]] = {}
-    for result in reversed([record.result for record in snapshot.passes if record.result]):
-        seen |= {key.key.name: (key, result.now) for key in result.keys if key.plan}
+    tries: dict[str, Try | None] = {}
+    for record in reversed(snapshot.passes):
+        for key in record.result.keys if record.result else ():
+            tries[key.key.name] = _last_try(key, record, tries.get(key.key.name))
+            if key.plan and record.result:
+                seen[key.key.name] = key, record.result.now
     now = snapshot.gateway_now
-    return tuple(_status(key, *seen.get(key.key.name, (key, now)), now) for key in snapshot.latest.keys)
+
+    def status(key: KeyResult) -> KeyStatus:
+        looked, at = seen.get(key.key.name, (key, now))
+        return _status(key, looked, at, now, tries[key.key.name], snapshot)
+
+    return tuple(status(key) for key in snapshot.latest.keys)
 
 
 def key_status(seen: KeyResult, now: datetime) -> KeyStatus:
@@ -133,14 +117,23 @@ def key_status(seen: KeyResult, now: datetime) -> KeyStatus:
 
 
 def foreign_keys(snapshot: Snapshot) -> tuple[Key, ...]:
-    """Return the live keys with titles of our convention that the config cannot claim, as last seen."""
+    """Return the unmanaged keys with titles of our convention, as last seen."""
     return snapshot.latest.foreign if snapshot.latest else ()
+
+
+def by_severity(keys: Iterable[KeyStatus]) -> list[KeyStatus]:
+    """Return the keys with the worst first; those that are as bad as each other stay in order."""
+    return sorted(keys, key=lambda key: (-key.severity, list(KeyState).index(key.state)))
 
 
 def to_json(snapshot: Snapshot) -> dict[str, Any]:
     """The snapshot for programs. Titles are left out: what a person wrote there is not known to be fit to show."""
     refused = snapshot.passes[0].refused if snapshot.passes else None
+    keys = key_statuses(snapshot)
+    worst = headline(keys, trouble_of(snapshot))
     return {
+        "severity": worst.severity.word,
+        "headline": worst.text,
         "now": time_to_json(snapshot.now),
         "gateway_now": time_to_json(snapshot.gateway_now),
         "started": time_to_json(snapshot.started),
@@ -151,91 +144,106 @@ def to_json(snapshot: Snapshot) -> dict[str, Any]:
         "next_pass": time_to_json(snapshot.next_pass),
         "reload_failed": snapshot.reload_failed,
         "error": refused.to_json() if refused else None,
-        "keys": [status.to_json() for status in key_statuses(snapshot)],
+        "keys": [status.to_json() for status in keys],
         "foreign": [key.id for key in foreign_keys(snapshot)],
         "passes": [_pass_to_json(record) for record in snapshot.passes],
     }
 
 
-def _status(latest: KeyResult, seen: KeyResult, seen_at: datetime, now: datetime) -> KeyStatus:
+def _last_try(key: KeyResult, record: PassRecord, before: Try | None) -> Try | None:
+    """What a pass leaves of the failures before it: a new one, the old one, or none."""
+    if key.outcome is Outcome.FAILED and key.failures:
+        return Try(record.ended, key.failures[-1])
+    return before if key.plan is None or key.unrotated else None
+
+
+def _status(
+    latest: KeyResult,
+    seen: KeyResult,
+    seen_at: datetime,
+    now: datetime,
+    last: Try | None = None,
+    snapshot: Snapshot | None = None,
+) -> KeyStatus:
     rotated_at, due_at = seen.rotated_at, seen.due_at
-    age = max(timedelta(), now - rotated_at) if rotated_at else None
-    others = _others(seen, seen_at)
-    state = _state(latest, due_at, now)
+    others = others_of(seen, seen_at)
+    state = _state(latest, seen, due_at, now, last)
+    dangers = seen.plan.dangers if seen.plan else ()
+    unrotated = seen.unrotated or latest.plan is None
+    earlier = last if last and not latest.failures else None
     return KeyStatus(
         name=latest.key.name,
         path=latest.key.path,
         state=state,
-        why=_why(latest, state),
+        severity=severity_of(
+            state,
+            endangered=bool(dangers) and not (seen.rotation and seen.plan and seen.plan.rotates),
+            late=bool(latest.errors) or any(other.overdue for other in others),
+            warned=bool(latest.warnings),
+        ),
+        why=why_of(latest, seen, state, earlier, snapshot.now if snapshot else now),
         known=seen.plan is not None,
         key_id=seen.key_id,
         rotated_at=rotated_at,
-        age=age,
+        age=max(timedelta(), now - rotated_at) if rotated_at else None,
         due_at=due_at,
+        unrotated=unrotated,
+        opens_at=_opens_at(seen, now),
+        retry_at=snapshot.next_pass if snapshot and unrotated else None,
         period_share=_share(rotated_at, due_at, now),
         superseded=tuple(other for other in others if other.kind is Victim.SUPERSEDED),
         orphans=tuple(other for other in others if other.kind is Victim.ORPHAN),
         warnings=latest.warnings,
         errors=latest.errors,
+        last_try=earlier,
     )
 
 
-def _state(key: KeyResult, due_at: datetime | None, now: datetime) -> KeyState:
-    if key.failed:
+def _state(
+    key: KeyResult, seen: KeyResult, due_at: datetime | None, now: datetime, last: Try | None
+) -> KeyState:
+    # First what programs feel: that a pass has tried and failed makes no dead key a better one.
+    if seen.plan and seen.plan.reason in _GONE and seen.unrotated and key.outcome is not Outcome.YIELDED:
+        return KeyState(seen.plan.reason)
+    if key.failures or key.outcome is Outcome.FAILED:
         return KeyState.FAILED
     if key.outcome in (Outcome.STOPPED, Outcome.NOT_REACHED):
         return KeyState(key.outcome)
     if key.plan is None or key.outcome is Outcome.YIELDED:
         return KeyState.UNKNOWN
-    held = key.action is Action.HOLD
-    # Nor is a key well that is dead or late only because something holds its rotation back.
-    if key.plan and key.plan.reason in _GONE and (held or key.outcome is Outcome.PLANNED):
-        return KeyState(key.plan.reason)
+    if last:  # the pass after it may only wait until the next try
+        return KeyState.FAILED
     if due_at is not None and due_at + OVERDUE_AFTER <= now:
         return KeyState.OVERDUE
-    if held:
+    if key.held:
         return KeyState.HELD
     planned = key.outcome is Outcome.PLANNED and key.action is Action.ROTATE
     return KeyState.DUE if planned or (due_at is not None and due_at <= now) else KeyState.OK
 
 
-def _why(key: KeyResult, state: KeyState) -> str | None:
-    if key.plan and key.plan.held:
-        return f"{key.plan.reason}, but held back: {key.plan.held.text}"
-    if key.outcome is Outcome.YIELDED:
-        return "another rotator was first; the next pass sees its key"
-    if state is KeyState.STOPPED:
-        return "stopped before it was begun; the next pass does it"
-    if state is KeyState.NOT_REACHED:
-        return "pass_deadline was over before it had its turn; the next pass begins with it"
-    if key.plan and key.plan.reason:
-        done = key.outcome is Outcome.DONE
-        return f"{'rotated' if done else 'to be rotated'}: {key.plan.reason}"
-    return None
+def next_rotation(key: KeyStatus, now: datetime, gateway_now: datetime, *, running: bool) -> str:
+    """Say when it is rotated: what a pass could not do is tried again by the next one, whatever its period."""
+    if key.opens_at:
+        return f"when its window opens, {until(key.opens_at, gateway_now)}"
+    late = key.due_at is not None and key.due_at <= gateway_now
+    if not (key.unrotated or late):
+        return until(key.due_at, gateway_now) if key.due_at else "not known"
+    if running:
+        return "retrying now" if key.unrotated else "now"
+    if key.unrotated:
+        return f"retrying {until(key.retry_at, now)}" if key.retry_at else "with the next pass"
+    return "with the next pass"
+
+
+def _opens_at(seen: KeyResult, now: datetime) -> datetime | None:
+    waits = seen.plan and seen.plan.hold is Hold.OUTSIDE_WINDOW
+    return seen.key.cadence.due_at(now) if waits else None
 
 
 def _share(rotated_at: datetime | None, due_at: datetime | None, now: datetime) -> float | None:
     if rotated_at is None or due_at is None or due_at <= rotated_at:
         return None
     return min(1.0, max(0.0, (now - rotated_at) / (due_at - rotated_at)))
-
-
-def _others(seen: KeyResult, seen_at: datetime) -> tuple[OtherKey, ...]:
-    """The keys that a pass left alive; what a look would revoke is alive, too."""
-    looked = seen.outcome is Outcome.PLANNED
-    overdue_at = seen_at - OVERDUE_AFTER if looked else seen_at
-    return tuple(
-        OtherKey(
-            kind=other.victim,
-            id=other.key_id,
-            since=other.known_since,
-            goes_at=other.goes_at,
-            stays=other.stays,
-            # A grace that was ended was so since the rotation, at the earliest.
-            overdue=not other.stays and (other.goes_at or seen.rotated_at or seen_at) <= overdue_at,
-        )
-        for other in (seen.others if looked else seen.left)
-    )
 
 
 def _pass_to_json(record: PassRecord) -> dict[str, Any]:
@@ -249,14 +257,4 @@ def _pass_to_json(record: PassRecord) -> dict[str, Any]:
         "revoked": result.revoked if result else 0,
         "failed": result.failed if result else 0,
         "error": refused.to_json() if refused else None,
-    }
-
-
-def _other_to_json(other: OtherKey) -> dict[str, Any]:
-    return {
-        "key_id": other.id,
-        "since": time_to_json(other.since),
-        "revoke_at": time_to_json(other.goes_at),
-        "stays": other.stays or None,
-        "overdue": other.overdue,
     }

@@ -1,4 +1,4 @@
-"""What `rotator status` shows: a table, the keys beside the current ones, and what needs attention."""
+"""What `rotator status` shows: what needs attention, a table, the other keys, and the unmanaged ones."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,16 +17,16 @@ from rotator.rules.model import Key
 from rotator.rules.revocations import Victim, going
 from rotator.rules.times import format_time, short, when
 from rotator.show.console import captured, concerns_of, plain_table
-from rotator.show.key_status import KeyState, KeyStatus, OtherKey, key_status
+from rotator.show.key_status import KeyStatus, by_severity, key_status
+from rotator.show.other_keys import OtherKey
+from rotator.show.severity import Headline, KeyState, Severity, headline
 
-_WELL: Final = {KeyState.OK, KeyState.DUE, KeyState.HELD}
-_STYLE: Final = {KeyState.OK: "green", KeyState.DUE: "yellow", KeyState.HELD: "yellow"}
 _BAD: Final = "bold red"
 _LEFT: Final = {KeyState.OVERDUE, KeyState.MISSING, KeyState.REVOKED}
 """What a pass mends, if nothing holds it back."""
 _LEFTOVERS: Final = (
-    "made for a name or path that this config does not have; if no other config has it, and no program uses such a "
-    "key, revoke it by hand"
+    "unmanaged keys that this installation made for a name or path that this config does not have; if no other "
+    "config has it, and no program uses such a key, revoke it by hand"
 )
 _SHOWN: Final = 20
 """Of a list of keys that are not managed here; --json has them all."""
@@ -50,15 +50,23 @@ class AccountStatus:
 
     @property
     def well(self) -> bool:
-        """Whether nothing failed and nothing is overdue."""
-        return all(key.state in _WELL and not key.overdue for key in self.keys)
+        """Whether nobody need come: no program is refused, no published key in danger, and nothing late."""
+        return not self.worst.severity.alarms
+
+    @property
+    def worst(self) -> Headline:
+        """The worst that is the matter."""
+        return headline(self.keys)
 
     def to_json(self) -> dict[str, Any]:
         """The shape of `rotator status --json`. Titles are cut and redacted: people write there, too."""
         seen = self.seen
         return {
             "well": self.well,
+            "severity": self.worst.severity.word,
+            "headline": self.worst.text,
             "now": format_time(seen.now),
+            "gateway_now": format_time(seen.now),
             "installation": seen.installation,
             "keys": [key.to_json() for key in self.keys],
             "foreign": _to_json(seen.foreign),
@@ -73,15 +81,19 @@ def render(status: AccountStatus, console: Console) -> str:
     seen = status.seen
 
     def parts() -> Iterator[Table | Text]:
-        yield _table(status.keys, seen.now)
-        yield from _section("live keys beside the current ones", _others(status.keys, seen.now))
-        yield from _section("what needs attention", _attention(status))
-        for heading, keys in (
-            ("of another installation, with our titles", seen.foreign),
+        keys = by_severity(status.keys)
+        if found := list(_attention(status, keys)):
+            yield Text(status.worst.text, style=_style(status.worst.severity))
+            yield from found
+            yield Text("")
+        yield _table(keys, seen.now)
+        yield from _section("other keys", _others(keys, seen.now))
+        for heading, strangers in (
+            ("unmanaged keys that another installation made", seen.foreign),
             (_LEFTOVERS, seen.leftovers),
-            ("managed by nobody", seen.unmanaged),
+            ("unmanaged keys that a person or another program made", seen.unmanaged),
         ):
-            yield from _section(heading, _strangers(keys, seen.bearers))
+            yield from _section(heading, _strangers(strangers, seen.bearers))
         yield Text("")
         yield _sum(status)
 
@@ -98,12 +110,26 @@ def _table(keys: Sequence[KeyStatus], now: datetime) -> Table:
     for key in keys:
         table.add_row(
             key.name,
-            Text(key.state, style=_STYLE.get(key.state, _BAD)),
+            Text(key.word, style=_style(key.severity)),
             str(key.key_id or "-"),
             key.age_of_period or "-",
-            when(key.due_at, now) if key.due_at else "-",
+            _next(key, now),
         )
     return table
+
+
+def _style(severity: Severity) -> str:
+    if severity.alarms:
+        return _BAD
+    return "yellow" if severity > Severity.WELL else "green"
+
+
+def _next(key: KeyStatus, now: datetime) -> str:
+    if key.opens_at:
+        return when(key.opens_at, now)
+    if key.unrotated:
+        return "with the next pass"
+    return when(key.due_at, now) if key.due_at else "-"
 
 
 def _others(keys: Sequence[KeyStatus], now: datetime) -> Iterator[Text]:
@@ -120,10 +146,11 @@ def _other(other: OtherKey, now: datetime) -> str:
     )
 
 
-def _attention(status: AccountStatus) -> Iterator[Text]:
-    for key in status.keys:
+def _attention(status: AccountStatus, keys: Sequence[KeyStatus]) -> Iterator[Text]:
+    """The worst first, as the keys come."""
+    for key in keys:
         if key.state not in (KeyState.OK, KeyState.DUE) and key.why:
-            yield Text(f"{key.name}: {key.why}", style=_STYLE.get(key.state, _BAD))
+            yield Text(f"{key.name}: {key.why}", style=_style(key.severity))
         for other in key.others:
             if other.overdue:
                 yield Text(f"! key {other.id} of {key.name} {_late(other, status.seen.now)}", style=_BAD)
@@ -158,11 +185,9 @@ def _section(heading: str, lines: Iterator[Text]) -> Iterator[Text]:
 
 
 def _sum(status: AccountStatus) -> Text:
-    counts = Counter(key.state for key in status.keys)
+    counts = Counter(key.word for key in by_severity(status.keys))
     overdue = sum(key.overdue for key in status.keys)
-    text = f"{len(status.keys)} managed: " + ", ".join(
-        f"{counts[state]} {state}" for state in KeyState if counts[state]
-    )
+    text = f"{len(status.keys)} managed: " + ", ".join(f"{number} {word}" for word, number in counts.items())
     text += f"; {overdue} revocation{'s' * (overdue != 1)} overdue" if overdue else ""
     return Text(text, style="bold" if status.well else _BAD)
 

@@ -11,7 +11,8 @@ from rotator.redaction import redact, redact_values
 from rotator.rules.times import until
 from rotator.service.web.hosts import is_ours
 from rotator.service.web.page import Page, Query
-from rotator.show.key_status import to_json
+from rotator.show.key_status import key_statuses, to_json
+from rotator.show.severity import headline
 from rotator.show.snapshot import Snapshot
 
 _TEXT: Final = "text/plain; charset=utf-8"
@@ -101,11 +102,16 @@ class App:
         return Served(HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, "the schedule does not go on\n")
 
     def _readiness(self, _query: str) -> Served:
+        """Whether passes do their work; and how the keys stand, where somebody should come.
+
+        A dead key makes it no less ready: to take it out of service, or to hold up its successor, is no cure.
+        """
         snapshot = self._snapshot()
-        if snapshot.ready:
-            return Served(HTTPStatus.OK, _TEXT, "ready\n")
-        words = f"not ready: {snapshot.why_not_ready}{_next_try(snapshot)}\n"
-        return Served(HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, redact(words, short=True))
+        why, worst = snapshot.why_not_ready, headline(key_statuses(snapshot))
+        text = f"not ready: {why}{_next_try(snapshot)}" if why else "ready"
+        text += f"; {worst.text}" if worst.severity.alarms else ""
+        status = HTTPStatus.SERVICE_UNAVAILABLE if why else HTTPStatus.OK
+        return Served(status, _TEXT, redact(text + "\n", short=True))
 
 
 def _next_try(snapshot: Snapshot) -> str:

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,31 +15,24 @@ from rotator.passes.result import Action, KeyResult, Outcome
 from rotator.redaction import redact
 from rotator.rules.revocations import going
 from rotator.rules.times import short, until
-from rotator.show.key_status import KeyState, KeyStatus, OtherKey, foreign_keys, key_statuses
+from rotator.service.web.favicon import favicon
+from rotator.show.key_status import KeyStatus, by_severity, foreign_keys, key_statuses, next_rotation
+from rotator.show.other_keys import OtherKey
+from rotator.show.severity import Severity, headline, trouble_of
 from rotator.show.snapshot import PassRecord, Snapshot
 
 MAX_ROWS: Final = 500
 """More managed keys are found by searching."""
 _LANES: Final = 6
+_IN_BANNER: Final = 3
+"""Managed keys that are named above all others."""
 _WIDTH: Final = 160.0
 """Of a time line, in its own units."""
-_WORST_FIRST: Final = (
-    KeyState.REVOKED,
-    KeyState.MISSING,
-    KeyState.FAILED,
-    KeyState.OVERDUE,
-    KeyState.UNKNOWN,
-    KeyState.NOT_REACHED,
-    KeyState.STOPPED,
-    KeyState.HELD,
-    KeyState.DUE,
-    KeyState.OK,
-)
 _DONE: Final = {Action.ROTATE: "rotated", Action.ADOPT: "adopted", Action.RECORD: "noted"}
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 _ORDERS: Final[dict[str, tuple[str, Callable[[KeyStatus], Any]]]] = {
-    "attention": ("what needs attention", lambda key: (_WORST_FIRST.index(key.state), -key.overdue)),
+    "attention": ("what needs attention", lambda key: (-key.severity, -key.overdue)),
     "next": ("next rotation", lambda key: key.due_at or _NEVER),
     "age": ("age, oldest first", lambda key: -(key.age or timedelta())),
     "name": ("name", lambda key: key.name.casefold()),
@@ -51,6 +45,15 @@ class Query:
 
     search: str = ""
     sort: str = ""
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many managed keys are in one state."""
+
+    word: str
+    severity: Severity
+    number: int
 
 
 @dataclass(frozen=True)
@@ -123,18 +126,24 @@ class Page:
         """Return the HTML, redacted: the keys that `query` finds, MAX_ROWS at most, and the last passes."""
         keys = key_statuses(snapshot)
         found = _found(keys, query)
-        now = snapshot.gateway_now
+        worst = headline(keys, trouble_of(snapshot))
+        alarming = [key for key in by_severity(keys) if key.severity.alarms]
         return self._template.render(
             style=self._style,
             script=self._script,
             snapshot=snapshot,
+            worst=worst,
+            icon_url=favicon(worst.severity),
+            keys_worst=headline(keys),
+            alarming=[_row(key, snapshot) for key in alarming[:_IN_BANNER]],
+            more=max(0, len(alarming) - _IN_BANNER),
             refused=snapshot.passes[0].refused if snapshot.passes else None,
             next_pass=until(snapshot.next_pass, snapshot.now) if snapshot.next_pass else None,
             up=short(snapshot.now - snapshot.started),
-            counts=[(state, count) for state in _WORST_FIRST if (count := _count(keys, state))],
+            counts=_counts(keys),
             total=len(keys),
             found=len(found),
-            rows=[_row(key, now) for key in found[:MAX_ROWS]],
+            rows=[_row(key, snapshot) for key in found[:MAX_ROWS]],
             foreign=foreign_keys(snapshot),
             passes=[_pass_row(record, snapshot.now) for record in snapshot.passes],
             query=query,
@@ -147,27 +156,36 @@ def _found(keys: tuple[KeyStatus, ...], query: Query) -> list[KeyStatus]:
     _, order = _ORDERS.get(query.sort, _ORDERS["attention"])
 
     def text(key: KeyStatus) -> str:
-        return f"{key.name} {key.path} {key.state} {key.key_id or ''}".casefold()
+        return f"{key.name} {key.path} {key.state} {key.word} {key.key_id or ''}".casefold()
 
     found = [key for key in keys if all(word in text(key) for word in words)]
     return sorted(found, key=lambda key: (order(key), key.name.casefold()))
 
 
-def _count(keys: tuple[KeyStatus, ...], state: KeyState) -> int:
-    return sum(key.state is state for key in keys)
+def _counts(keys: tuple[KeyStatus, ...]) -> list[Count]:
+    """How many are how, the worst first."""
+    numbers = Counter((key.word, key.severity) for key in by_severity(keys))
+    return [Count(word, severity, number) for (word, severity), number in numbers.items()]
 
 
-def _row(key: KeyStatus, now: datetime) -> PageRow:
+def _row(key: KeyStatus, snapshot: Snapshot) -> PageRow:
+    now = snapshot.gateway_now
     lanes, now_at = _time_line(key, now)
     return PageRow(
         key=key,
         age=key.age_of_period or "not known",
-        share=None if key.period_share is None else round(100 * key.period_share),
-        next=until(key.due_at, now) if key.due_at else "not known",
+        share=_share(key),
+        next=next_rotation(key, snapshot.now, now, running=snapshot.running_since is not None),
         others=tuple(_other(other, now) for other in key.others),
         lanes=lanes,
         now_at=now_at,
     )
+
+
+def _share(key: KeyStatus) -> int | None:
+    if key.severity is Severity.REFUSED:
+        return 100  # a dead key has no time left, whatever its period
+    return None if key.period_share is None else round(100 * key.period_share)
 
 
 def _other(other: OtherKey, now: datetime) -> Other:

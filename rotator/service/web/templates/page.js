@@ -70,6 +70,7 @@
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       if (mine !== turn) return; // a newer one is on its way
       if (document.title !== page.title) document.title = page.title;
+      morph(document.querySelector("link[rel=icon]"), page.querySelector("link[rel=icon]"));
       holdingStill(() => {
         for (const part of document.querySelectorAll("[data-part]"))
           morph(part, page.querySelector(`[data-part="${part.dataset.part}"]`));

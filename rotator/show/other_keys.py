@@ -1,0 +1,56 @@
+"""The other keys of a managed key: its live superseded keys and orphans, and which of them should be gone. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from rotator.passes.result import KeyResult, Outcome
+from rotator.rules.revocations import Victim
+from rotator.rules.times import time_to_json
+
+OVERDUE_AFTER: Final = timedelta(hours=1)
+"""So long may be due what only passes do, before a look between them calls it overdue."""
+
+
+@dataclass(frozen=True)
+class OtherKey:
+    """A live key of a managed key that is not the current one."""
+
+    kind: Victim
+    id: int
+    since: datetime | None
+    """When it was superseded; when it was created, for an orphan. None where its grace was ended."""
+    goes_at: datetime | None
+    """None for one that stays, or whose grace was ended."""
+    stays: str
+    """Why it lives on when its time is over; empty for one that goes."""
+    overdue: bool
+    """A pass had to revoke it, and it is still there; where no pass is known of, OVERDUE_AFTER has passed."""
+
+    def to_json(self) -> dict[str, Any]:
+        """An item of `superseded` and `orphans` in `rotator status --json` and in `/status.json`."""
+        return {
+            "key_id": self.id,
+            "since": time_to_json(self.since),
+            "revoke_at": time_to_json(self.goes_at),
+            "stays": self.stays or None,
+            "overdue": self.overdue,
+        }
+
+
+def others_of(seen: KeyResult, seen_at: datetime) -> tuple[OtherKey, ...]:
+    """The keys that a pass left alive; what a look would revoke is alive, too."""
+    looked = seen.outcome is Outcome.PLANNED
+    overdue_at = seen_at - OVERDUE_AFTER if looked else seen_at
+    return tuple(
+        OtherKey(
+            kind=other.victim,
+            id=other.key_id,
+            since=other.known_since,
+            goes_at=other.goes_at,
+            stays=other.stays,
+            # A grace that was ended was so since the rotation, at the earliest.
+            overdue=not other.stays and (other.goes_at or seen.rotated_at or seen_at) <= overdue_at,
+        )
+        for other in (seen.others if looked else seen.left)
+    )
