@@ -17,7 +17,7 @@ from rotator.service.web.app import App
 from rotator.service.web.page import Page, Query
 from rotator.show.key_status import key_status, key_statuses
 from rotator.show.severity import KeyState, Severity, headline, severity_of
-from rotator.show.snapshot import Snapshot
+from rotator.show.snapshot import PassRecord, Snapshot
 from tests.facts import at, block, facts, key, managed, secret
 from tests.shown import REFUSED, one, passed, snapshot, together
 from tests.world import World
@@ -161,7 +161,8 @@ def test_a_dead_key_whose_rotation_fails_is_told_as_such_until_it_is_replaced(
     world.advance(0, minutes=3)
     world.server.account.revoke(2)
     world.server.faults.add(fault)
-    began, passes = at(30), []
+    began = at(30)
+    passes: list[PassRecord] = []
     for number in range(2):
         passes.insert(0, passed(world.make_pass(), began + number * NEXT))
         seen = snapshot(*passes, now=passes[0].ended, next_pass=passes[0].ended + NEXT)

@@ -85,6 +85,8 @@ class PageRow:
     share: int | None
     """The age in per cent of the period."""
     next: str
+    said: str
+    """What is the matter, in one line: why, the last error, what its owner should know."""
     others: tuple[Other, ...]
     lanes: tuple[Line, ...]
     now_at: float
@@ -176,6 +178,7 @@ def _row(key: KeyStatus, snapshot: Snapshot) -> PageRow:
         age=key.age_of_period or "not known",
         share=_share(key),
         next=next_rotation(key, snapshot.now, now, running=snapshot.running_since is not None),
+        said=_said(key, now),
         others=tuple(_other(other, now) for other in key.others),
         lanes=lanes,
         now_at=now_at,
@@ -186,6 +189,12 @@ def _share(key: KeyStatus) -> int | None:
     if key.severity is Severity.REFUSED:
         return 100  # a dead key has no time left, whatever its period
     return None if key.period_share is None else round(100 * key.period_share)
+
+
+def _said(key: KeyStatus, now: datetime) -> str:
+    late = (f"{other.kind} {other.id} {_other(other, now).when}" for other in key.others if other.overdue)
+    said = [*([key.why] if key.why else []), *(error.message for error in key.errors), *late]
+    return "; ".join(said or key.warnings[:1])
 
 
 def _other(other: OtherKey, now: datetime) -> Other:
