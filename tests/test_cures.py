@@ -70,7 +70,7 @@ WALKED: Final[Mapping[str, str]] = {
     "roll it back; if it is lost": f"{_IDENTITY}test_nonsense",
     "roll it back; or, if this is the Vault": f"{_IDENTITY}test_nonsense",
     "undelete it: `vault kv undelete": f"{_IDENTITY}test_deleted",
-    "the keys made so far are then foreign, and left alone": f"{_IDENTITY}test_deleted",
+    "the keys made so far are then unmanaged, and never revoked": f"{_IDENTITY}test_deleted",
     "`vault operator unseal`": "test_check_tls.py::TestARealServer::test_a_sealed_one",
     "correct …, or unset it to trust the usual CAs": f"{_CAS}test_a_directory",
     "if no new key is there in": f"{_CLAIM}test_who_asked_for_a_key_is_told_that_another_makes_it",

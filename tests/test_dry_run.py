@@ -62,7 +62,7 @@ class TestDryRun:
         assert (foretold.outcome, done.outcome) == (Outcome.PLANNED, Outcome.DONE)
         for result in (foretold, done):
             (error,) = result.errors
-            assert error.message.startswith("held back: 3 orphans")
+            assert error.message.startswith("held: 3 orphans")
 
     def test_it_foretells_an_identity_that_cannot_be_made(self, world: World) -> None:
         world.memory.missing[STATE] = "create on secret/data/rotator/installation"

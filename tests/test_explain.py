@@ -96,7 +96,7 @@ class TestReasons:
         assert reason(fresh, Reason.FORCED) == (False, "--rotate-now would rotate it at once")
         orphans = [key(10 + n) for n in range(3)]
         many = facts([key(2), *orphans], FRESH, now=at(1), traces={one.id: Trace.ORPHAN for one in orphans})
-        assert reason(many, Reason.FORCED)[1] == "--rotate-now would be held back, too: backing_off"
+        assert reason(many, Reason.FORCED)[1] == "--rotate-now would be held, too: backing_off"
 
 
 class TestHolds:
@@ -118,7 +118,7 @@ class TestHolds:
             (False, "2 orphans of 3, 0 superseded of 12"),
         ]
         assert explain(observed).verdict == (
-            "not rotated now: due, but held back: in_flight; the next pass revokes 15"
+            "not rotated now: due, but held: in_flight; the next pass revokes 15"
         )
         forced = facts([key(2), young, old], FRESH, now=at(8), traces=traces, forced=True)
         assert holds(forced)[0] == (
@@ -243,7 +243,7 @@ Revoke
   –  orphan 14     created 2026-11-08 23:59, 40s old, never published;
                    orphan_after is 15m, so it lives on
 
-not rotated now: due, but held back: in_flight
+not rotated now: due, but held: in_flight
 """
     )
 
@@ -251,7 +251,7 @@ not rotated now: due, but held back: in_flight
 def test_what_is_held_back_for_good_names_the_cure_and_warnings_stand_last() -> None:
     lines = shown(explain(facts([], FRESH, now=at(8)))).splitlines()[-3:]
     assert lines == [
-        "not rotated now: due, but held back: backing_off",
+        "not rotated now: due, but held: backing_off",
         "cure: ask the gateway's support; or --rotate-now",
         "! key 2 is missing in the gateway's list, yet its plaintext still authenticates",
     ]

@@ -60,7 +60,7 @@ class TestTheAnswerToACreate:
         assert is_live(world, world.rotation()["key_id"])
         assert world.works()
         assert told.code == 1
-        assert told.names("another title", "left alone")
+        assert told.names("another title", "not revoked")
 
     @pytest.mark.parametrize("echoed", [False, True])
     def test_a_persons_key_is_never_ours(self, world: World, echoed: bool) -> None:

@@ -122,9 +122,35 @@ def test_what_the_list_omits_is_held_back_and_says_why(world: World) -> None:
     assert any(f"the list omits key {made}, though it works" in line for line in _shown(world))
 
 
-def test_foreign_keys_are_named_and_left_alone(world: World) -> None:
+def test_unmanaged_keys_of_our_kind_are_named(world: World) -> None:
     world.server.account.create("Backend [2026-11-01T00:00:00Z abcdef-00000000]")
-    assert "! key 2 “Backend [2026-11-01T00:00:00Z abcdef-00000000]” was made by another" in _shown(world)[2]
+    assert (
+        "! key 2 “Backend [2026-11-01T00:00:00Z abcdef-00000000]” is unmanaged: another" in _shown(world)[2]
+    )
+
+
+def test_the_worst_comes_first_and_says_when_it_is_tried_again(world: World) -> None:
+    world.keys = tuple(replace(managed(), name=name, path=f"apimall/{name.lower()}") for name in "ABC")
+    world.make_pass()
+    world.advance(0, minutes=3)
+    last = next(key.id for key in world.live if key.title.startswith("C "))
+    world.server.account.revoke(last)
+    world.server.faults.add(Fault("POST /keys", Status(400)))
+    lines = _shown(world)
+    assert [line.split()[0] for line in lines[1:4]] == ["C", "A", "B"]
+    assert "failed: revoked" in lines[1]
+    assert "next pass" in lines[1]
+
+
+def test_what_waits_for_a_person_is_held_in_the_row_and_in_the_sum(world: World) -> None:
+    made = world.one().key_id
+    assert made
+    world.advance(8)
+    world.server.account.quirks = replace(world.server.account.quirks, omitted=frozenset({made}))
+    lines = _shown(world)
+    assert "held: backing_off" in lines[1]
+    assert lines[-1] == "1 managed: 0 rotated, 0 revoked, 0 failed, 1 held"
+    assert not world.log[-1].converged
 
 
 def test_a_refused_account_is_said_once(world: World) -> None:

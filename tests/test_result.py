@@ -106,6 +106,7 @@ def test_a_pass_as_json() -> None:
         "not_reached": 0,
         "installation": "3f9a2c",
         "now": "2026-11-09T00:00:00Z",
+        "gateway_now": "2026-11-09T00:00:00Z",
         "keys": [done.to_json()],
         "foreign": [{"key_id": 30, "title": "Made by hand"}],
         "error": {"message": "it failed", "request_id": "req_1", "cure": "mend it"},
@@ -166,11 +167,11 @@ class TestHeldBack:
         for listed in ([key(2), *orphans], orphans):
             observed = facts(listed, self.FRESH, now=at(8), traces=traces)
             (error,) = held_back(decide(observed))
-            assert error.message.startswith("held back: 3 orphans of 3, 0 superseded of 12")
+            assert error.message.startswith("held: 3 orphans of 3, 0 superseded of 12")
             assert str(error.cure).startswith("they go in time; if not, look at why")
 
     def test_by_a_list_that_omits_the_current_key(self) -> None:
         observed = facts([], self.FRESH, now=at(8))
         (error,) = held_back(decide(observed))
-        assert error.message.startswith("held back: the list omits key 2, though it works")
+        assert error.message.startswith("held: the list omits key 2, though it works")
         assert error.cure == "ask the gateway's support; or --rotate-now"

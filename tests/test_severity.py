@@ -55,7 +55,7 @@ EACH = {
     "unread": (KeyResult(managed(), Outcome.FAILED, errors=(REFUSED,)), Severity.LATE, "failed"),
     "late": (one(4, name="Late", superseded={9: 1.5}), Severity.LATE, "late"),
     "for a person": (
-        replace(one(5, age=7, orphan=0.001), errors=(HeldBack("held back: x", cure="y"),)),
+        replace(one(5, age=7, orphan=0.001), errors=(HeldBack("held: x", cure="y"),)),
         Severity.LATE,
         "late",
     ),

@@ -142,6 +142,32 @@ def test_what_it_says_of_a_key_that_could_not_be_read(world: World) -> None:
     assert "cure: look at the policy" in text
 
 
+def test_what_programs_feel_comes_first_with_its_path(world: World) -> None:
+    """Ahead of the rows of those that are well, and of orphans and other keys."""
+    world.keys = tuple(replace(managed(), name=name, path=f"apimall/{name.lower()}") for name in "ABC")
+    world.make_pass()
+    world.make_pass(forced=True)
+    last = next(key.id for key in reversed(world.live) if key.title.startswith("C "))
+    world.advance(0, minutes=3)
+    world.server.account.revoke(last)
+    lines = words(look(world)).splitlines()
+    assert lines[0] == "programs are refused now: apimall/c"
+    assert lines[1].startswith(
+        f"C: programs that read apimall/c are refused: key {last} is listed as revoked"
+    )
+    table = next(at for at, line in enumerate(lines) if line.startswith("managed key"))
+    assert [line.split()[0] for line in lines[table + 1 : table + 4]] == ["C", "A", "B"]
+    assert "with the next pass" in lines[table + 1]
+    assert lines.index("other keys") > table
+    assert look(world).to_json()["severity"] == "refused"
+
+
+def test_an_orphan_that_a_failed_rotation_left_is_no_other_replicas(world: World) -> None:
+    world.make_pass()
+    revoked_and_held(world)
+    assert "younger than 2m: a rotation that failed left it behind" in words(look(world)).replace("\n", " ")
+
+
 class TestRevocations:
     def test_a_superseded_key_says_when_it_goes(self, world: World) -> None:
         world.make_pass()

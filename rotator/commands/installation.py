@@ -18,7 +18,7 @@ from rotator.wiring import open_account
 _SAYS = {
     Change.MOVE: "This Vault is the original: no other rotator works with the identity that is in it.",
     Change.ADD_ADDRESS: "vault.address is another address of the Vault that the identity is bound to.",
-    Change.RENEW: "The identity here is a copy, or lost: a new one is made. The keys made so far are left alone.",
+    Change.RENEW: "The identity here is a copy, or lost: a new one is made. The keys made so far become unmanaged.",
 }
 
 

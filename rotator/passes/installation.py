@@ -25,7 +25,7 @@ class Change(StrEnum):
     ADD_ADDRESS = "add-address"
     """This is another address of the Vault that it is bound to."""
     RENEW = "renew"
-    """This is a copy, or the identity is lost: a new one is made, and the old one's keys are left alone."""
+    """This is a copy, or the identity is lost: a new one is made, and the old one's keys become unmanaged."""
 
 
 def read_installation(account: Account, *, create: bool) -> str | None:

@@ -48,7 +48,7 @@ def held_back(plan: Plan) -> tuple[HeldBack, ...]:
     """Return what holds the key back as an error, if time alone does not cure it; else nothing."""
     errors = []
     if plan.held and plan.held.cure:
-        errors.append(HeldBack(f"held back: {plan.held.text}", cure=plan.held.cure))
+        errors.append(HeldBack(f"held: {plan.held.text}", cure=plan.held.cure))
     if ids := [str(other.key_id) for other in plan.others if other.kept is Kept.CLOCK]:
         errors.append(clock_in_doubt(f"key {', '.join(ids)} not considered for revocation", plan.doubt))
     return tuple(errors)
@@ -92,12 +92,12 @@ class KeyResult:
 
     @property
     def failed(self) -> bool:
-        """Whether something went wrong; a key that is held back by what time does not cure counts, too."""
+        """Whether something went wrong; a key that is held by what time does not cure counts, too."""
         return bool(self.errors) or self.outcome is Outcome.FAILED
 
     @property
     def failures(self) -> tuple[RotatorError, ...]:
-        """What was tried and went wrong: `errors` without what was held back."""
+        """What was tried and went wrong: `errors` without what was held."""
         return tuple(error for error in self.errors if not isinstance(error, HeldBack))
 
     @property
@@ -221,7 +221,7 @@ class PassResult:
     now: datetime
     keys: tuple[KeyResult, ...]
     foreign: tuple[Key, ...]
-    """Live keys of our convention that no entry of this config can claim; they are left alone."""
+    """Unmanaged keys with titles of our convention: made by another installation, or for another config."""
     changed: bool = False
     """Whether anything was asked of either side that could change it."""
     refused: RotatorError | None = None
@@ -241,7 +241,7 @@ class PassResult:
 
     @property
     def failed(self) -> int:
-        """How many managed keys failed; one that is held back by what time does not cure counts, too."""
+        """How many managed keys failed; one that is held by what time does not cure counts, too."""
         return sum(key.failed for key in self.keys)
 
     @property
@@ -277,6 +277,7 @@ class PassResult:
             "not_reached": self.not_reached,
             "installation": self.installation,
             "now": time_to_json(self.now),
+            "gateway_now": time_to_json(self.now),
             "keys": [result.to_json() for result in self.keys],
             "foreign": [{"key_id": key.id, "title": key.title} for key in self.foreign],
             "error": self.refused.to_json() if self.refused else None,

@@ -133,7 +133,7 @@ class Making:
         if not resembles(created.title, title):
             raise BrokenContract(
                 f"POST /keys answered with key {created.id} of another title: that may be another create's answer, "
-                "and the key was left alone",
+                "and the key was not revoked",
                 request_id=created.request_id,
                 cure="ask the gateway's support, with the request_id",
             )

@@ -51,7 +51,7 @@ class Plan:
 
     @property
     def reason(self) -> Reason | None:
-        """Why it is to be rotated, even where it is held back; None where it is not."""
+        """Why it is to be rotated, even where it is held; None where it is not."""
         return self.because.name if self.because else None
 
     @property

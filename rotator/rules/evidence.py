@@ -136,7 +136,7 @@ def to_discard(created: CreatedKey, listed: Key | None, sent: str) -> Warrant:
         raise Rejected(f"key {created.id} is not listed yet; a later pass sweeps it")
     fits = matches_preview(listed, created.plaintext.reveal())
     if not resembles(listed.title, sent) or fits is False or (fits is None and listed.title != sent):
-        raise Rejected(f"key {created.id} was left alone: by the list it is another's")
+        raise Rejected(f"key {created.id} was not revoked: by the list it is another's")
     return Warrant(_SEAL, created.id)
 
 

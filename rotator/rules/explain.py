@@ -34,6 +34,7 @@ class Explanation:
             "path": facts.key.path,
             "version": facts.version.number,
             "now": time_to_json(facts.now),
+            "gateway_now": time_to_json(facts.now),
             "verdict": self.verdict,
             "rotates": plan.rotates,
             "reason": plan.reason,
@@ -70,7 +71,7 @@ def _reason(row: Row[Reason], facts: Facts) -> Row[Reason]:
     if row.name is not Reason.FORCED or row.holds:
         return row
     hold = first(HOLDS, replace(facts, forced=True))
-    would = f"would be held back, too: {hold.name}" if hold else "would rotate it at once"
+    would = f"would be held, too: {hold.name}" if hold else "would rotate it at once"
     return replace(row, text=f"{row.text} {would}")
 
 
@@ -78,7 +79,7 @@ def _verdict(facts: Facts, plan: Plan) -> str:
     if plan.rotates:
         text = f"the next pass rotates it: {plan.reason}"
     elif plan.hold:
-        text = f"not rotated now: {plan.reason}, but held back: {plan.hold}"
+        text = f"not rotated now: {plan.reason}, but held: {plan.hold}"
     else:
         due = f", and it falls due {when(facts.due_at, facts.now)}" if facts.due_at else ""
         text = f"not rotated now: there is no reason to{due}"

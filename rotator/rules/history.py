@@ -35,7 +35,7 @@ class Trace(StrEnum):
     ORPHAN = "orphan"
     """This Vault asked for it, and it was never published: nobody holds its plaintext."""
     UNASKED = "unasked"
-    """Nothing shows that this Vault asked for it: it is reported, and left alone."""
+    """Nothing shows that this Vault asked for it: it is an unmanaged key."""
 
 
 def trace(

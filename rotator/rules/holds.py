@@ -61,6 +61,8 @@ def _say_in_flight(facts: Facts) -> str:
     orphan = min(facts.orphans, key=facts.age)
     text = f"orphan {orphan.id} is {age(facts.since(orphan), facts.now)}"
     if _in_flight(facts):
+        if any(claim.ended and claim.at == facts.asked_at.get(orphan.id) for claim in facts.claims.kept):
+            return f"{text}, {younger}: a rotation that failed left it behind"
         return f"{text}, {younger}: another replica may be about to store it"
     return f"{text}, not {younger}"
 

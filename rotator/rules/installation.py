@@ -67,7 +67,8 @@ def read_identity(data: Mapping[str, Any], path: str) -> Identity:
     if not valid_installation(installation):
         raise Rejected(
             f"the secret at {path} holds no installation: six hex digits in `{FIELD}`",
-            cure=f"roll it back; if it is lost, {RENEW}: the keys made so far are then foreign, and left alone",
+            cure=f"roll it back; if it is lost, {RENEW}: the keys made so far are then unmanaged, "
+            "and never revoked",
         )
     if bound is None:
         return Identity(str(installation), None)
@@ -124,9 +125,9 @@ def lost(path: str, number: int) -> Rejected:
         "created or revoked"
     )
     if not number:
-        return Rejected(said, cure=f"{RENEW}: the keys made so far are then foreign, and left alone")
+        return Rejected(said, cure=f"{RENEW}: the keys made so far are then unmanaged, and never revoked")
     return Rejected(
         said,
         cure=f"undelete it: `vault kv undelete -versions={number} -mount=MOUNT {path}`, MOUNT being vault.mount; "
-        f"if it is lost for good: {RENEW}, and the keys made so far are foreign, and left alone",
+        f"if it is lost for good: {RENEW}, and the keys made so far are then unmanaged, and never revoked",
     )

@@ -12,6 +12,7 @@ from rotator.passes.result import Action, KeyResult, Outcome, PassResult
 from rotator.rules.revocations import Victim, going
 from rotator.rules.times import short, until
 from rotator.show.console import NO_BREAK, captured, concerns_of, lines_of, plain_table
+from rotator.show.key_status import key_status
 
 _DONE: Final = {
     Action.ROTATE: "rotated",
@@ -41,7 +42,8 @@ _MANY: Final = 50
 
 def render(result: PassResult, console: Console) -> str:
     """Return what is printed for `result`, redacted."""
-    shown = [key for key in result.keys if len(result.keys) <= _MANY or not _is_quiet(key)]
+    ranked = sorted(result.keys, key=lambda key: -key_status(key, result.now).severity)
+    shown = [key for key in ranked if len(result.keys) <= _MANY or not _is_quiet(key)]
     table = (_table(result, shown),) if shown else ()
     return captured(console, (*table, *_left_out(result, shown), *_attention(result), _sum(result)))
 
@@ -73,7 +75,7 @@ def _table(result: PassResult, shown: Sequence[KeyResult]) -> Table:
             _state(key),
             str(key.key_id or "-"),
             short(max(timedelta(), result.now - key.rotated_at)) if key.rotated_at else "-",
-            _in(key.due_at, result.now),
+            "next pass" if key.unrotated and not result.dry_run else _in(key.due_at, result.now),
             _other_keys(key, result.now),
         )
     return table
@@ -118,7 +120,7 @@ def _attention(result: PassResult) -> Iterator[Text]:
         yield from concerns_of(key.key.name, key.errors, key.warnings)
     for foreign in result.foreign:
         yield Text(
-            f"! key {foreign.id} “{foreign.title}” was made by another installation or config: left alone"
+            f"! key {foreign.id} “{foreign.title}” is unmanaged: another installation or config made it"
         )
     if result.refused:
         yield from lines_of("the account", result.refused)
@@ -126,10 +128,12 @@ def _attention(result: PassResult) -> Iterator[Text]:
 
 def _sum(result: PassResult) -> Text:
     would = "would be " if result.dry_run else ""
+    held = sum(key.held and key.failed for key in result.keys)  # waits for a person: no try of it went wrong
     text = (
         f"{len(result.keys)} managed: {result.rotated} {would}rotated, {result.revoked} {would}revoked, "
-        f"{result.failed} failed"
+        f"{result.failed - held} failed"
     )
+    text += f", {held} held" if held else ""
     text += "; nothing was changed" if result.dry_run else ""
     text += f"; {result.not_reached} not reached within pass_deadline" if result.not_reached else ""
     text += "; stopped before all was done" if result.stopped else ""

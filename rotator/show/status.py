@@ -156,7 +156,7 @@ def _attention(status: AccountStatus, keys: Sequence[KeyStatus]) -> Iterator[Tex
                 yield Text(f"! key {other.id} of {key.name} {_late(other, status.seen.now)}", style=_BAD)
         yield from concerns_of(key.name, key.errors, key.warnings)
     if status.held:
-        yield Text("rotator explain NAME says by which facts a key is held back")
+        yield Text("rotator explain NAME says by which facts a key is held")
     if any(key.overdue or (key.state in _LEFT and key.name not in status.held) for key in status.keys):
         yield Text("cure: the next pass does it, or says why not; if none comes, make one: rotator --once")
 

@@ -27,10 +27,10 @@ def why_of(key: KeyResult, seen: KeyResult, state: KeyState, last: Try | None, n
     plan, tried = seen.plan, _tried(last, now)
     if plan and plan.because and state in (KeyState.REVOKED, KeyState.MISSING):
         feel = "are refused" if state is KeyState.REVOKED else "find no key"
-        held = f"; held back: {plan.held.text}" if plan.held and not tried else ""
+        held = f"; held: {plan.held.text}" if plan.held and not tried else ""
         return f"programs that read {key.key.path} {feel}: {plan.because.text}{tried}{held}"
     if key.plan and key.plan.held:
-        held = "" if tried else f", but held back: {key.plan.held.text}"
+        held = "" if tried else f", but held: {key.plan.held.text}"
         return f"{key.plan.reason}{held}{tried}"
     if key.outcome is Outcome.YIELDED:
         return "another rotator was first; the next pass sees its key"

@@ -263,7 +263,7 @@ def _done(key: KeyResult) -> Iterator[str]:
     if key.revoked:
         yield f"revoked {', '.join(str(revocation.key_id) for revocation in key.revoked)}"
     if key.errors and key.outcome is not Outcome.FAILED:
-        yield "held back" if key.action is Action.HOLD else "revoking failed"
+        yield "held" if key.held else "revoke failed"
 
 
 def _redacted(value: object) -> object:
