@@ -97,6 +97,7 @@ class TestWhatIsTold:
             "hold": None,
             "rotated_at": "2026-11-01T00:00:00Z",
             "due_at": "2026-11-08T00:00:00Z",
+            "severity": "late",
             "errors": ERRORS,
         }
 
@@ -174,6 +175,13 @@ class TestOnce:
             types(a_pass(failed()), a_pass(failed(other)), a_pass(failed(other, ERROR)))
             == [["rotation.failed"]] * 3
         )
+
+    def test_a_failure_by_which_programs_are_refused_now_is_told_again(self) -> None:
+        late = replace(rotated(Outcome.FAILED), errors=(ERROR,))
+        dead = replace(late, plan=decide(facts([key(7)], secret(block(7)), now=at(8), refused=True)))
+        first, second, third = told_of(a_pass(late), a_pass(dead), a_pass(dead))
+        assert [event.notice.data["severity"] for event in (*first, *second)] == ["late", "refused"]
+        assert third == []
 
     def test_another_request_id_is_no_change(self) -> None:
         later = Rejected(ERROR.message, request_id="req_2")

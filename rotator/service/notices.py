@@ -13,6 +13,7 @@ from rotator.errors import RotatorError
 from rotator.passes.result import UNBEGUN, KeyResult, Outcome, PassResult
 from rotator.rules.revocations import Revocation, Victim
 from rotator.rules.times import format_time, time_to_json
+from rotator.show.key_status import key_status
 
 _TYPES: Final = "com.apimall.rotator."
 _SOURCE: Final = "urn:apimall:rotator"
@@ -39,8 +40,9 @@ class Notice:
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """What failed, in words; empty for good news, which is told each time."""
-        return tuple(error["message"] for error in self.data.get("errors", ()))
+        """What failed, in words, and how bad it is; empty for good news, which is told each time."""
+        messages = tuple(error["message"] for error in self.data.get("errors", ()))
+        return (*messages, self.data.get("severity", "")) if messages else ()
 
 
 @dataclass(frozen=True)
@@ -125,9 +127,9 @@ def _of_key(result: KeyResult, whole: PassResult) -> Iterator[Notice]:
         return
     if result.outcome is Outcome.FAILED or (plan and plan.held and plan.held.cure):
         shown = ("key_id", "reason", "hold", "rotated_at", "due_at")
-        yield Notice(
-            "rotation.failed", name, whole.now, {**{part: body[part] for part in shown}, "errors": errors}
-        )
+        data = {part: body[part] for part in shown}
+        data["severity"] = key_status(result, whole.now).severity.word
+        yield Notice("rotation.failed", name, whole.now, {**data, "errors": errors})
     done = {revocation.key_id for revocation in result.revoked}
     for revocation in plan.revocations if plan else ():
         if revocation.key_id not in done:

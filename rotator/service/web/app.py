@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection, Iterable
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from threading import Lock
 from typing import Any, Final, NamedTuple
@@ -12,8 +13,8 @@ from rotator.rules.times import until
 from rotator.service.web.hosts import is_ours
 from rotator.service.web.page import Page, Query
 from rotator.show.key_status import key_statuses, to_json
-from rotator.show.severity import headline
-from rotator.show.snapshot import Snapshot
+from rotator.show.severity import Headline, headline
+from rotator.show.snapshot import PassRecord, Snapshot
 
 _TEXT: Final = "text/plain; charset=utf-8"
 _METRICS: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -47,7 +48,7 @@ class App:
         self, snapshot: Callable[[], Snapshot], metrics: Callable[[], bytes], names: Collection[str] = ()
     ) -> None:
         self._snapshot, self._metrics, self._names = snapshot, metrics, names
-        self._page = Page()
+        self._page, self._worst = Page(), _Worst()
         self._turn = Lock()
         """All that takes long is computed: threads that did it at once would keep a probe waiting for seconds."""
         self._paths: dict[str, Callable[[str], Served]] = {
@@ -107,7 +108,7 @@ class App:
         A dead key makes it no less ready: to take it out of service, or to hold up its successor, is no cure.
         """
         snapshot = self._snapshot()
-        why, worst = snapshot.why_not_ready, headline(key_statuses(snapshot))
+        why, worst = snapshot.why_not_ready, self._worst(snapshot)
         text = f"not ready: {why}{_next_try(snapshot)}" if why else "ready"
         text += f"; {worst.text}" if worst.severity.alarms else ""
         status = HTTPStatus.SERVICE_UNAVAILABLE if why else HTTPStatus.OK
@@ -121,6 +122,23 @@ def _next_try(snapshot: Snapshot) -> str:
     if snapshot.running_since:
         return "; it is being tried again"
     return f"; tried again {until(snapshot.next_pass, snapshot.now)}" if snapshot.next_pass else ""
+
+
+class _Worst:
+    """The worst of the keys, computed after each pass and then once a minute: of very many it takes a while."""
+
+    def __init__(self) -> None:
+        self._computed: tuple[PassRecord | None, datetime, Headline] | None = None
+
+    def __call__(self, snapshot: Snapshot) -> Headline:
+        newest = snapshot.passes[0] if snapshot.passes else None
+        if self._computed:
+            of, at, worst = self._computed
+            if of is newest and timedelta() <= snapshot.now - at < timedelta(minutes=1):
+                return worst
+        worst = headline(key_statuses(snapshot))
+        self._computed = newest, snapshot.now, worst
+        return worst
 
 
 def _query(text: str) -> Query:
