@@ -11,12 +11,14 @@ from threading import Event
 
 import pytest
 
+from rotator.passes.result import KeyResult, Outcome
+from rotator.rules.decide import decide
 from rotator.service.metrics import Metrics
 from rotator.service.web import Web
 from rotator.show.snapshot import Snapshot
 from tests.chromium import PROGRAM, Chromium, chromium
-from tests.facts import at
-from tests.shown import of_each_state, one, passed, snapshot, together
+from tests.facts import at, block, facts, key, secret
+from tests.shown import REFUSED, of_each_state, one, passed, snapshot, together
 
 pytestmark = pytest.mark.skipif(
     PROGRAM is None and not os.environ.get("CI"), reason="there is no chromium: apt-get install chromium"
@@ -255,6 +257,27 @@ def test_without_a_script(shown: Shown) -> None:
     button = shown.browser.call("DOM.querySelector", nodeId=document, selector="form button")["nodeId"]
     assert shown.browser.call("DOM.getBoxModel", nodeId=button)["model"]["width"] > 10
     assert html.count('class="name"') == 2
+
+
+def test_a_tab_in_the_background_shows_that_programs_are_refused(shown: Shown) -> None:
+    """Its title and its icon are renewed with the page, and change back."""
+    tab = 'return [document.title, document.querySelector("link[rel=icon]").href]'
+    well = shown.now = snapshot(passed(together(one(1)), at(30)))
+    shown.browser.go(shown.url)
+    before = shown.browser.run(tab)
+    dead = facts([key(1)], secret(block(1, rotated=at(29))), now=at(30), refused=True)
+    result = KeyResult.of(dead.key, Outcome.FAILED, decide(dead))
+    shown.now = snapshot(passed(together(replace(result, errors=(REFUSED,))), at(30)))
+    shown.browser.run(RENEW)
+    after = shown.browser.run(tab)
+    assert (before[0], after[0]) == ("1 key · rotator", "! 1 refused · rotator")
+    assert before[1] != after[1]
+    assert shown.browser.run("return document.querySelector('.banner:not([hidden])').innerText").startswith(
+        " Programs are refused now: apimall/backend"
+    )
+    shown.now = well
+    shown.browser.run(RENEW)
+    assert shown.browser.run(tab) == before
 
 
 def test_trouble_of_the_whole_account_is_above_the_keys(shown: Shown) -> None:
