@@ -83,6 +83,7 @@ def test_it_fits_and_can_be_read_in_both_schemes(
         shown.browser.go(shown.url)
         assert shown.browser.run("return document.documentElement.scrollWidth") <= width
         assert len(shown.names()) == count
+        assert shown.browser.run(WIDTHS) == 1, "each row of the table is as wide as the others"
         if count < 500:
             assert shown.browser.run(CONTRAST) == []
         grounds.append(shown.browser.run("return getComputedStyle(document.body).backgroundColor"))
@@ -91,6 +92,10 @@ def test_it_fits_and_can_be_read_in_both_schemes(
     assert grounds == ["rgb(255, 255, 255)", "rgb(15, 20, 25)"]
 
 
+WIDTHS = """
+  const rows = [...document.querySelectorAll(".keys tbody")];
+  return new Set(rows.map((row) => row.getBoundingClientRect().width)).size;
+"""
 CONTRAST = """
   const luminance = (colour) => colour.match(/[0-9.]+/g).slice(0, 3).map(Number)
     .map((part) => part / 255).map((part) => part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4)

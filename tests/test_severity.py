@@ -85,7 +85,7 @@ def test_all_that_is_shown_goes_by_it(result: KeyResult, severity: Severity, wor
     alarms = severity >= Severity.LATE
     assert ("<title>! " in html) is alarms
     assert ('<div class="banner' in html) is alarms
-    assert f'<span class="state {severity.word}">' in html.partition("</header>")[0]
+    assert f'<span class="state is-{severity.word}">' in html.partition("</header>")[0]
     names = html.partition("<table")[2]
     assert (names.index("AAA") > names.index(result.key.name)) is (severity > Severity.WELL)
     metrics = Metrics()
