@@ -154,6 +154,7 @@ class TestConfig:
 
     def test_short_graces_and_windows_are_notes(self, rotator: Program) -> None:
         rotator.config["keys"][0]["grace_period"] = "30m"
+        rotator.config["keys"][0]["allow_short"] = True
         rotator.config["keys"][1] |= {"rotation_schedule": "0 3 * * SUN", "rotation_window": "5m"}
         found = check(rotator, 0)
         assert states(found, "note") == {"grace periods", "schedule"}

@@ -20,7 +20,7 @@ def with_auth(auth: str) -> str:
     [
         ("{method: kubernetes}", "auth.role", "is missing"),
         ("{method: token_file}", "auth.file", "is missing"),
-        ("{method: kubernetes, role: a/b}", "auth.role", "letters, digits"),
+        ("{method: kubernetes, role: a/b}", "auth.role", "letters (a-z, A-Z), digits"),
         ("{method: kubernetes, role: r, rolle: r}", "auth.rolle", "`role`"),
         ("{method: jwt, role: r, jwt: {}}", "auth.jwt", "file, env"),
         ("{method: approle, role_id: {value: 1}, secret_id: {file: /s}}", "auth.role_id.value", "in quotes"),

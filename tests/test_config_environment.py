@@ -36,7 +36,7 @@ def test_a_variable_overrides_the_file(tmp_path: Path) -> None:
             "ROTATOR_GATEWAY__URL": "https://environment.example.com/",
             "ROTATOR_GATEWAY__MAX_CONCURRENCY": "3",
             "ROTATOR_GATEWAY__TIMEOUT": "45s",
-            "ROTATOR_DEFAULTS__GRACE_PERIOD": "7200",
+            "ROTATOR_DEFAULTS__GRACE_PERIOD": "7200s",
             "ROTATOR_VAULT__ALLOW_HTTP": "true",
             "ROTATOR_VAULT__MOUNT": "12",
             "ROTATOR_KEYS__0__PATH": "two",
@@ -173,7 +173,7 @@ def test_a_misspelt_field_is_no_service_link(tmp_path: Path) -> None:
         (
             {"ROTATOR_VAULT__AUTH__TOKEN": "hvs.pasted"},
             FILE,
-            "environment ROTATOR_VAULT__AUTH__TOKEN: does not belong in the config",
+            "environment ROTATOR_VAULT__AUTH__TOKEN: holds a Vault token itself, which",
         ),
     ],
 )

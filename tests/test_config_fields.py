@@ -1,5 +1,6 @@
 """Each field's bounds, each rule that joins fields, and that no fault repeats a value."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -121,9 +122,8 @@ def test_what_else_it_is_called(tmp_path: Path) -> None:
     assert found.names == ["rotator", "rotator.rotator.svc"]
     for wrong in ("'*'", "'a:1'", "http://a", "a/b", "'[::1]'", "'a b'", "''", ".a"):
         [fault] = faults(tmp_path, f"http: {{names: [{wrong}]}}\n{VAULT}{KEYS}")
-        assert fault.startswith(
-            "http.names[0]: is not a host's name; write it without scheme, port, path, `*` and spaces"
-        )
+        assert fault.startswith("http.names[0]: is not a host's name: it ")
+        assert "; write it without scheme, port, path, `*` and spaces" in fault
 
 
 def test_where_a_single_pass_leaves_its_metrics(tmp_path: Path) -> None:
@@ -218,6 +218,21 @@ def block(text: str) -> str:
         ("defaults: {field: a b}", "defaults.field", "1 to 128 letters"),
         ("defaults: {field: ~}", "defaults.field", "give it a value, or remove it"),
         ("defaults: {rotation_period: 4000d}", "defaults.rotation_period", "at most 3650d"),
+        ("defaults: {rotation_period: 30}", "defaults.rotation_period", "30 what? write 30d"),
+        ("defaults: {grace_period: '24'}", "defaults.grace_period", "24 what? write 24d, 24h"),
+        ("defaults: {rotation_period: 30s}", "defaults.rotation_period", "30s, less than an hour; write at"),
+        ("defaults: {grace_period: 59m}", "defaults.grace_period", "or, if it is meant, allow_short: true"),
+        ("defaults: {allow_short: 1}", "defaults.allow_short", "true or false"),
+        (
+            "keys: [{name: A, path: a, rotation_schedule: '*/5 * * * *'}]",
+            "keys[0].rotation_schedule",
+            "fires again after 5m, less than an hour",
+        ),
+        (
+            "keys: [{name: A, path: a, rotation_period: 30m, grace_period: 1h}]",
+            "keys[0].rotation_period",
+            "is 30m, less than an hour",
+        ),
         ("defaults: {rotation_period: 1h, rotation_schedule: 0 3 * * *}", "defaults", "keep one"),
         ("defaults: {rotation_period: 12h}", "defaults.grace_period", "write at most 12h"),
         ("defaults: {grace_period: 31d}", "defaults.grace_period", "write at most 30d"),
@@ -300,7 +315,7 @@ def test_bounds_that_still_hold(tmp_path: Path) -> None:
     text = (
         "in_flight: 15m\norphan_after: 15m\nstore_deadline: 7m\n"
         "schedule: {every: 10s, jitter: 0}\ngateway: {max_concurrency: 64}\n"
-        "defaults: {timezone: UTC, grace_period: 1s}\n"
+        "defaults: {timezone: UTC, grace_period: 1s, allow_short: true}\n"
         "keys:\n- {name: A, path: a, rotation_period: 24h, grace_period: 24h}\n"
         "- {name: a, path: A, rotation_schedule: 0 3 * * *}\n"
     )
@@ -359,6 +374,10 @@ def test_the_token_is_not_shown(tmp_path: Path) -> None:
         ("vault.state_path", "vault: {address: https://v, state_path: secret/data/rotator/i}\n" + KEYS),
         ("gateway.api_key.vault", "gateway: {api_key: {vault: /secret/data/b}}\n" + VAULT + KEYS),
         ("keys[0].path", VAULT + "keys: [{name: A, path: secret/metadata/a}]"),
+        ("keys[0].path", VAULT + "keys: [{name: A, path: secret/a}]"),
+        ("keys[0].path", VAULT + "keys: [{name: A, path: data/a}]"),
+        ("keys[0].path", VAULT + "keys: [{name: A, path: /metadata/a}]"),
+        ("keys[0].path", VAULT + "keys: [{name: A, path: v1/secret/data/a}]"),
         (
             "keys[0].path",
             "vault: {address: https://v, mount: team/kv}\nkeys: [{name: A, path: team/kv/data/a}]",
@@ -368,9 +387,113 @@ def test_the_token_is_not_shown(tmp_path: Path) -> None:
 def test_a_path_as_the_api_has_it(tmp_path: Path, place: str, text: str) -> None:
     (fault,) = faults(tmp_path, text)
     assert place in fault
-    assert "begins with vault.mount and `data/` or `metadata/`" in fault
+    assert "a path begins below vault.mount, without `data/` or `metadata/`; write " in fault
+    line = fault.rpartition("; write ")[2]
+    assert config(tmp_path, re.sub(rf"{line.partition(':')[0]}: /?[a-z1/]+/[a-z]+(?=}})", line, text)).managed
 
 
-@pytest.mark.parametrize("path", ["data/a", "metadata/a", "secret/a", "secrets/data/a", "secret/data"])
+@pytest.mark.parametrize("path", ["data", "metadata", "secret", "secrets/data/a", "a/secret/data", "v1/a"])
 def test_a_path_that_only_looks_like_it(tmp_path: Path, path: str) -> None:
     assert config(tmp_path, VAULT + f"keys: [{{name: A, path: {path}}}]").managed[0].path == path
+
+
+@pytest.mark.parametrize(
+    "mount",
+    ["secret/data", "/secret/metadata/", "v1/secret", "v1/secret/data", "data/secret", "metadata/secret"],
+)
+def test_a_mount_as_the_api_has_it(tmp_path: Path, mount: str) -> None:
+    (fault,) = faults(tmp_path, f"vault: {{address: https://v, mount: {mount}}}\n{KEYS}")
+    assert fault.startswith("vault.mount: has a part of Vault's API")
+    assert fault.endswith("; write mount: secret")
+
+
+@pytest.mark.parametrize("mount", ["data", "team/database", "metadata", "v1", "data-of-mine"])
+def test_a_mount_that_only_looks_like_it(tmp_path: Path, mount: str) -> None:
+    assert config(tmp_path, f"vault: {{address: https://v, mount: {mount}}}\n{KEYS}").vault.mount == mount
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "fault"),
+    [
+        (f"gateway: {{api_key: {PASTED}}}", "gateway.api_key", "write api_key: {env: APIMALL_API_KEY}"),
+        ("gateway: {api_key: any-word}", "gateway.api_key", "set the variable APIMALL_API_KEY to it"),
+        (f"gateway: {{api_key: {{env: {PASTED}}}}}", "gateway.api_key.env", "holds an API key itself"),
+        (f"gateway: {{api_key: {{file: {PASTED}}}}}", "gateway.api_key.file", "holds an API key itself"),
+        (f"gateway: {{bearer: {PASTED}}}", "gateway.bearer", "remove it, and write no secret here"),
+        ("vault: {address: https://v, token: root}", "vault.token", "remove it and set VAULT_TOKEN"),
+        (
+            "vault: {address: https://v, auth: {token: root}}",
+            "vault.auth.token",
+            "holds a Vault token itself, which whoever reads the config could use; remove it and set VAULT_TOKEN",
+        ),
+        (
+            "vault: {address: https://v, namespace: hvs.CAESIJ0123456789abcdef}",
+            "vault.namespace",
+            "holds a Vault token itself",
+        ),
+        (
+            "vault: {address: https://v, auth: {method: approle, role_id: {value: r}, secret_id: 1a2b-3c}}",
+            "vault.auth.secret_id",
+            "holds a secret id itself, which whoever reads the config could use; set the variable "
+            "VAULT_SECRET_ID to it, and write secret_id: {env: VAULT_SECRET_ID}",
+        ),
+        (
+            "vault: {address: https://v, auth: {method: jwt, role: r, jwt: some.jwt.here}}",
+            "vault.auth.jwt",
+            "write jwt: {env: VAULT_JWT}",
+        ),
+        (
+            "webhook: {url: https://h, secret: whsec_bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmV3}",
+            "webhook.secret",
+            "write secret: {env: WEBHOOK_SECRET}",
+        ),
+        (f"keys: [{{name: {PASTED}, path: a}}]", "keys[0].name", "holds an API key itself"),
+    ],
+)
+def test_a_secret_in_the_config_is_named_for_what_it_is(
+    tmp_path: Path, text: str, place: str, fault: str
+) -> None:
+    (found,) = faults(tmp_path, block(text))
+    assert found.startswith(f"{place}: holds ")
+    assert fault in found
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "shown"),
+    [
+        ("keys: [{name: Bäckend, path: a}]", "keys[0].name", "it holds `ä` (U+00E4); write 1 to 64"),
+        ("keys: [{name: 'a:b', path: a}]", "keys[0].name", "it holds `:`;"),
+        ("keys: [{name: 'a\u0430', path: a}]", "keys[0].name", "it holds `\u0430` (U+0430);"),
+        ("keys: [{name: 'a ', path: a}]", "keys[0].name", "it begins or ends with a space;"),
+        ("keys: [{name: '', path: a}]", "keys[0].name", "it is empty;"),
+        (f"keys: [{{name: {'a' * 65}, path: a}}]", "keys[0].name", "it has 65 characters;"),
+        ("keys: [{name: a, path: a%b}]", "keys[0].path", "holds `%`, which no path may have"),
+        ("keys: [{name: a, path: a, field: a b}]", "keys[0].field", "it holds a space;"),
+        ("http: {names: [a/b]}", "http.names[0]", "it holds `/`;"),
+        ("metrics: {job: a/b}", "metrics.job", "is not a job's name: it holds `/`;"),
+    ],
+)
+def test_what_is_no_name_shows_the_character(tmp_path: Path, text: str, place: str, shown: str) -> None:
+    (fault,) = faults(tmp_path, block(text))
+    assert fault.startswith(f"{place}: ")
+    assert shown in fault
+
+
+def test_short_times_that_are_meant(tmp_path: Path) -> None:
+    for text in (
+        "defaults: {rotation_period: 10m, grace_period: 5m, allow_short: true}\n" + KEYS,
+        "keys: [{name: A, path: a, rotation_period: 10m, grace_period: 5m, allow_short: true}]",
+        "defaults: {allow_short: true}\nkeys: [{name: A, path: a, grace_period: 1s}]",
+        "defaults: {rotation_period: 1h, grace_period: 1h, spread: 50%}\n"
+        + KEYS.replace("path", "grace_period: 30m, allow_short: true, path"),
+    ):
+        assert config(tmp_path, VAULT + text).managed
+    fault = faults(
+        tmp_path,
+        f"{VAULT}defaults: {{allow_short: true, grace_period: 1m}}\n"
+        "keys: [{name: A, path: a, allow_short: false}]",
+    )
+    assert fault == [
+        "defaults.grace_period: is 1m, less than an hour; write at least 1h, or, if it is meant, "
+        "allow_short: true beside it"
+    ]

@@ -172,7 +172,7 @@ class TestVaultsSetUp:
         assert wrong(rotator) == ""
 
     def test_a_path_in_a_mount(self, rotator: Program, mount: str) -> None:
-        rotator.config["vault"]["mount"] = f"{mount}/data"
+        rotator.config["vault"]["mount"] = f"{mount}/apimall"
         assert f"name the mount alone, {mount}, in vault.mount" in wrong(rotator)
         rotator.config["vault"]["mount"] = mount
         assert wrong(rotator) == ""
@@ -324,7 +324,7 @@ class TestVaultsSetUp:
         (
             "grace periods",
             "write a longer grace_period, such as 24h",
-            {"defaults": {"grace_period": "5m"}},
+            {"defaults": {"grace_period": "5m", "allow_short": True}},
             {"defaults": {"grace_period": "24h"}},
         ),
         (

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from rotator.config.fields import Clocks, Defaults, Entry, EntryPolicy, File, GatewayBlock, Passes, VaultBlock
+from rotator.config.misread import path_faults
 from rotator.config.monitoring import Http, MetricsBlock, Webhook
 from rotator.config.validate import Fault, Sound
 from rotator.config.yaml import dotted
@@ -17,6 +18,8 @@ from rotator.rules.times import format_duration
 from rotator.rules.titles import TitleTemplate
 
 _DEFAULT_PERIOD: Final = timedelta(days=30)
+_SHORT: Final = timedelta(hours=1)
+"""Below it, a duration of days is more likely a slip: a minute for a month, a second for a day."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,8 @@ def joint_faults(sound: Sound) -> Iterator[Fault]:
     yield from _clock_faults(sound)
     yield from _twice(sound, "name")
     yield from _twice(sound, "path")
-    yield from _mounted_twice(sound)
+    mount = sound.text("vault", "mount") or VaultBlock.model_fields["mount"].default
+    yield from path_faults(sound, mount.strip("/"))
     yield from _state_path_faults(sound)
     if defaults := sound.block(Defaults, "defaults"):
         entries = {index: sound.block(Entry, "keys", index) for index in sound.entries}
@@ -118,16 +122,6 @@ def _twice(sound: Sound, field: str) -> Iterator[Fault]:
             yield ("keys", index, field), f"is already used by {dotted(('keys', earlier))}; write another"
 
 
-def _mounted_twice(sound: Sound) -> Iterator[Fault]:
-    """A path as Vault's API or policies have it would be a path below itself, and another secret."""
-    mount = (sound.text("vault", "mount") or VaultBlock.model_fields["mount"].default).strip("/")
-    places = [("vault", "state_path"), ("gateway", "api_key", "vault")]
-    for place in [*places, *(("keys", index, "path") for index in sound.entries)]:
-        path = (sound.text(*place) or "").strip("/")
-        if path.startswith((f"{mount}/data/", f"{mount}/metadata/")):
-            yield place, "begins with vault.mount and `data/` or `metadata/`; write what follows these"
-
-
 def _state_path_faults(sound: Sound) -> Iterator[Fault]:
     state_path = sound.text("vault", "state_path") or VaultBlock.model_fields["state_path"].default
     directory = state_path.strip("/").rpartition("/")[0]
@@ -159,6 +153,9 @@ def _policy_faults(index: int, entry: Entry, defaults: Defaults) -> Iterator[Fau
                 yield ("keys", index, field), f"means nothing without a rotation_schedule; {cure}"
     elif entry.spread is not None:
         yield ("keys", index, "spread"), "means nothing without a rotation_period; remove it"
+    if short := list(_short_faults(index, entry, defaults)):
+        yield from short  # what follows from such a one would blame another field
+        return
     grace_period = entry.grace_period or defaults.grace_period
     if grace_period > cadence.shortest:
         own = entry.grace_period or entry.names_a_cadence
@@ -167,6 +164,30 @@ def _policy_faults(index: int, entry: Entry, defaults: Defaults) -> Iterator[Fau
             f"is {format_duration(grace_period)}, longer than the shortest time between two rotations; "
             f"write at most {format_duration(cadence.shortest)}",
         )
+
+
+def _short_faults(index: int, entry: Entry, defaults: Defaults) -> Iterator[Fault]:
+    if defaults.allow_short if entry.allow_short is None else entry.allow_short:
+        return
+    policy, cadence = _policy(entry, defaults), _cadence(entry, defaults)
+    scheduled = policy.rotation_schedule is not None
+    time = cadence.shortest if scheduled else policy.rotation_period or _DEFAULT_PERIOD
+    field = "rotation_schedule" if scheduled else "rotation_period"
+    for where, name, lasts in (
+        (("keys", index) if policy is entry else ("defaults",), field, time),
+        (
+            ("keys", index) if entry.grace_period else ("defaults",),
+            "grace_period",
+            entry.grace_period or defaults.grace_period,
+        ),
+    ):
+        if lasts < _SHORT:
+            is_ = "fires again after" if name == "rotation_schedule" else "is"
+            yield (
+                (*where, name),
+                f"{is_} {format_duration(lasts)}, less than an hour; write at least 1h, or, if it is meant, "
+                "allow_short: true beside it",
+            )
 
 
 def _idle_defaults(entries: list[Entry], defaults: Defaults) -> Iterator[Fault]:

@@ -21,7 +21,7 @@ from rotator.config.auth import Auth
 from rotator.config.monitoring import Http, MetricsBlock, Webhook
 from rotator.config.texts import Block, FileName, SecretPath, VariableName
 from rotator.rules.bookkeeping import FIELD
-from rotator.rules.times import LONGEST, PATTERN, parse_duration
+from rotator.rules.times import PATTERN, parse_duration
 from rotator.rules.titles import DEFAULT_TEMPLATE
 
 MAX_KEYS: Final = 10_000
@@ -40,7 +40,7 @@ _Duration: TypeAlias = Annotated[
         {
             "anyOf": [
                 {"type": "string", "pattern": PATTERN},
-                {"type": "integer", "minimum": 0, "maximum": int(LONGEST.total_seconds())},
+                {"const": 0},
             ]
         }
     ),
@@ -106,7 +106,9 @@ class VaultBlock(Block):
     namespace: SecretPath | None = Field(
         default=None, description="Vault Enterprise only. Else VAULT_NAMESPACE is used."
     )
-    mount: SecretPath = Field(default="secret", description="Where the KV version 2 engine is mounted.")
+    mount: Annotated[str, AfterValidator(texts.mount)] = Field(
+        default="secret", description="Where the KV version 2 engine is mounted."
+    )
     state_path: SecretPath = Field(
         default="rotator/installation",
         description="Where, below the mount, this installation keeps its identity.",
@@ -208,6 +210,9 @@ class EntryPolicy(Block):
     revoke_adopted: bool | None = Field(
         default=None, description="Revoke replaced keys too that were made by hand and only adopted."
     )
+    allow_short: bool | None = Field(
+        default=None, description="Allow less than an hour between rotations, and for grace_period."
+    )
 
     @model_validator(mode="after")
     def _has_one_cadence(self) -> Self:
@@ -231,6 +236,9 @@ class Defaults(EntryPolicy):
     )
     revoke_adopted: bool = Field(
         default=False, description="Revoke replaced keys too that were made by hand and only adopted."
+    )
+    allow_short: bool = Field(
+        default=False, description="Allow less than an hour between rotations, and for grace_period."
     )
 
 

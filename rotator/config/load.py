@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from rotator.config import assemble, environment, validate, yaml
+from rotator.config import assemble, environment, misread, validate, yaml
 from rotator.config.assemble import Config
 from rotator.config.auth import ROLE_ID, SECRET_ID
 from rotator.config.fields import File
@@ -112,7 +112,9 @@ def _absent(sources: object, usual: str | None, environ: Mapping[str, str], what
 
 
 def _value_faults(values: Mapping[str, Any], environ: Mapping[str, str]) -> list[validate.Fault]:
-    faults = validate.field_faults(values)
+    secrets = list(misread.secret_faults(values))
+    named = {path for path, _ in secrets}
+    faults = [*secrets, *(fault for fault in validate.field_faults(values) if fault[0] not in named)]
     sound = validate.Sound(values, faults)
     return [*faults, *assemble.joint_faults(sound), *_signing_faults(values, sound, environ)]
 

@@ -58,8 +58,19 @@ def secret_path(text: str) -> str:
         )
     if any(part in ("", ".", "..") or part != part.strip() for part in path.split("/")):
         raise ValueError("has an empty part, `.`, `..` or a space at a part's edge; write it without")
-    if re.search(r"[?#%*\\]", path) or not path.isprintable():
-        raise ValueError(r"holds one of ? # % * \ or an unprintable character; write it without")
+    if strange := re.search(r"[?#%*\\]", path) or _unprintable(path):
+        raise ValueError(f"holds {_shown(strange[0])}, which no path may have; write it without")
+    return path
+
+
+def mount(text: str) -> str:
+    """Check where a secrets engine is mounted: not the path of the API below it."""
+    path = secret_path(text)
+    alone = re.sub(r"^(?:v1/)?(?:(?:meta)?data/)*|(?:/(?:meta)?data)*$", "", path)
+    if alone != path:
+        raise ValueError(
+            f"has a part of Vault's API (v1, data or metadata) before or after the mount; write mount: {alone}"
+        )
     return path
 
 
@@ -67,7 +78,8 @@ def key_name(text: str) -> str:
     """Check a managed key's name: it must stand in a title and be parsed back."""
     if not titles.valid_name(text):
         raise ValueError(
-            "is not a valid name; write 1 to 64 letters, digits, spaces, or any of . _ / -, no space at an edge"
+            f"is not a valid name: {_why_no_name(text, 'A-Za-z0-9 ._/-', 64)}; write 1 to 64 letters (a-z, A-Z), "
+            "digits, spaces, or any of . _ / -, no space at an edge"
         )
     return text
 
@@ -165,7 +177,8 @@ def host_name(text: str) -> str:
     """Check the name of a host, alone."""
     if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?", text):
         raise ValueError(
-            "is not a host's name; write it without scheme, port, path, `*` and spaces, such as rotator.example.com"
+            f"is not a host's name: {_why_no_name(text, 'A-Za-z0-9_.-', 253)}; write it without scheme, port, "
+            "path, `*` and spaces, such as rotator.example.com"
         )
     return text.lower()
 
@@ -189,8 +202,36 @@ def metrics_url(text: str) -> str:
 
 def _plain(text: str, what: str, longest: int) -> str:
     if not re.fullmatch(rf"[A-Za-z0-9_.-]{{1,{longest}}}", text):
-        raise ValueError(f"is no {what}'s name; write 1 to {longest} letters, digits, or any of _ . -")
+        why = _why_no_name(text, "A-Za-z0-9_.-", longest)
+        raise ValueError(
+            f"is not a {what}'s name: {why}; write 1 to {longest} letters (a-z, A-Z), digits, or any of _ . -"
+        )
     return text
+
+
+def _why_no_name(text: str, allowed: str, longest: int) -> str:
+    """Say why a text is no name of these characters. Of the text itself, one character is shown at most."""
+    if strange := re.search(rf"[^{allowed}]", text):
+        return f"it holds {_shown(strange[0])}"
+    if not text:
+        return "it is empty"
+    if len(text) > longest:
+        return f"it has {len(text)} characters"
+    return f"it begins or ends with {_shown(text[-1] if text[0].isalnum() else text[0])}"
+
+
+def _unprintable(text: str) -> list[str]:
+    return [character for character in text if not character.isprintable()]
+
+
+def _shown(character: str) -> str:
+    """Name a character so that it is seen, also where it is a look-alike of another one, or none is drawn."""
+    if character == " ":
+        return "a space"
+    code = f"U+{ord(character):04X}"
+    if not character.isprintable():
+        return code
+    return f"`{character}`" if character.isascii() else f"`{character}` ({code})"
 
 
 def _url_parts(text: str) -> tuple[str, str, bool]:

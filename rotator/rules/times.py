@@ -2,10 +2,12 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, TypeGuard
 
-PATTERN: Final = r"^(?:[0-9]{1,9}|(?=[0-9])(?:[0-9]{1,9}d)?(?:[0-9]{1,9}h)?(?:[0-9]{1,9}m)?(?:[0-9]{1,9}s)?)$"
+PATTERN: Final = r"^(?:(?=[0-9])(?:[0-9]{1,9}d)?(?:[0-9]{1,9}h)?(?:[0-9]{1,9}m)?(?:[0-9]{1,9}s)?)$"
 LONGEST: Final = timedelta(days=3650)
+_ECHOED: Final = 1_000_000
+"""A smaller number is repeated in a message: it is no secret."""
 _UNITS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
 
@@ -16,7 +18,9 @@ def parse_duration(value: object) -> timedelta:
     """
     if isinstance(value, float) or (isinstance(value, str) and "." in value):
         raise ValueError("has a fraction; write whole units, such as 1h30m for one and a half hours")
-    seconds = value if isinstance(value, int) and not isinstance(value, bool) else _seconds(value)
+    if (isinstance(value, int) and not isinstance(value, bool)) or _is_bare(value):
+        return _bare(int(value))
+    seconds = _seconds(value)
     if not 0 <= seconds <= LONGEST.total_seconds():
         raise ValueError(f"is out of range; write a duration of at most {format_duration(LONGEST)}")
     return timedelta(seconds=seconds)
@@ -32,11 +36,22 @@ def format_duration(duration: timedelta) -> str:
     return text or "0s"
 
 
+def _is_bare(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value) is not None
+
+
+def _bare(number: int) -> timedelta:
+    """A number without a unit is a guess, and seconds for days a costly one. Nothing is nothing in every unit."""
+    if number == 0:
+        return timedelta(0)
+    if not 0 < number < _ECHOED:
+        raise ValueError("is a number without a unit; write one, such as 90s, 15m, 24h or 30d")
+    raise ValueError(f"{number} what? write {number}d, {number}h, {number}m or {number}s")
+
+
 def _seconds(value: object) -> int:
     if not isinstance(value, str) or not re.fullmatch(PATTERN, value):
         raise ValueError("is not a duration; write whole numbers with units: 90s, 15m, 24h, 30d or 1h30m")
-    if value.isdecimal():
-        return int(value)
     return sum(int(count) * _UNITS[unit] for count, unit in re.findall(r"([0-9]+)([dhms])", value))
 
 
