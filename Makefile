@@ -47,8 +47,10 @@ lock: .venv/ready  ## renew requirements*.lock from pyproject.toml
 	$(COMPILE) --group build -o requirements-build.lock
 	$(COMPILE) pyproject.toml --extra sandbox --group dev -o requirements-dev.lock
 
-schema: .venv/ready  ## renew config/rotator.schema.json from the config's model
+schema: .venv/ready  ## renew the JSON Schemas, of the config and of the output, and docs/json.md from them
 	$(BIN)/python -m rotator.config.json_schema > config/rotator.schema.json
+	$(BIN)/python -m rotator.show.output_schema > rotator/show/output.schema.json
+	$(BIN)/python -m tests.json_page > docs/json.md
 
 # The operator wants the rules in a resource of its own. All but what stands before `groups` is the same.
 rules:  ## renew the PrometheusRule in deploy/kubernetes from deploy/prometheus/rules.yaml

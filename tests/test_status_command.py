@@ -308,7 +308,9 @@ class TestTheCommand:
         """One object a line, until Ctrl-C; its exit code is that of the last look."""
         rotator.run("--once")
         with watching(rotator, "--json") as (process, lines):
-            assert [next(lines)[:14] for _ in range(2)] == ['{"well": true,'] * 2
+            assert [next(lines)[:45] for _ in range(2)] == [
+                '{"schema": 1, "kind": "status", "well": true,'
+            ] * 2
             process.send_signal(signal.SIGINT)
             assert process.wait(30) == 0
 

@@ -15,6 +15,7 @@ from rotator.commands.output import CONVERGED, FAILED, MISCONFIGURED, Output, pr
 from rotator.config import load
 from rotator.errors import ConfigError
 from rotator.show.console import console_for_stdout
+from rotator.show.output import Kind, document
 
 
 @click.command("check")
@@ -59,7 +60,7 @@ def _print(findings: Iterable[Found], output: Output) -> list[Found]:
         if not output.as_json:
             sys.stdout.write(render(name, finding, console))
     if output.as_json:
-        print_json(to_json(found))
+        print_json(document(Kind.CHECK, to_json(found)))
     else:
         sys.stdout.write(render_sum(found, console))
     return found

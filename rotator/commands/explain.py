@@ -15,6 +15,7 @@ from rotator.passes.stopping import Stopping
 from rotator.rules.explain import explain
 from rotator.show.console import console_for_stdout
 from rotator.show.explanation import render
+from rotator.show.output import Kind
 from rotator.wiring import open_account
 
 
@@ -52,7 +53,7 @@ def run_explain(config_path: Path | None, environ: Mapping[str, str], name: str,
         if error := seen.failed.get(name):
             raise error
         explanation = explain(seen.facts[name])
-        output.show(explanation.to_json, lambda: render(explanation, console_for_stdout()))
+        output.show(Kind.EXPLANATION, explanation.to_json, lambda: render(explanation, console_for_stdout()))
         return CONVERGED
 
     return output.guard(go)

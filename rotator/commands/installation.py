@@ -9,10 +9,11 @@ import click
 
 from rotator.commands.names import load_with
 from rotator.commands.options import Common, common_options, heed_signals, json_option
-from rotator.commands.output import CONVERGED, MISCONFIGURED, Output, confirmed
+from rotator.commands.output import CONVERGED, MISCONFIGURED, Output
 from rotator.passes.installation import Change, change_installation
 from rotator.passes.stopping import Stopping
 from rotator.rules.installation import Identity
+from rotator.show.output import Kind
 from rotator.wiring import open_account
 
 _SAYS = {
@@ -51,11 +52,11 @@ def run_installation(
 
     def go() -> int:
         config = load_with(frozenset(), config_path, environ)
-        if not yes and not confirmed(f"{_SAYS[change]}\n", "Is that so?"):
+        if not yes and not output.confirmed(f"{_SAYS[change]}\n", "Is that so?"):
             return MISCONFIGURED
         with open_account(config, environ, Stopping()) as account:
             identity = change_installation(account, change)
-        output.show(identity.to_json, lambda: _words(identity))
+        output.show(Kind.INSTALLATION, identity.to_json, lambda: _words(identity))
         return CONVERGED
 
     return output.guard(go)

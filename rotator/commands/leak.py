@@ -9,7 +9,7 @@ import structlog
 from rotator.clients.request_log import recorded
 from rotator.commands.names import load_with
 from rotator.commands.options import heed_signals
-from rotator.commands.output import CONVERGED, FAILED, MISCONFIGURED, Output, confirmed
+from rotator.commands.output import CONVERGED, FAILED, MISCONFIGURED, Output
 from rotator.commands.run import make_pass, stop_on_signals
 from rotator.config import Config
 from rotator.errors import RotatorError
@@ -20,6 +20,7 @@ from rotator.rules.shard import Shard
 from rotator.service.webhook import Tell, open_notifier
 from rotator.show.console import console_for_stdout
 from rotator.show.incident import Exposed, Incident, changing, contained, exposed_by, foretell, render
+from rotator.show.output import Kind
 from rotator.wiring import open_account
 
 log = structlog.get_logger()
@@ -51,7 +52,9 @@ def run_leak(
         if dry_run:
             _show(exposed, output)
             return CONVERGED
-        if not yes and not confirmed(foretell(exposed, console_for_stdout()), "Replace and revoke now?"):
+        if not yes and not output.confirmed(
+            foretell(exposed, console_for_stdout()), "Replace and revoke now?"
+        ):
             return MISCONFIGURED
         stopping = stop_on_signals()
         with open_notifier(config.webhook, environ) as tell:
@@ -60,7 +63,7 @@ def run_leak(
             except Stopped as error:  # a leak that was not contained is no success
                 output.complain(error)
                 return FAILED
-        output.show(incident.to_json, lambda: render(incident, console_for_stdout()))
+        output.show(Kind.INCIDENT, incident.to_json, lambda: render(incident, console_for_stdout()))
         return CONVERGED if incident.over else FAILED
 
     return output.guard(go)
@@ -89,6 +92,7 @@ def _show_none(shard: Shard, output: Output) -> int:
 def _show(exposed: tuple[Exposed, ...], output: Output) -> None:
     keys = [{"name": one.name, "going": list(one.going), "staying": list(one.staying)} for one in exposed]
     output.show(
+        Kind.EXPOSURE,
         lambda: {"dry_run": True, "keys": keys},
         lambda: foretell(exposed, console_for_stdout()) + "nothing was changed\n",
     )

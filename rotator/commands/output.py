@@ -13,6 +13,7 @@ from rotator.errors import ConfigError, RotatorError
 from rotator.passes.stopping import Stopped
 from rotator.printing import streams
 from rotator.redaction import redact, redact_values
+from rotator.show.output import Kind, document, error_document
 
 CONVERGED, FAILED, MISCONFIGURED, UNREACHABLE = 0, 1, 2, 3
 
@@ -41,19 +42,26 @@ class Output:
                 sys.stderr.write("run `rotator check`: it tests each thing that a pass needs\n")
             return UNREACHABLE
 
-    def show(self, as_json: Callable[[], dict[str, Any]], as_text: Callable[[], str]) -> None:
+    def show(self, kind: Kind, as_json: Callable[[], dict[str, Any]], as_text: Callable[[], str]) -> None:
         """Print a result, for a program or for a person."""
         if self.as_json:
-            print_json(as_json())
+            print_json(document(kind, as_json()))
         else:
             sys.stdout.write(as_text())
+
+    def confirmed(self, what: str, question: str) -> bool:
+        """Ask a person; a no is an error for a program."""
+        if _answered_yes(what, question):
+            return True
+        if self.as_json:
+            print_json(error_document(RotatorError("not confirmed; nothing was changed")))
+        return False
 
     def complain(self, error: RotatorError) -> None:
         """Say why the command cannot go on."""
         faults = list(error.faults) if isinstance(error, ConfigError) else None
         if self.as_json:
-            body = error.to_json() | ({"faults": faults} if faults else {})
-            print_json({"converged": False, "error": body})
+            print_json(error_document(error))
         if self.plain_errors:
             sys.stderr.write(redact(f"rotator: {error}", short=True) + "\n")
         else:
@@ -65,7 +73,7 @@ class Output:
             )
 
 
-def confirmed(what: str, question: str) -> bool:
+def _answered_yes(what: str, question: str) -> bool:
     """Ask a person, on stderr, for stdout may be a file. Whatever is no clear yes is a no, and said to be one."""
     try:
         click.echo(f"{what}{question} [y/N]: ", nl=False, err=True)

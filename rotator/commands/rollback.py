@@ -15,6 +15,7 @@ from rotator.passes.rollback import NotRolledBack, RolledBack, roll_back
 from rotator.passes.stopping import Stopped
 from rotator.redaction import redact
 from rotator.rules.times import until
+from rotator.show.output import Kind
 from rotator.wiring import open_account
 
 
@@ -54,7 +55,7 @@ def run_rollback(
             except (NotRolledBack, Stopped) as error:  # what was asked for was not done
                 output.complain(error)
                 return FAILED
-        output.show(done.to_json, lambda: redact(_words(done), short=True))
+        output.show(Kind.ROLLBACK, done.to_json, lambda: redact(_words(done), short=True))
         return CONVERGED
 
     return output.guard(go)

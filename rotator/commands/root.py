@@ -3,7 +3,8 @@
 import difflib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ import click
 
 from rotator import __version__
 from rotator.commands.options import Common, common_options, json_option, key_option
+from rotator.errors import ConfigError
 
 COMPLETE: Final = "_ROTATOR_COMPLETE"
 """The variable in which a shell asks for completions."""
@@ -34,13 +36,38 @@ _COMMANDS: Final = {
 
 
 class _Group(click.Group):
-    def main(self, *args: Any, **kwargs: Any) -> Any:
+    _as_json = False
+
+    def main(self, args: Sequence[str] | None = None, **kwargs: Any) -> Any:  # type: ignore[override]
+        args = sys.argv[1:] if args is None else list(args)
+        self._as_json = "--json" in args
         shell, _, wanted = os.environ.get(COMPLETE, "").partition("_")
         if shell in SHELLS and wanted in ("source", "complete"):
             import rotator.commands.completion  # noqa: F401  # it tells click how bash wants spaces
         else:
             os.environ.pop(COMPLETE, None)  # no shell asks so: click would end without a word
-        return super().main(*args, **{**kwargs, "complete_var": COMPLETE})
+        return super().main(args, **{**kwargs, "complete_var": COMPLETE})
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with self._told():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with self._told():
+            return super().invoke(ctx)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Say a wrong use as JSON, too, to who asked for JSON."""
+        try:
+            yield
+        except click.UsageError as error:
+            if self._as_json:
+                from rotator.commands.output import print_json
+                from rotator.show.output import error_document
+
+                print_json(error_document(ConfigError(f"usage: {error.format_message()}")))
+            raise
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return [name for commands in _COMMANDS.values() for name in commands]

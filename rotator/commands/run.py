@@ -21,6 +21,7 @@ from rotator.printing import streams
 from rotator.rules.times import short
 from rotator.service.signals import on_signals
 from rotator.service.webhook import open_notifier
+from rotator.show.output import Kind
 from rotator.wiring import open_account
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def run_pass(
         with open_notifier(None if dry_run else config.webhook, environ) as tell:
             result = make_pass(config, environ, stopping, only=only, forced=forced, dry_run=dry_run)
             tell(result)
-            output.show(result.to_json, lambda: _rendered(result))
+            output.show(Kind.PASS, result.to_json, lambda: _rendered(result))
         if result.refused and not result.changed:
             return UNREACHABLE
         return FAILED if result.failed or result.not_reached else CONVERGED

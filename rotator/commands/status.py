@@ -10,13 +10,15 @@ import click
 
 from rotator.commands.names import load_with
 from rotator.commands.options import Common, common_options, heed_signals, json_option, key_option
-from rotator.commands.output import CONVERGED, FAILED, Output
+from rotator.commands.output import CONVERGED, FAILED, Output, print_json
 from rotator.errors import RotatorError
 from rotator.passes.account import Account
 from rotator.passes.observe import look
 from rotator.passes.stopping import Stopping
 from rotator.printing import streams
+from rotator.show.about import About
 from rotator.show.console import captured, console_for_stdout, lines_of
+from rotator.show.output import Kind, error_document
 from rotator.show.status import AccountStatus, render
 from rotator.wiring import open_account
 
@@ -66,30 +68,36 @@ def run_status(
     def go() -> int:
         config = load_with(only, config_path, environ)
         with open_account(config, environ, Stopping()) as account:
+            about = About.of(config)
             if watch is None:
-                return _look(account, only, output)
-            return _watch(account, only, output, watch)
+                return _look(account, about, only, output)
+            return _watch(account, about, only, output, watch)
 
     return output.guard(go)
 
 
-def _look(account: Account, only: frozenset[str], output: Output, frame: str = "{}") -> int:
-    status = AccountStatus.of(*look(account, only))
-    output.show(status.to_json, lambda: frame.format(render(status, console_for_stdout())))
+def _look(account: Account, about: About, only: frozenset[str], output: Output, frame: str = "{}") -> int:
+    status = AccountStatus.of(*look(account, only), about)
+    output.show(Kind.STATUS, status.to_json, lambda: frame.format(render(status, console_for_stdout())))
     return CONVERGED if status.well else FAILED
 
 
-def _watch(account: Account, only: frozenset[str], output: Output, seconds: int) -> int:
+def _watch(account: Account, about: About, only: frozenset[str], output: Output, seconds: int) -> int:
     code, frame = FAILED, _OVERWRITE if sys.stdout.isatty() else "{}\n"
     if sys.stdout.isatty():
         sys.stdout.write("\x1b[2J")
     try:
         while True:
             try:
-                code = _look(account, only, output, frame)
+                code = _look(account, about, only, output, frame)
             except RotatorError as error:
                 code = FAILED
-                sys.stdout.write(frame.format(captured(console_for_stdout(), lines_of("the account", error))))
+                if output.as_json:
+                    print_json(error_document(error))
+                else:
+                    sys.stdout.write(
+                        frame.format(captured(console_for_stdout(), lines_of("the account", error)))
+                    )
             if not streams.can_print():  # nobody looks any more
                 return code
             time.sleep(seconds)

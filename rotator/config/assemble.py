@@ -28,6 +28,8 @@ class Config:
 
     file: str
     """Where it was read."""
+    account: str | None
+    """What people call the account."""
     gateway: GatewayBlock
     vault: VaultBlock
     """Its `auth` holds the token."""
@@ -47,6 +49,7 @@ def build(file: File, shard: Shard, name: str) -> Config:
     """Build what the rest goes by, from the file at `name`. `joint_faults` must have found none."""
     return Config(
         file=name,
+        account=file.account,
         gateway=file.gateway,
         vault=file.vault,
         schedule=_pass_schedule(file.schedule),

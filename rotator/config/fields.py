@@ -272,6 +272,9 @@ class Clocks(Block):
 class File(Clocks):
     """The config of the rotator: one file for one account."""
 
+    account: Name | None = Field(
+        default=None, description="What people call the account; it is shown, and has no other use."
+    )
     gateway: GatewayBlock = Field(
         default_factory=GatewayBlock, description="Where keys are made and revoked."
     )

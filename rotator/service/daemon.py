@@ -24,6 +24,7 @@ from rotator.service.metrics import Metrics
 from rotator.service.scheduler import Scheduler
 from rotator.service.signals import on_signals
 from rotator.service.webhook import open_notifier
+from rotator.show.about import About
 from rotator.show.snapshot import KEPT, PassRecord, Snapshot
 from rotator.wiring import open_account
 
@@ -61,7 +62,7 @@ class Daemon:
 
     def run(self) -> None:
         """Make passes until `stop`; then finish what must be finished."""
-        log.info("daemon.started", keys=len(self._config.managed))
+        log.info("daemon.started", keys=len(self._config.managed), **About.of(self._config).named())
         self._scheduler.start()
         self._ended.wait()
         log.info("daemon.stopping")
@@ -101,6 +102,7 @@ class Daemon:
             passes=tuple(self._passes),
             next_pass=self._scheduler.next_at,
             reload_failed=self._reload_failed,
+            about=About.of(self._config),
         )
 
     def token_ttl(self) -> timedelta | None:

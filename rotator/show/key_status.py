@@ -134,6 +134,7 @@ def to_json(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "severity": worst.severity.word,
         "headline": worst.text,
+        "about": snapshot.about.to_json(snapshot.installation),
         "now": time_to_json(snapshot.now),
         "gateway_now": time_to_json(snapshot.gateway_now),
         "started": time_to_json(snapshot.started),

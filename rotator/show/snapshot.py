@@ -6,6 +6,7 @@ from typing import Final
 
 from rotator.errors import RotatorError
 from rotator.passes.result import PassResult
+from rotator.show.about import NOTHING, About
 
 KEPT: Final = 20
 """So many passes are remembered."""
@@ -53,6 +54,7 @@ class Snapshot:
     next_pass: datetime | None
     reload_failed: bool = False
     """Whether the config that is in use is not the one that it was last asked to load."""
+    about: About = NOTHING
 
     @property
     def overdue(self) -> bool:
@@ -88,6 +90,11 @@ class Snapshot:
     def latest(self) -> PassResult | None:
         """The newest result; a pass that ended in an error has none."""
         return next((record.result for record in self.passes if record.result), None)
+
+    @property
+    def installation(self) -> str | None:
+        """The identity, as the newest result has it."""
+        return self.latest.installation if self.latest else None
 
     @property
     def gateway_now(self) -> datetime:

@@ -16,6 +16,7 @@ from rotator.redaction import words
 from rotator.rules.model import Key
 from rotator.rules.revocations import Victim, going
 from rotator.rules.times import format_time, short, when
+from rotator.show.about import NOTHING, About
 from rotator.show.console import captured, concerns_of, plain_table
 from rotator.show.key_status import KeyStatus, by_severity, key_status
 from rotator.show.other_keys import OtherKey
@@ -40,13 +41,14 @@ class AccountStatus:
     keys: tuple[KeyStatus, ...]
     held: frozenset[str]
     """The managed keys that something holds back."""
+    about: About = NOTHING
 
     @classmethod
-    def of(cls, seen: Observation, keys: Iterable[KeyResult]) -> "AccountStatus":
+    def of(cls, seen: Observation, keys: Iterable[KeyResult], about: About = NOTHING) -> "AccountStatus":
         """Say how the keys stand that `look` saw."""
         keys = tuple(keys)
         held = frozenset(result.key.name for result in keys if result.action is Action.HOLD)
-        return cls(seen, tuple(key_status(result, seen.now) for result in keys), held)
+        return cls(seen, tuple(key_status(result, seen.now) for result in keys), held, about)
 
     @property
     def well(self) -> bool:
@@ -65,6 +67,7 @@ class AccountStatus:
             "well": self.well,
             "severity": self.worst.severity.word,
             "headline": self.worst.text,
+            "about": self.about.to_json(seen.installation),
             "now": format_time(seen.now),
             "gateway_now": format_time(seen.now),
             "installation": seen.installation,

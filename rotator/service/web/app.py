@@ -13,6 +13,7 @@ from rotator.rules.times import until
 from rotator.service.web.hosts import is_ours
 from rotator.service.web.page import Page, Query
 from rotator.show.key_status import key_statuses, to_json
+from rotator.show.output import Kind, document
 from rotator.show.severity import Headline, headline
 from rotator.show.snapshot import PassRecord, Snapshot
 
@@ -94,7 +95,7 @@ class App:
     def _status(self, _query: str) -> Served:
         snapshot = self._snapshot()
         with self._turn:
-            body = json.dumps(redact_values(to_json(snapshot)))
+            body = json.dumps(redact_values(document(Kind.SERVICE, to_json(snapshot))))
         return Served(HTTPStatus.OK, "application/json", body + "\n")
 
     def _health(self, _query: str) -> Served:

@@ -1,0 +1,214 @@
+"""The JSON Schema of all that the program writes as JSON: `python -m rotator.show.output_schema`.
+
+The text is rotator/show/output.schema.json, which is in the package.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any, Final
+
+from rotator.rules.decide import Note
+from rotator.rules.holds import Hold
+from rotator.rules.reasons import Reason
+from rotator.show.output import SCHEMA, Kind
+from rotator.show.output_parts import (
+    BOOL,
+    COUNT,
+    CURRENT,
+    DUE,
+    ID,
+    INSTALLATION,
+    NAME,
+    NOW,
+    PARTS,
+    TEXT,
+    TIME,
+    Fields,
+    Rule,
+    list_of,
+    nullable,
+    one_of,
+    part,
+)
+
+KINDS: Final[Mapping[Kind, tuple[str, Fields]]] = {
+    Kind.PASS: (
+        "`rotator --once`, `--rotate-now` and `--dry-run`: what a pass did or would do.",
+        {
+            "run_id": (TEXT, "The `run_id` of its lines in the log."),
+            "dry_run": (BOOL, "Whether nothing was to be changed."),
+            "converged": (BOOL, "Whether nothing failed, was refused, stopped or not reached."),
+            "rotated": (COUNT, "Rotations."),
+            "revoked": (COUNT, "Keys that were revoked."),
+            "failed": (COUNT, "Managed keys that failed."),
+            "not_reached": (COUNT, "Managed keys that had no turn before the pass was over."),
+            **INSTALLATION,
+            **NOW,
+            "keys": (list_of(part("key_result")), "The managed keys, in the config's order."),
+            "foreign": (
+                list_of(part("titled_key")),
+                "Live keys with our titles that this config cannot claim.",
+            ),
+            "error": (
+                nullable(part("failure")),
+                "Why the whole account was given up in the middle of the pass.",
+            ),
+        },
+    ),
+    Kind.STATUS: (
+        "`rotator status`: one look at the account.",
+        {
+            "well": (BOOL, "Whether nothing failed and nothing is overdue."),
+            "about": (part("about"), "Which program this is, and what it works on."),
+            **NOW,
+            **INSTALLATION,
+            "keys": (list_of(part("key_status")), "The managed keys, in the config's order."),
+            "foreign": (list_of(part("titled_key")), "Live keys of another installation, with our titles."),
+            "leftovers": (
+                list_of(part("titled_key")),
+                "Live keys made for a name or path that is not in the config.",
+            ),
+            "unmanaged": (list_of(part("titled_key")), "Live keys that nobody manages."),
+            "bearer": (list_of(ID), "The ids that the rotator's own key may have."),
+        },
+    ),
+    Kind.SERVICE: (
+        "`/status.json` of the long-running mode.",
+        {
+            "about": (part("about"), "Which program this is, and what it works on."),
+            "now": (TIME, "This machine's clock."),
+            "gateway_now": (TIME, "The gateway's clock."),
+            "started": (TIME, "When the program was started."),
+            "alive": (BOOL, "Whether further passes will come."),
+            "overdue": (BOOL, "Whether the next pass should have begun by now."),
+            "ready": (BOOL, "Whether `/readyz` answers 200."),
+            "why_not_ready": (nullable(TEXT), "Why it does not."),
+            "next_pass": (nullable(TIME), "When the next pass begins; null while one is made."),
+            "reload_failed": (
+                BOOL,
+                "Whether the config in use is an old one because the new one has faults.",
+            ),
+            "error": (nullable(part("failure")), "What the last pass gave the whole account up for."),
+            "keys": (list_of(part("key_status")), "The managed keys, in the config's order."),
+            "foreign": (list_of(ID), "The ids of live keys with our titles that this config cannot claim."),
+            "passes": (list_of(part("pass_record")), "The last passes, the newest first."),
+        },
+    ),
+    Kind.CHECK: (
+        "`rotator check`: what a pass needs.",
+        {
+            "well": (BOOL, "Whether nothing is bad."),
+            "checks": (list_of(part("finding")), "What was tried, in this order."),
+        },
+    ),
+    Kind.EXPLANATION: (
+        "`rotator explain`: why a managed key is or is not rotated now.",
+        {
+            **NAME,
+            "version": (COUNT, "The secret's version; 0 where nothing was ever written."),
+            **NOW,
+            "verdict": (TEXT, "What a pass would do now."),
+            "rotates": (BOOL, "Whether it would rotate the key."),
+            "reason": (nullable(one_of(Reason)), "Why it is rotated."),
+            "hold": (nullable(one_of(Hold)), "Why a rotation that has a reason is not done now."),
+            **CURRENT,
+            **DUE,
+            "reasons": (list_of(part("row")), "The reasons to rotate."),
+            "holds": (list_of(part("row")), "What may hold a rotation back."),
+            "others": (list_of(part("fate")), "The live keys beside the current one."),
+            "note": (nullable(one_of(Note)), "Why only the bookkeeping is written."),
+            "warnings": (list_of(TEXT), "What its owner should know."),
+        },
+    ),
+    Kind.ROLLBACK: (
+        "`rotator rollback`: the previous key is current again.",
+        {
+            **NAME,
+            "dry_run": (BOOL, "Whether nothing was to be changed."),
+            "current": (ID, "The id of the key that is current again."),
+            "superseded": (part("newer_key"), "The newer key."),
+            "from_version": (COUNT, "The version of the secret that held its plaintext."),
+            "version": (COUNT, "The version that holds it now."),
+            **DUE,
+            **NOW,
+            "request_id": (nullable(TEXT), "Of the request that proved the previous key."),
+        },
+    ),
+    Kind.INSTALLATION: (
+        "`rotator installation`: the identity as it is now.",
+        {
+            "installation": (TEXT, "The identity."),
+            "bound": (part("binding"), "The Vault that it is bound to; missing where it is bound to none."),
+        },
+    ),
+    Kind.EXPOSURE: (
+        "`rotator --rotate-now --revoke-old-now --dry-run`: what a leak exposes.",
+        {
+            "dry_run": (BOOL, "True: nothing was changed."),
+            "keys": (list_of(part("exposed_key")), "The managed keys that were named."),
+        },
+    ),
+    Kind.INCIDENT: (
+        "`rotator --rotate-now --revoke-old-now`: the record of a leak.",
+        {
+            "over": (BOOL, "Whether every exposed key is dead."),
+            "gateway": (TEXT, "The gateway's URL."),
+            "vault": (TEXT, "Vault's address and the mount."),
+            **INSTALLATION,
+            "began": (TIME, "When it began, by this machine's clock."),
+            "ended": (TIME, "When it ended, by this machine's clock."),
+            "run_ids": (list_of(TEXT), "The `run_id` of the lines of its passes in the log."),
+            "keys": (list_of(part("contained_key")), "The managed keys that were named."),
+            "requests": (list_of(part("request")), "Each request that may have changed something."),
+            "error": (nullable(part("failure")), "What ended it before the old keys were revoked."),
+        },
+    ),
+    Kind.ERROR: (
+        "In place of a result, of any command, also for a wrong use of it.",
+        {
+            "converged": (BOOL, "False."),
+            "error": (part("failure"), "What went wrong."),
+        },
+    ),
+}
+OPTIONAL: Final = frozenset({"faults", "bound"})
+"""Fields that are left out where they say nothing. Any other is always there."""
+
+
+def schema() -> dict[str, Any]:
+    """Return the schema: JSON Schema 2020-12. It allows fields that it does not name: later versions add some."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "description": "What rotator writes as JSON.",
+        "oneOf": [part(kind) for kind in KINDS],
+        "$defs": {
+            **{kind: _object(says, {**_envelope(kind), **fields}) for kind, (says, fields) in KINDS.items()},
+            **{name: _object(says, fields) for name, (says, fields) in PARTS.items()},
+        },
+    }
+
+
+def render() -> str:
+    """Return the text of output.schema.json."""
+    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _envelope(kind: Kind) -> Fields:
+    return {
+        "schema": ({"const": SCHEMA}, "The number of this schema."),
+        "kind": ({"const": kind.value}, "What this object tells of."),
+    }
+
+
+def _object(says: str, fields: Fields) -> Rule:
+    return {
+        "type": "object",
+        "description": says,
+        "properties": {name: {**rule, "description": text} for name, (rule, text) in fields.items()},
+        "required": [name for name in fields if name not in OPTIONAL],
+    }
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render())
