@@ -75,7 +75,7 @@ def main() -> None:
             config = stage.configure(schedule={"every": "1s", "jitter": "0s"})
             with (stage.directory / "stderr").open("wb") as stderr:
                 process = subprocess.Popen(
-                    [sys.executable, "-m", "rotator", "--config", str(config)],
+                    [sys.executable, "-m", "rotator", "--config", str(config), "run"],
                     env=stage.environ,
                     stderr=stderr,
                 )

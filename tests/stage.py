@@ -67,7 +67,7 @@ class Stage:
 
     def start(self, *mode: str) -> Process:
         """Run the program in this mode; in the long-running one if there is none."""
-        arguments = ["--config", str(self.configure()), "--log-level", "debug", *mode]
+        arguments = ["--config", str(self.configure()), "--log-level", "debug", *(mode or ("run",))]
         return Process(self.directory, arguments, self.environ)
 
     def logged(self, event: str) -> int:

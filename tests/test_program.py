@@ -117,7 +117,7 @@ class TestOtherModes:
             (["stauts"], "did you mean status?"),
             (["rotate"], "did you mean --rotate-now?"),
             (["help"], "did you mean --help?"),
-            (["xyzzy"], "no such command; there are status, "),
+            (["xyzzy"], "no such command; there are status, explain, check, run, "),
             (["--once", "--key", "Reportin"], "did you mean 'Reporting'?"),
             (["--once", "--key", "Zzz"], "the config has: Production backend, Reporting"),
         ],

@@ -278,7 +278,7 @@ class TestTheCommand:
             f'path "{mount}/data/*" {{ capabilities = ["read"] }}',
             no_default_policy=True,
         ).reveal()
-        seen = rotator.run("status", environ={"VAULT_TOKEN": token})
+        seen = rotator.run("status", "--log-format", "json", environ={"VAULT_TOKEN": token})
         assert seen.code == 0
         methods = {event["method"] for event in seen.events if event["event"].endswith(".request")}
         assert methods == {"GET"}

@@ -21,11 +21,13 @@ NEIGHBOURS = {"endpoint": "https://api.example.com", "note": "keep me"}
 class Release:
     name: str
     process: type[Process]
+    long_running: tuple[str, ...] = ("run",)
+    """What begins its long-running mode."""
     fields: Mapping[str, object] = field(default_factory=dict)
     """What its config says beyond the stage's. An older release refuses a field that it does not know."""
 
 
-OLD = Release("old", OldProcess, {"clock_tolerance": None})  # it knows no such field
+OLD = Release("old", OldProcess, (), {"clock_tolerance": None})  # it knows no such field
 PRESENT = Release("present", Process)
 RELEASES = (OLD, PRESENT)
 
@@ -58,7 +60,8 @@ class Crossing(Stage):
         self.runs += 1
         directory = self.directory / f"run-{self.runs}"
         directory.mkdir()
-        arguments = ["--config", str(self.configure()), "--log-level", "debug", *mode]
+        arguments = ["--config", str(self.configure()), "--log-level", "debug"]
+        arguments += mode or self.release.long_running
         return self.release.process(directory, arguments, self.environ)
 
     def begin(self, release: Release, *mode: str) -> Process:

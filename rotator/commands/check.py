@@ -12,6 +12,7 @@ from rotator.check.findings import to_json, well
 from rotator.check.lines import render, render_sum
 from rotator.commands.options import Common, common_options, heed_signals, json_option
 from rotator.commands.output import CONVERGED, FAILED, MISCONFIGURED, Output, print_json
+from rotator.commands.screen import waiting
 from rotator.config import load
 from rotator.errors import ConfigError
 from rotator.show.console import console_for_stdout
@@ -35,7 +36,7 @@ def command(common: Common, *, as_json: bool) -> None:
 
     Exit codes: 0 nothing is bad; 1 something is; 2 usage or config.
     """
-    output = common.begin(as_json=as_json)
+    output = common.begin(as_json=as_json, command="check", asked=True)
     heed_signals()
     sys.exit(run_check(common.config_path, dict(os.environ), output))
 
@@ -54,11 +55,17 @@ def run_check(config_path: Path | None, environ: Mapping[str, str], output: Outp
 
 def _print(findings: Iterable[Found], output: Output) -> list[Found]:
     """Print each finding when it is there, or as JSON all together."""
-    found, console = [], console_for_stdout()
-    for name, finding in findings:
-        found.append((name, finding))
+    found: list[Found] = []
+    console = console_for_stdout()
+    coming = iter(findings)
+    while True:
+        with waiting("trying"):
+            one = next(coming, None)
+        if one is None:
+            break
+        found.append(one)
         if not output.as_json:
-            sys.stdout.write(render(name, finding, console))
+            sys.stdout.write(render(*one, console))
     if output.as_json:
         print_json(document(Kind.CHECK, to_json(found)))
     else:

@@ -8,8 +8,17 @@ from pathlib import Path
 import click
 
 from rotator.commands.names import load_with
-from rotator.commands.options import Common, common_options, complete_name, heed_signals, json_option
+from rotator.commands.options import (
+    Common,
+    common_options,
+    heed_signals,
+    json_option,
+    key_option,
+    name_argument,
+    the_name,
+)
 from rotator.commands.output import CONVERGED, Output
+from rotator.commands.screen import waiting
 from rotator.passes.observe import observe
 from rotator.passes.stopping import Stopping
 from rotator.rules.explain import explain
@@ -20,11 +29,12 @@ from rotator.wiring import open_account
 
 
 @click.command("explain")
-@click.argument("name", shell_complete=complete_name)
+@name_argument
+@key_option
 @json_option
 @common_options
 @click.pass_obj
-def command(common: Common, *, name: str, as_json: bool) -> None:
+def command(common: Common, *, words: tuple[str, ...], names: tuple[str, ...], as_json: bool) -> None:
     """Say why a managed key is or is not rotated now.
 
     \b
@@ -37,7 +47,8 @@ def command(common: Common, *, name: str, as_json: bool) -> None:
     Writes nothing. Exit codes: 0, also when it is due; 2 usage or config; 3 Vault or the gateway could not be
     reached or refused us, or the secret cannot be used as it is.
     """
-    output = common.begin(as_json=as_json)
+    name = the_name(words, names)
+    output = common.begin(as_json=as_json, command="explain", asked=True)
     heed_signals()
     sys.exit(run_explain(common.config_path, dict(os.environ), name, output))
 
@@ -48,7 +59,7 @@ def run_explain(config_path: Path | None, environ: Mapping[str, str], name: str,
     def go() -> int:
         only = frozenset({name})
         config = load_with(only, config_path, environ)
-        with open_account(config, environ, Stopping()) as account:
+        with open_account(config, environ, Stopping()) as account, waiting("looking"):
             seen = observe(account, dry_run=True)
         if error := seen.failed.get(name):
             raise error

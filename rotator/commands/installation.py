@@ -10,6 +10,7 @@ import click
 from rotator.commands.names import load_with
 from rotator.commands.options import Common, common_options, heed_signals, json_option
 from rotator.commands.output import CONVERGED, MISCONFIGURED, Output
+from rotator.commands.screen import waiting
 from rotator.passes.installation import Change, change_installation
 from rotator.passes.stopping import Stopping
 from rotator.rules.installation import Identity
@@ -40,7 +41,7 @@ def command(common: Common, *, change: str, yes: bool, as_json: bool) -> None:
 
     Asks first. It writes the secret at vault.state_path, for which the rotator's own policy is not enough.
     """
-    output = common.begin(as_json=as_json)
+    output = common.begin(as_json=as_json, command="installation", asked=True)
     heed_signals()
     sys.exit(run_installation(common.config_path, dict(os.environ), Change(change), yes=yes, output=output))
 
@@ -54,7 +55,7 @@ def run_installation(
         config = load_with(frozenset(), config_path, environ)
         if not yes and not output.confirmed(f"{_SAYS[change]}\n", "Is that so?"):
             return MISCONFIGURED
-        with open_account(config, environ, Stopping()) as account:
+        with open_account(config, environ, Stopping()) as account, waiting("asking Vault"):
             identity = change_installation(account, change)
         output.show(Kind.INSTALLATION, identity.to_json, lambda: _words(identity))
         return CONVERGED

@@ -11,6 +11,7 @@ from rotator.commands.names import load_with
 from rotator.commands.options import heed_signals
 from rotator.commands.output import CONVERGED, FAILED, MISCONFIGURED, Output
 from rotator.commands.run import make_pass, stop_on_signals
+from rotator.commands.screen import waiting
 from rotator.config import Config
 from rotator.errors import RotatorError
 from rotator.passes.observe import observe
@@ -70,7 +71,7 @@ def run_leak(
 
 
 def _look(config: Config, environ: Mapping[str, str], only: frozenset[str]) -> tuple[Exposed, ...]:
-    with open_account(config, environ, Stopping()) as account:
+    with open_account(config, environ, Stopping()) as account, waiting("looking"):
         seen = observe(account, dry_run=True)
         chosen = [key for key in account.keys if key.name in only]
         for key in chosen:

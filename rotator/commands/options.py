@@ -29,16 +29,20 @@ class Common:
     log_format: Literal["json", "console"] | None = None
     log_level: str | None = None
 
-    def begin(self, *, as_json: bool = False) -> "Output":
-        """Set the log up; return how the command's result is to be shown."""
+    def begin(self, *, as_json: bool = False, command: str = "reconcile", asked: bool = False) -> "Output":
+        """Set the log up; return how the result of `command` is to be shown.
+
+        One that a person asks (`asked`) speaks to a person wherever its output goes; the log of the others is for
+        programs, unless it is on a terminal.
+        """
         from rotator.commands.output import Output
         from rotator.printing import log
 
-        on_terminal = sys.stderr.isatty()
-        log_format = self.log_format or ("console" if on_terminal else "json")
-        quiet = log_format == "console" and on_terminal
+        to_person = asked or sys.stderr.isatty()
+        log_format = self.log_format or ("console" if to_person else "json")
+        quiet = log_format == "console" and to_person
         log.configure(log_format, self.log_level or ("warning" if quiet else "info"))
-        return Output(as_json=as_json, plain_errors=log_format == "console")
+        return Output(as_json=as_json, plain_errors=log_format == "console", command=command)
 
 
 def say_unprinted(why: str) -> None:
@@ -106,6 +110,30 @@ def heed_signals() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
+def shard_environ(text: str | None) -> dict[str, str]:
+    """What an Indexed Job's environment would say for `--shard`."""
+    if text is None:
+        return {}
+    from rotator.rules.shard import COUNT, INDEX, parse_shard
+
+    try:
+        shard = parse_shard(text)
+    except ValueError as error:
+        raise click.UsageError(f"--shard {error}") from None
+    return {INDEX: str(shard.index), COUNT: str(shard.count)}
+
+
+def the_name(words: tuple[str, ...], names: tuple[str, ...]) -> str:
+    """Return the one managed key that was named, as a word or by `--key`."""
+    chosen = {*words, *names}
+    if len(chosen) != 1:
+        raise click.UsageError("name one managed key: NAME, or --key NAME")
+    return chosen.pop()
+
+
+shard_option = click.option("--shard", metavar="I/N", help="Only share I of N, counted from 0.")
+names_argument = click.argument("words", metavar="[NAME]...", nargs=-1, shell_complete=complete_name)
+name_argument = click.argument("words", metavar="NAME", nargs=-1, shell_complete=complete_name)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 key_option = click.option(
     "--key",
@@ -113,5 +141,5 @@ key_option = click.option(
     metavar="NAME",
     multiple=True,
     shell_complete=complete_name,
-    help="Only this managed key; repeatable.",
+    help="This managed key; the same as NAME.",
 )

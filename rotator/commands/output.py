@@ -27,6 +27,8 @@ class Output:
     as_json: bool = False
     plain_errors: bool = False
     """Failures as words for a person, not as lines of the log."""
+    command: str = "reconcile"
+    """What its failure is called in the log."""
 
     def guard(self, command: Callable[[], int]) -> int:
         """Return the exit code of `command`; when it raises what this program names, say it."""
@@ -67,7 +69,7 @@ class Output:
         else:
             fields = {"request_id": error.request_id, "cure": error.cure, "faults": faults}
             log.critical(
-                "reconcile.failed",
+                f"{self.command}.failed",
                 error=error.message,
                 **{name: value for name, value in fields.items() if value},
             )

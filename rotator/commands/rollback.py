@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 
 from rotator.commands.names import load_with
-from rotator.commands.options import Common, common_options, complete_name, json_option
+from rotator.commands.options import Common, common_options, json_option, key_option, name_argument, the_name
 from rotator.commands.output import CONVERGED, FAILED, Output
 from rotator.commands.run import stop_on_signals
+from rotator.commands.screen import waiting
 from rotator.passes.rollback import NotRolledBack, RolledBack, roll_back
 from rotator.passes.stopping import Stopped
 from rotator.redaction import redact
@@ -20,24 +21,26 @@ from rotator.wiring import open_account
 
 
 @click.command("rollback")
-@click.option(
-    "--key", "name", metavar="NAME", required=True, shell_complete=complete_name, help="This managed key."
-)
+@name_argument
+@key_option
 @click.option("--dry-run", is_flag=True, help="Say what would be done; change nothing.")
 @json_option
 @common_options
 @click.pass_obj
-def command(common: Common, *, name: str, dry_run: bool, as_json: bool) -> None:
+def command(
+    common: Common, *, words: tuple[str, ...], names: tuple[str, ...], dry_run: bool, as_json: bool
+) -> None:
     """Make the previous key current again, as long as it is in its grace period.
 
     \b
     Example: see what would be done, then do it
-      rotator rollback --key "Production backend" --dry-run
-      rotator rollback --key "Production backend"
+      rotator rollback "Production backend" --dry-run
+      rotator rollback "Production backend"
 
     The previous key is proved to work before it is stored. The newer one becomes superseded.
     """
-    output = common.begin(as_json=as_json)
+    name = the_name(words, names)
+    output = common.begin(as_json=as_json, command="rollback", asked=True)
     sys.exit(run_rollback(common.config_path, dict(os.environ), name, dry_run=dry_run, output=output))
 
 
@@ -51,7 +54,8 @@ def run_rollback(
         config = load_with(frozenset({name}), config_path, environ)
         with open_account(config, environ, stopping) as account:
             try:
-                done = roll_back(account, name, dry_run=dry_run)
+                with waiting("rolling back"):
+                    done = roll_back(account, name, dry_run=dry_run)
             except (NotRolledBack, Stopped) as error:  # what was asked for was not done
                 output.complain(error)
                 return FAILED

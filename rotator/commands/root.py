@@ -11,7 +11,14 @@ from typing import Any, Final
 import click
 
 from rotator import __version__
-from rotator.commands.options import Common, common_options, json_option, key_option
+from rotator.commands.options import (
+    Common,
+    common_options,
+    json_option,
+    key_option,
+    shard_environ,
+    shard_option,
+)
 from rotator.errors import ConfigError
 
 COMPLETE: Final = "_ROTATOR_COMPLETE"
@@ -23,7 +30,8 @@ _COMMANDS: Final = {
         "explain": "Say why a managed key is or is not rotated now.",
         "check": "Try what a pass needs, and say what cures it.",
     },
-    "Mend": {
+    "Act": {
+        "run": "Make passes on the schedule, until it is stopped.",
         "rollback": "Make the previous key current again, within its grace.",
         "installation": "Say what a copied, moved or lost identity is.",
     },
@@ -33,6 +41,8 @@ _COMMANDS: Final = {
     },
 }
 """By what they are for. Each is a module of this room, which is imported when it is asked for."""
+_MODES: Final = {"once", "rotate_now", "dry_run", "revoke_old_now"}
+"""The options that make a single pass."""
 
 
 class _Group(click.Group):
@@ -78,6 +88,17 @@ class _Group(click.Group):
         command: click.Command = import_module(f"rotator.commands.{cmd_name}").command
         return command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take words beside the options of a pass for managed keys' names, as commands do; a command stays one."""
+        given, words, _ = self.make_parser(ctx).parse_args(list(args))
+        if not words or words[0] in self.list_commands(ctx) or not _MODES & given.keys():
+            return super().parse_args(ctx, args)
+        ctx.allow_interspersed_args = True
+        names = click.Command.parse_args(self, ctx, args)
+        ctx.params["names"] += tuple(names)
+        ctx.args = []
+        return []
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -104,7 +125,7 @@ class _Group(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 converged; 1 a managed key failed; 2 usage or config; 3 Vault or the gateway "
     "could not be reached or refused us, and nothing was changed.",
-    subcommand_metavar="[COMMAND]",
+    subcommand_metavar="[COMMAND] [NAME]...",
 )
 @click.option("--once", is_flag=True, help="One pass: do what is due, then exit.")
 @click.option("--rotate-now", is_flag=True, help="One pass in which every managed key is due now.")
@@ -112,7 +133,7 @@ class _Group(click.Group):
 @key_option
 @click.option("--revoke-old-now", is_flag=True, help="With --rotate-now --key: no grace. Asks first.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--shard", "shard", metavar="I/N", help="Only share I of N, counted from 0.")
+@shard_option
 @json_option
 @common_options
 @click.version_option(__version__, prog_name="rotator")
@@ -120,7 +141,7 @@ class _Group(click.Group):
 def cli(
     context: click.Context,
     *,
-    once: bool,
+    once: bool,  # noqa: ARG001 - it is the pass that none of the others is
     rotate_now: bool,
     dry_run: bool,
     names: tuple[str, ...],
@@ -135,7 +156,7 @@ def cli(
     Example: see what is due, then do it once, then for ever
       rotator --dry-run
       rotator --once
-      rotator
+      rotator run
     """
     common = context.ensure_object(Common)
     _forbid_core_dumps()
@@ -145,9 +166,12 @@ def cli(
                 f"the options of a pass do not go before {context.invoked_subcommand}; its own go after it"
             )
         return
+    if common == Common() and not any(context.params.values()):
+        click.echo(context.get_help())
+        context.exit(2)  # whoever meant the long-running mode must not take this for a success
     _refuse_what_does_not_go_together(context.params)
     output = common.begin(as_json=as_json)
-    environ = dict(os.environ) | _shard(shard)
+    environ = dict(os.environ) | shard_environ(shard)
     if revoke_old_now:
         from rotator.commands.leak import run_leak
 
@@ -155,10 +179,8 @@ def cli(
         context.exit(
             run_leak(common.config_path, environ, only=only, dry_run=dry_run, yes=yes, output=output)
         )
-    from rotator.commands.run import run_daemon, run_pass
+    from rotator.commands.run import run_pass
 
-    if not (once or rotate_now or dry_run):
-        context.exit(run_daemon(common.config_path, environ, output))
     context.exit(
         run_pass(
             common.config_path,
@@ -188,25 +210,16 @@ def _refuse_what_does_not_go_together(given: Mapping[str, Any]) -> None:
             not one_pass and (given["names"] or given["as_json"]),
             "--key and --json go with --once, --rotate-now or --dry-run",
         ),
+        (
+            not (one_pass or leak or given["yes"]),
+            "nothing to do: `rotator run` makes passes until it is stopped, `rotator --once` makes one",
+        ),
         (given["yes"] and not leak, "--yes goes with --revoke-old-now"),
         (leak and given["shard"], "--revoke-old-now is for the keys that are named: leave out --shard"),
         (leak and not can_answer, "--revoke-old-now asks first, and nobody is there to answer: add --yes"),
     ):
         if wrong:
             raise click.UsageError(says)
-
-
-def _shard(text: str | None) -> dict[str, str]:
-    """What an Indexed Job's environment would say for `--shard`."""
-    if text is None:
-        return {}
-    from rotator.rules.shard import COUNT, INDEX, parse_shard
-
-    try:
-        shard = parse_shard(text)
-    except ValueError as error:
-        raise click.UsageError(f"--shard {error}") from None
-    return {INDEX: str(shard.index), COUNT: str(shard.count)}
 
 
 def _forbid_core_dumps() -> None:

@@ -1,5 +1,6 @@
-"""The program's two ways of making passes: one, and one after another until it is stopped."""
+"""The program's two ways of making passes: one, and `rotator run`, one after another until it is stopped."""
 
+import os
 import signal
 import sys
 import time
@@ -10,7 +11,11 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
+import click
+import structlog
+
 from rotator.commands.names import load_with
+from rotator.commands.options import Common, common_options, shard_environ, shard_option
 from rotator.commands.output import CONVERGED, FAILED, UNREACHABLE, Output
 from rotator.config import Config
 from rotator.passes.account import Account
@@ -21,11 +26,32 @@ from rotator.printing import streams
 from rotator.rules.times import short
 from rotator.service.signals import on_signals
 from rotator.service.webhook import open_notifier
+from rotator.show.about import About
 from rotator.show.output import Kind
 from rotator.wiring import open_account
 
 if TYPE_CHECKING:
     from rotator.service.metrics import OnePass
+
+log = structlog.get_logger()
+
+
+@click.command("run")
+@shard_option
+@common_options
+@click.pass_obj
+def command(common: Common, *, shard: str | None) -> None:
+    """Make a pass at once, and then on the config's schedule, until it is stopped.
+
+    \b
+    Example: for a terminal; a service manager or a container runs the same
+      rotator run
+
+    The page, the metrics and the probes are at http.listen. SIGTERM and Ctrl-C begin nothing new: a key that was
+    just created is still proved and stored. SIGHUP reads the config again.
+    """
+    environ = dict(os.environ) | shard_environ(shard)
+    sys.exit(run_daemon(common.config_path, environ, common.begin(command="run")))
 
 
 def run_pass(
@@ -58,10 +84,27 @@ def run_daemon(config_path: Path | None, environ: Mapping[str, str], output: Out
     from rotator.service import daemon
 
     def go() -> int:
-        daemon.run(config_path, environ)
+        daemon.run(config_path, environ, ready=_say_where)
         return CONVERGED
 
     return output.guard(go)
+
+
+def _say_where(config: Config) -> None:
+    """Say to a person where the page is."""
+    if sys.stderr.isatty():
+        at = page_url(config.http.address)
+        where = f"its page is at {at}" if at else "it has no page (http.listen is null)"
+        sys.stderr.write(f"rotator: makes passes until Ctrl-C; {where}\n")
+
+
+def page_url(address: tuple[str, int] | None) -> str | None:
+    """Return the URL under which this machine reaches the page; None where there is none."""
+    if address is None:
+        return None
+    host, port = address
+    host = "localhost" if host in ("0.0.0.0", "::") else host  # noqa: S104 - all addresses are no address
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
 def make_pass(
@@ -75,6 +118,7 @@ def make_pass(
     dry_run: bool = False,
 ) -> PassResult:
     """Make one pass, and leave its metrics where the config wants them."""
+    log.info("rotator.started", **About.of(config).named())
 
     def go(one: "OnePass | None") -> PassResult:
         watch = one.metrics.watch if one else None
@@ -99,7 +143,11 @@ def make_pass(
     from rotator.service.metrics import one_pass
 
     with one_pass(
-        textfile=metrics.textfile, pushgateway=metrics.pushgateway, job=metrics.job, shard=config.shard
+        textfile=metrics.textfile,
+        pushgateway=metrics.pushgateway,
+        job=metrics.job,
+        shard=config.shard,
+        about=About.of(config),
     ) as one:
         return go(one)
 

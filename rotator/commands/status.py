@@ -4,13 +4,22 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
 
 from rotator.commands.names import load_with
-from rotator.commands.options import Common, common_options, heed_signals, json_option, key_option
+from rotator.commands.options import (
+    Common,
+    common_options,
+    heed_signals,
+    json_option,
+    key_option,
+    names_argument,
+)
 from rotator.commands.output import CONVERGED, FAILED, Output, print_json
+from rotator.commands.screen import Screen, waiting
 from rotator.errors import RotatorError
 from rotator.passes.account import Account
 from rotator.passes.observe import look
@@ -18,14 +27,13 @@ from rotator.passes.stopping import Stopping
 from rotator.printing import streams
 from rotator.show.about import About
 from rotator.show.console import captured, console_for_stdout, lines_of
-from rotator.show.output import Kind, error_document
+from rotator.show.output import Kind, document, error_document
 from rotator.show.status import AccountStatus, render
 from rotator.wiring import open_account
 
-_OVERWRITE = "\x1b[H{}\x1b[J"  # from the upper left corner on, so that nothing flickers
-
 
 @click.command("status")
+@names_argument
 @key_option
 @click.option(
     "--watch",
@@ -38,7 +46,9 @@ _OVERWRITE = "\x1b[H{}\x1b[J"  # from the upper left corner on, so that nothing 
 @json_option
 @common_options
 @click.pass_obj
-def command(common: Common, *, names: tuple[str, ...], watch: int | None, as_json: bool) -> None:
+def command(
+    common: Common, *, words: tuple[str, ...], names: tuple[str, ...], watch: int | None, as_json: bool
+) -> None:
     """Show every managed key: its state, its next rotation, and the keys that live beside it.
 
     \b
@@ -49,9 +59,9 @@ def command(common: Common, *, names: tuple[str, ...], watch: int | None, as_jso
     Writes nothing. Exit codes: 0 all is well; 1 something failed or is overdue; 2 usage or config; 3 Vault or the
     gateway could not be reached or refused us.
     """
-    output = common.begin(as_json=as_json)
+    output = common.begin(as_json=as_json, command="status", asked=True)
     heed_signals()
-    environ, only = dict(os.environ), frozenset(names)
+    environ, only = dict(os.environ), frozenset({*words, *names})
     sys.exit(run_status(common.config_path, environ, only=only, watch=watch, output=output))
 
 
@@ -76,30 +86,34 @@ def run_status(
     return output.guard(go)
 
 
-def _look(account: Account, about: About, only: frozenset[str], output: Output, frame: str = "{}") -> int:
-    status = AccountStatus.of(*look(account, only), about)
-    output.show(Kind.STATUS, status.to_json, lambda: frame.format(render(status, console_for_stdout())))
+def _look(account: Account, about: About, only: frozenset[str], output: Output) -> int:
+    with waiting("looking"):
+        status = AccountStatus.of(*look(account, only), about)
+    output.show(Kind.STATUS, status.to_json, lambda: render(status, console_for_stdout()))
     return CONVERGED if status.well else FAILED
 
 
 def _watch(account: Account, about: About, only: frozenset[str], output: Output, seconds: int) -> int:
-    code, frame = FAILED, _OVERWRITE if sys.stdout.isatty() else "{}\n"
-    if sys.stdout.isatty():
-        sys.stdout.write("\x1b[2J")
+    code, screen = FAILED, Screen("rotator status", seconds)
     try:
-        while True:
-            try:
-                code = _look(account, about, only, output, frame)
-            except RotatorError as error:
-                code = FAILED
+        with screen.open() if not output.as_json else nullcontext():
+            while True:
+                if not output.as_json:
+                    screen.looking()
+                try:
+                    status = AccountStatus.of(*look(account, only), about)
+                    code = CONVERGED if status.well else FAILED
+                    body = document(Kind.STATUS, status.to_json()) if output.as_json else {}
+                    text = "" if output.as_json else render(status, console_for_stdout())
+                except RotatorError as error:
+                    code, body = FAILED, error_document(error)
+                    text = captured(console_for_stdout(), lines_of("the account", error))
                 if output.as_json:
-                    print_json(error_document(error))
+                    print_json(body)
                 else:
-                    sys.stdout.write(
-                        frame.format(captured(console_for_stdout(), lines_of("the account", error)))
-                    )
-            if not streams.can_print():  # nobody looks any more
-                return code
-            time.sleep(seconds)
+                    screen.draw(text)
+                if not streams.can_print():  # nobody looks any more
+                    return code
+                time.sleep(seconds)
     except KeyboardInterrupt:
         return code

@@ -79,6 +79,7 @@ def reconcile(
             revoked=result.revoked,
             failed=result.failed,
             foreign=len(result.foreign),
+            installation=result.installation,
             duration_ms=round((time.monotonic() - began) * 1000),
         )
     return result

@@ -160,8 +160,10 @@ class Daemon:
         return self._opened[1]
 
 
-def run(config_path: Path | None, environ: Mapping[str, str]) -> None:
-    """Run until SIGTERM or SIGINT. Raises ConfigError for a config with faults."""
+def run(
+    config_path: Path | None, environ: Mapping[str, str], ready: Callable[[Config], None] = lambda _: None
+) -> None:
+    """Run until SIGTERM or SIGINT; `ready` is told when it shows itself. Raises ConfigError for faults."""
     config, metrics = load(config_path, environ), Metrics()
 
     def told(record: PassRecord) -> None:
@@ -183,6 +185,7 @@ def run(config_path: Path | None, environ: Mapping[str, str]) -> None:
     on_signals(SIGNALS, handle)
     # Both have threads, so only after the signals.
     with open_notifier(config.webhook, environ) as tell, _shown(config.http, daemon, metrics):
+        ready(config)
         daemon.run()
 
 

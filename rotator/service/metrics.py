@@ -1,6 +1,7 @@
 """Prometheus metrics: what was done, counted; and how it stands, computed when somebody asks.
 
-The only importer of prometheus_client. Labels hold names of managed keys and words of this program, nothing else.
+The only importer of prometheus_client. Labels hold names of managed keys and words of this program; those of
+`rotator_build_info` hold what the config names.
 """
 
 import time
@@ -26,6 +27,7 @@ from rotator.passes.result import Action, KeyResult, Outcome, PassResult
 from rotator.rules.reasons import Reason
 from rotator.rules.revocations import Victim
 from rotator.rules.shard import WHOLE, Shard
+from rotator.show.about import NOTHING, About
 from rotator.show.key_status import KeyStatus, key_statuses
 from rotator.show.snapshot import PassRecord, Snapshot
 
@@ -173,7 +175,9 @@ class OnePass:
 
 
 @contextmanager
-def one_pass(*, textfile: str | None, pushgateway: str | None, job: str, shard: Shard) -> Iterator[OnePass]:
+def one_pass(
+    *, textfile: str | None, pushgateway: str | None, job: str, shard: Shard, about: About = NOTHING
+) -> Iterator[OnePass]:
     """Publish the metrics when the pass is over, also those of one that failed."""
     one, began, error = OnePass(Metrics()), datetime.now(UTC), None
     try:
@@ -191,6 +195,7 @@ def one_pass(*, textfile: str | None, pushgateway: str | None, job: str, shard: 
             running_since=None,
             passes=(record,),
             next_pass=None,
+            about=about,
         )
         one.metrics.count(record)
         one.metrics.follow(lambda: snapshot)
@@ -212,6 +217,7 @@ class _Gauges(Collector):
         if self.snapshot:
             snapshot = self.snapshot()
             yield from _of_keys(key_statuses(snapshot), snapshot.gateway_now)
+            yield _build_info(snapshot)
             yield GaugeMetricFamily(
                 "rotator_config_last_reload_successful",
                 "1 unless the config could not be loaded anew, so that the old one is in use.",
@@ -227,6 +233,19 @@ class _Gauges(Collector):
                 "When the Vault token expires, in Unix time.",
                 self.token_expires_at,
             )
+
+
+def _build_info(snapshot: Snapshot) -> GaugeMetricFamily:
+    about = {
+        name: value or ""
+        for name, value in snapshot.about.to_json(snapshot.installation).items()
+        if name != "config"
+    }
+    gauge = GaugeMetricFamily(
+        "rotator_build_info", "1; the labels say what runs, and what it works on.", labels=list(about)
+    )
+    gauge.add_metric(list(about.values()), 1)
+    return gauge
 
 
 def _of_keys(keys: tuple[KeyStatus, ...], now: datetime) -> Iterator[GaugeMetricFamily]:

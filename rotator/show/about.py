@@ -43,6 +43,18 @@ class About:
             "installation": installation,
         }
 
+    def lines(self, installation: str | None) -> tuple[str, ...]:
+        """The same in words; none where nothing is known."""
+        if not self.config:
+            return ()
+        account = f"account {self.account}, " if self.account else ""
+        return (
+            f"rotator {self.version}, config {self.config}",
+            f"{account}installation {installation or 'not known yet'}",
+            f"gateway {self.gateway}",
+            f"Vault {self.vault}, mount {self.mount}/",
+        )
+
     def named(self, installation: str | None = None) -> dict[str, str]:
         """The same for a label, a line of the log or of a page: what is known, as texts."""
         return {name: value for name, value in self.to_json(installation).items() if value}

@@ -84,6 +84,8 @@ def render(status: AccountStatus, console: Console) -> str:
     seen = status.seen
 
     def parts() -> Iterator[Table | Text]:
+        for line in status.about.lines(seen.installation):
+            yield Text(line, style="dim")
         keys = by_severity(status.keys)
         if found := list(_attention(status, keys)):
             yield Text(status.worst.text, style=_style(status.worst.severity))

@@ -139,6 +139,7 @@ class Page:
             keys_worst=headline(keys),
             alarming=[_row(key, snapshot) for key in alarming[:_IN_BANNER]],
             more=max(0, len(alarming) - _IN_BANNER),
+            about=snapshot.about.lines(snapshot.installation),
             refused=snapshot.passes[0].refused if snapshot.passes else None,
             next_pass=until(snapshot.next_pass, snapshot.now) if snapshot.next_pass else None,
             up=short(snapshot.now - snapshot.started),
