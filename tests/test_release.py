@@ -25,7 +25,7 @@ SCHEMA = "rotator.schema.json"
 OF_THE_PROGRAM = {
     str(path.relative_to(ROOT))
     for path in (ROOT / "rotator").rglob("*")
-    if path.suffix == ".py" or path.match("web/templates/page.*")
+    if path.suffix == ".py" or path.match("web/templates/page.*") or path.name == "output.schema.json"
 }
 
 
