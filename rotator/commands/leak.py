@@ -84,7 +84,8 @@ def _look(config: Config, environ: Mapping[str, str], only: frozenset[str]) -> t
 def _show_none(shard: Shard, output: Output) -> int:
     """Nothing is amiss, and nothing was done: the job's pod of another index does it."""
     output.show(
-        lambda: {"keys": [], "shard": str(shard)},
+        Kind.EXPOSURE,
+        lambda: {"dry_run": False, "keys": []},
         lambda: f"none of these keys is of shard {shard}: another pod of the job sees to them\n",
     )
     return CONVERGED

@@ -8,7 +8,7 @@ from rotator.passes.result import Action, Outcome
 from rotator.rules.holds import Hold
 from rotator.rules.reasons import Reason
 from rotator.rules.revocations import Kept, Victim
-from rotator.show.key_status import KeyState
+from rotator.show.severity import KeyState
 
 Rule: TypeAlias = dict[str, Any]
 
