@@ -88,7 +88,7 @@ def stored_at(vault: VaultServer, mount: str, path: str) -> bool:
 class TestNobodyReads:
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     @pytest.mark.parametrize("full", [("err",), ("out", "err")], ids=" and ".join)
-    @pytest.mark.parametrize("mode", ["--once", ""], ids=["one pass", "passes"])
+    @pytest.mark.parametrize("mode", ["--once", "run"], ids=["one pass", "passes"])
     def test_what_was_created_is_stored_and_a_stop_is_heeded(
         self,
         many: Program,
