@@ -42,8 +42,10 @@ WRITTEN = [ROOT / "README.md", *PAGES, *sorted(DEPLOY.glob("**/*.yaml"))]
 
 
 def texts(path: Path) -> Iterator[str]:
-    """Yield what a person may read of a file: of Python, its texts without docstrings and names of fields."""
+    """Yield what a person may read of a file: its texts, without docstrings, code and names of fields."""
     text = path.read_text()
+    if path.suffix == ".md":
+        text = re.sub("`[^`]+`", "", re.sub("(?ms)^ *```.*?^ *```$", "", text))
     if path.suffix != ".py":
         yield " ".join(text.split())
         return

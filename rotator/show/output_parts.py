@@ -8,7 +8,7 @@ from rotator.passes.result import Action, Outcome
 from rotator.rules.holds import Hold
 from rotator.rules.reasons import Reason
 from rotator.rules.revocations import Kept, Victim
-from rotator.show.severity import KeyState
+from rotator.show.severity import KeyState, Severity
 
 Rule: TypeAlias = dict[str, Any]
 
@@ -52,9 +52,12 @@ CURRENT: Final = {
 DUE: Final = {"due_at": (nullable(TIME), "When it falls due, by the gateway's clock.")}
 TROUBLE: Final = {
     "warnings": (list_of(TEXT), "What its owner should know."),
-    "errors": (list_of(part("failure")), "What went wrong; a key that is held back for long counts, too."),
+    "errors": (list_of(part("failure")), "What went wrong; a key that is held for long counts, too."),
 }
 NOW: Final = {"now": (TIME, "The gateway's clock.")}
+BOTH_NOWS: Final = {**NOW, "gateway_now": (TIME, "The same.")}
+SEVERITY: Final = {"severity": ({"enum": [one.word for one in Severity]}, "How bad it is.")}
+WORST: Final = {**SEVERITY, "headline": (TEXT, "What is worst, in words.")}
 INSTALLATION: Final = {
     "installation": (nullable(TEXT), "The identity of this installation; null before there is one.")
 }
@@ -70,6 +73,15 @@ PARTS: Final[Mapping[str, tuple[str, Fields]]] = {
                 list_of(TEXT),
                 "Every fault of the config, each with its place; only of a config's error.",
             ),
+        },
+    ),
+    "past_failure": (
+        "What went wrong, and when.",
+        {
+            "at": (TIME, "When, by this machine's clock."),
+            "message": (TEXT, "What happened."),
+            "request_id": (nullable(TEXT), "Of the request that failed, as its server gave it."),
+            "cure": (nullable(TEXT), "What a person can do; null where nothing but time is known to help."),
         },
     ),
     "about": (
@@ -102,12 +114,15 @@ PARTS: Final[Mapping[str, tuple[str, Fields]]] = {
         {
             **NAME,
             "state": (one_of(KeyState), "Its state in a word."),
-            "why": (nullable(TEXT), "Why it is rotated or held back."),
+            **SEVERITY,
+            "why": (nullable(TEXT), "Why it is rotated or held."),
             **CURRENT,
             "age_seconds": (nullable(COUNT), "For how long the key is current."),
             **DUE,
             "superseded": (list_of(part("other_key")), "Live keys that it has replaced."),
             "orphans": (list_of(part("other_key")), "Live keys of it that were never published."),
+            "retry_at": (nullable(TIME), "When it is tried again, by this machine's clock, if it is."),
+            "last_error": (nullable(part("past_failure")), "What went wrong last, and is not mended yet."),
             **TROUBLE,
         },
     ),

@@ -14,6 +14,7 @@ from rotator.rules.reasons import Reason
 from rotator.show.output import SCHEMA, Kind
 from rotator.show.output_parts import (
     BOOL,
+    BOTH_NOWS,
     COUNT,
     CURRENT,
     DUE,
@@ -24,6 +25,7 @@ from rotator.show.output_parts import (
     PARTS,
     TEXT,
     TIME,
+    WORST,
     Fields,
     Rule,
     list_of,
@@ -44,7 +46,7 @@ KINDS: Final[Mapping[Kind, tuple[str, Fields]]] = {
             "failed": (COUNT, "Managed keys that failed."),
             "not_reached": (COUNT, "Managed keys that had no turn before the pass was over."),
             **INSTALLATION,
-            **NOW,
+            **BOTH_NOWS,
             "keys": (list_of(part("key_result")), "The managed keys, in the config's order."),
             "foreign": (
                 list_of(part("titled_key")),
@@ -60,8 +62,9 @@ KINDS: Final[Mapping[Kind, tuple[str, Fields]]] = {
         "`rotator status`: one look at the account.",
         {
             "well": (BOOL, "Whether nothing failed and nothing is overdue."),
+            **WORST,
             "about": (part("about"), "Which program this is, and what it works on."),
-            **NOW,
+            **BOTH_NOWS,
             **INSTALLATION,
             "keys": (list_of(part("key_status")), "The managed keys, in the config's order."),
             "foreign": (list_of(part("titled_key")), "Live keys of another installation, with our titles."),
@@ -76,6 +79,7 @@ KINDS: Final[Mapping[Kind, tuple[str, Fields]]] = {
     Kind.SERVICE: (
         "`/status.json` of the long-running mode.",
         {
+            **WORST,
             "about": (part("about"), "Which program this is, and what it works on."),
             "now": (TIME, "This machine's clock."),
             "gateway_now": (TIME, "The gateway's clock."),
@@ -107,7 +111,7 @@ KINDS: Final[Mapping[Kind, tuple[str, Fields]]] = {
         {
             **NAME,
             "version": (COUNT, "The secret's version; 0 where nothing was ever written."),
-            **NOW,
+            **BOTH_NOWS,
             "verdict": (TEXT, "What a pass would do now."),
             "rotates": (BOOL, "Whether it would rotate the key."),
             "reason": (nullable(one_of(Reason)), "Why it is rotated."),
@@ -115,8 +119,8 @@ KINDS: Final[Mapping[Kind, tuple[str, Fields]]] = {
             **CURRENT,
             **DUE,
             "reasons": (list_of(part("row")), "The reasons to rotate."),
-            "holds": (list_of(part("row")), "What may hold a rotation back."),
-            "others": (list_of(part("fate")), "The live keys beside the current one."),
+            "holds": (list_of(part("row")), "What may hold a rotation."),
+            "others": (list_of(part("fate")), "Its other keys."),
             "note": (nullable(one_of(Note)), "Why only the bookkeeping is written."),
             "warnings": (list_of(TEXT), "What its owner should know."),
         },
