@@ -11,7 +11,8 @@ from itertools import count
 
 import pytest
 
-from rotator.clients.governor import HURRY, LONGEST_RETRY_AFTER, Governor, Pace, Turn, waited
+from rotator.clients.governor import HURRY, Governor, waited
+from rotator.clients.pace import LONGEST_RETRY_AFTER, Pace, Turn
 from rotator.passes.stopping import NotReached, Stopped, Stopping
 
 THREADS = 8
