@@ -164,9 +164,9 @@ def test_a_refused_account_is_said_once(world: World) -> None:
 @pytest.mark.parametrize(
     ("limits", "done", "words"),
     [
-        ({}, 30, "managed keys"),
-        ({"gateway": 19.6}, 30, "managed keys; the gateway allows about 20 calls a second; about 3m left"),
-        ({"vault": 0.5}, 0, "managed keys; Vault allows about 30 calls a minute"),
+        ({}, 30, "keys"),
+        ({"gateway": 19.6}, 30, "keys, gateway 20 calls/s, 3m left"),
+        ({"vault": 0.5}, 0, "keys, Vault 30 calls/min"),
     ],
 )
 def test_a_line_says_what_a_long_pass_waits_for(limits: dict[str, float], done: int, words: str) -> None:

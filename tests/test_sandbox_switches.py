@@ -67,6 +67,10 @@ def one_delete(call: Caller) -> None:
     assert call("DELETE", "/keys/4").status == 403
 
 
+def limited(call: Caller) -> None:
+    assert {call("GET", "/account/balances").status for _ in range(50)} == {200, 429}
+
+
 def one_401(call: Caller) -> None:
     assert [call("GET", "/keys").status for _ in range(3)] == [401, 200, 200]
 
@@ -138,6 +142,7 @@ def quoted(call: Caller) -> None:
 
 SEEN: dict[str, list[Callable[[Caller], None]]] = {
     "DELETE of one key": [one_delete],
+    "a rate limit": [limited],
     "one 401": [one_401],
     "a status": [status("expired", 200), status("disabled", 401)],
     "a list": [

@@ -74,7 +74,9 @@ def call(
             fields["wait_s"] = round(state.upcoming_sleep, 3)
         if isinstance(error, RotatorError):
             fields |= {"error": error.message, "status": error.status, "request_id": error.request_id}
-        log.warning(event, **{name: value for name, value in fields.items() if value is not None})
+        # Who is over a limit waits as a matter of course, and `limit.met` has told it.
+        tell = log.debug if isinstance(error, Limited) else log.warning
+        tell(event, **{name: value for name, value in fields.items() if value is not None})
 
     limited, before = 0, waited()
 

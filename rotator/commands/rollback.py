@@ -65,6 +65,10 @@ def run_rollback(
     return output.guard(go)
 
 
+def _fate(done: RolledBack) -> str:
+    return f"superseded, goes {until(done.revoke_at, done.now)}" if done.revoke_at else "is revoked already"
+
+
 def _words(done: RolledBack) -> str:
     is_ = "would be" if done.dry_run else "is"
     return "\n".join(
@@ -74,7 +78,7 @@ def _words(done: RolledBack) -> str:
             f"  proved to work: request_id {done.request_id}",
             f"  stored: as version {done.version}",
             f"  next rotation: {until(done.due_at, done.now)}; it has a whole period again",
-            f"  key {done.superseded}: superseded, goes {until(done.revoke_at, done.now)}",
+            f"  key {done.superseded}: {_fate(done)}",
             *(["nothing was changed"] if done.dry_run else []),
             "",
         )

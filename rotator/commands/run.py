@@ -213,11 +213,11 @@ def _progress(account: Account) -> Iterator[Progress | None]:
 
 def what_it_waits_for(limits: Mapping[str, float], spent: float, done: int, total: int) -> str:
     """Say what a pass is doing, how fast the servers let it, and how long it will take after `spent` seconds."""
-    words = ["managed keys" if total else "looking"]
+    words = ["keys" if total else "looking"]
     for server, rate in limits.items():
-        shown = f"{rate:.0f} calls a second" if rate >= 1 else f"{rate * 60:.0f} calls a minute"
-        words.append(f"{'Vault' if server == 'vault' else f'the {server}'} allows about {shown}")
+        shown = f"{rate:.0f} calls/s" if rate >= 1 else f"{rate * 60:.0f} calls/min"
+        words.append(f"{'Vault' if server == 'vault' else server} {shown}")
     if limits and 0 < done < total:
         left = spent / done * (total - done)
-        words.append(f"about {short(timedelta(seconds=left))} left")
-    return "; ".join(words)
+        words.append(f"{short(timedelta(seconds=left))} left")
+    return ", ".join(words)

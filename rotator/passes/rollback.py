@@ -51,8 +51,8 @@ class RolledBack:
     version: int
     """The version of the secret that was written."""
     due_at: datetime
-    revoke_at: datetime
-    """When the newer key goes."""
+    revoke_at: datetime | None
+    """When the newer key goes; None where it is dead already."""
     now: datetime
     request_id: str | None
     """Of the request that proved the previous key."""
@@ -97,6 +97,8 @@ def roll_back(account: Account, name: str, *, dry_run: bool) -> RolledBack:
     if not dry_run:
         _write(account, facts, to_update(facts, rotation, doubt, Proven(plaintext)))
         log.info("rotation.rolled_back", key=name, key_id=previous.id, superseded=current.key_id)
+    newer = facts.listed.get(current.key_id)
+    alive = newer is None or newer.live
     return RolledBack(
         name=name,
         path=facts.key.path,
@@ -106,7 +108,7 @@ def roll_back(account: Account, name: str, *, dry_run: bool) -> RolledBack:
         from_version=found.number,
         version=facts.version.number + 1,
         due_at=facts.key.cadence.due_at(rotation.rotated_at),
-        revoke_at=rotation.superseded[current.key_id] + facts.key.grace_period,
+        revoke_at=rotation.superseded[current.key_id] + facts.key.grace_period if alive else None,
         now=now,
         request_id=probe.request_id,
     )

@@ -129,6 +129,7 @@ class _Story:
         env.touch(mode=0o600)
         env.write_text(
             "".join(f"export {name}={shlex.quote(value)}\n" for name, value in self._exports.items())
+            + f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH\n"
         )
         control, vault = self._gateway.control_url, shlex.quote(str(find_binary()))
         click.echo(
@@ -140,13 +141,13 @@ class _Story:
             "  rotator --rotate-now --key Reporting\n"
             "  rotator status\n"
             "  rotator explain Reporting\n"
-            "  rotator rollback --key Reporting\n"
+            "  rotator rollback Reporting\n"
             "  rotator --rotate-now --revoke-old-now --key Reporting\n"
             f"  curl {control}/clock -H 'Content-Type: application/json' \\\n"
             '    -d \'{"advance": "30d"}\'\n'
             f"  curl {control}/keys\n"
             "  rotator --once\n"
-            "  ROTATOR_SCHEDULE__EVERY=30s rotator    # and look at http://127.0.0.1:9464/\n"
+            "  ROTATOR_SCHEDULE__EVERY=30s rotator run    # and look at http://127.0.0.1:9464/\n"
             f"\nThe gateway also answers what no contract says, when it is told to:\n\n{_switches()}\n\n"
             "One line turns a switch on, and another turns all of them off. The first of these shows the\n"
             "lines of every switch, and how to find more of them:\n\n"

@@ -33,6 +33,11 @@ SWITCHES: Final = (
             },
         ),
     ),
+    Switch(
+        "a rate limit that nobody was told of",
+        "quirks",
+        ({"rate_limit": {"requests": 5, "window": "1s", "retry_after": "seconds"}},),
+    ),
     Switch("one 401 among good answers", "faults", ({"on": "GET /keys", "do": {"status": 401}},)),
     Switch(
         "a status that nobody knows, of a key that works or is answered 401",

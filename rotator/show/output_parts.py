@@ -215,7 +215,10 @@ PARTS: Final[Mapping[str, tuple[str, Fields]]] = {
     ),
     "newer_key": (
         "The key that a rollback has put aside.",
-        {"key_id": (ID, "Its id."), "revoke_at": (TIME, "When it is revoked.")},
+        {
+            "key_id": (ID, "Its id."),
+            "revoke_at": (nullable(TIME), "When it is revoked; null where it is already."),
+        },
     ),
     "exposed_key": (
         "What a leak of a managed key exposes.",
