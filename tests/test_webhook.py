@@ -98,6 +98,7 @@ class TestDelivery:
         assert receiver.types() == ["pass.failed"]
 
     def test_the_order_is_kept(self) -> None:
+        redaction.forget()  # another test's secret may be as short as a number of these
         names = [f"Key {number}" for number in range(20)]
         with receiving(reply(500)) as receiver, notifying(receiver.url) as notifier:
             notifier.tell(failing(*names))

@@ -28,7 +28,7 @@ class Output:
     plain_errors: bool = False
     """Failures as words for a person, not as lines of the log."""
     command: str = "reconcile"
-    """What its failure is called in the log."""
+    """What the log calls it: a failure of a pass is `reconcile.failed`."""
 
     def guard(self, command: Callable[[], int]) -> int:
         """Return the exit code of `command`; when it raises what this program names, say it."""

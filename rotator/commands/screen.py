@@ -27,7 +27,7 @@ class Screen:
         self._log = io.StringIO()
 
     @contextmanager
-    def open(self) -> Iterator[None]:
+    def opened(self) -> Iterator[None]:
         """Keep the log out of the picture meanwhile: what it says stands below."""
         if not self._on_terminal:
             yield

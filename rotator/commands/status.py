@@ -96,7 +96,7 @@ def _look(account: Account, about: About, only: frozenset[str], output: Output) 
 def _watch(account: Account, about: About, only: frozenset[str], output: Output, seconds: int) -> int:
     code, screen = FAILED, Screen("rotator status", seconds)
     try:
-        with screen.open() if not output.as_json else nullcontext():
+        with screen.opened() if not output.as_json else nullcontext():
             while True:
                 if not output.as_json:
                     screen.looking()
