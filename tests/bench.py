@@ -289,10 +289,10 @@ def main() -> None:
 
 PARTS: Mapping[str, Callable[[Bench], None]] = {
     "starting": starting,
-    "idling": idling,
     "rotating": rotating,
-    "limited": limited,
     "dying": dying,
+    "limited": limited,
+    "idling": idling,  # last: the account's list is long then
 }
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ class _Stream(httpcore.NetworkStream):
 
     def __init__(self, inner: httpcore.NetworkStream) -> None:
         self._inner = inner
-        self._busy, self._whole = False, True
+        self._busy, self._whole, self._uses = False, True, 0
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 - the exchange's counts
         now: Exchange = _thread.exchange
@@ -94,6 +94,7 @@ class _Stream(httpcore.NetworkStream):
         ):  # who reads slowly must not get its time for each part of it
             if not now.left:
                 raise httpcore.WriteTimeout
+            self._uses += not self._busy
             self._busy = now.sent = True
             self._inner.write(buffer[begin : begin + _SLICE], now.left)
 
@@ -112,11 +113,11 @@ class _Stream(httpcore.NetworkStream):
         self._inner.close()
 
     def get_extra_info(self, info: str) -> Any:
-        found = self._inner.get_extra_info(info)
+        uses, found = self._uses, self._inner.get_extra_info(info)
         if info == "is_readable":
             # The pool closes an idle connection that is: nothing is to come on it any more. It may ask just when
             # another thread takes the connection up; what comes then is that one's answer.
-            return (found or not self._whole) and not self._busy
+            return (found or not self._whole) and not self._busy and uses == self._uses
         return found
 
     def keep(self) -> None:
