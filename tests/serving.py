@@ -26,6 +26,10 @@ def serving(how: Answering) -> Iterator[str]:
 
         do_GET = do_POST = do_PUT = do_DELETE = handle_any  # noqa: N815
 
+        def end_headers(self) -> None:
+            self.send_header("Connection", "close")  # else the next request may meet a connection that goes
+            super().end_headers()
+
         def log_message(self, *_: object) -> None: ...
 
     class Server(ThreadingHTTPServer):
