@@ -89,9 +89,8 @@ class _Stream(httpcore.NetworkStream):
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
         now: Exchange = _thread.exchange
-        for begin in range(
-            0, len(buffer), _SLICE
-        ):  # who reads slowly must not get its time for each part of it
+        # Who reads slowly must not get the whole time for each part.
+        for begin in range(0, len(buffer), _SLICE):
             if not now.left:
                 raise httpcore.WriteTimeout
             self._uses += not self._busy

@@ -108,12 +108,9 @@ class Pace:
     def refused(self, turn: Turn, now: float, retry_after: float | None) -> None:
         """A call was answered 429."""
         # A server that says "at once", again and again, does not mean it.
-        own = min(_FIRST_WAIT * 2 ** min(self._row, 10), _LONGEST_WAIT)
-        wait = (
-            own
-            if retry_after is None
-            else min(max(retry_after, own if self._row else 0.0), LONGEST_RETRY_AFTER)
-        )
+        wait = own = min(_FIRST_WAIT * 2 ** min(self._row, 10), _LONGEST_WAIT)
+        if retry_after is not None:
+            wait = min(max(retry_after, own if self._row else 0.0), LONGEST_RETRY_AFTER)
         apart = min(1.0, 1 / self.rate) if self.rate else 0.1
         self.not_before = max(self.not_before, now + wait + self.chance() * apart)
         if turn.at <= self._cut:

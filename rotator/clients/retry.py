@@ -66,18 +66,6 @@ def call(
     Each wait is logged as `event`; neither arguments nor results are. Once it is no longer `patient`, a limit
     counts as any failure.
     """
-
-    def before_sleep(state: tenacity.RetryCallState) -> None:
-        error = _error(state)
-        fields: dict[str, Any] = {"attempt": state.attempt_number}
-        if not isinstance(error, Limited):
-            fields["wait_s"] = round(state.upcoming_sleep, 3)
-        if isinstance(error, RotatorError):
-            fields |= {"error": error.message, "status": error.status, "request_id": error.request_id}
-        # Who is over a limit waits as a matter of course, and `limit.met` has told it.
-        tell = log.debug if isinstance(error, Limited) else log.warning
-        tell(event, **{name: value for name, value in fields.items() if value is not None})
-
     limited, before = 0, waited()
 
     def left(state: tenacity.RetryCallState) -> float:
@@ -100,10 +88,22 @@ def call(
         ),
         stop=is_enough,
         sleep=sleep,
-        before_sleep=before_sleep,
+        before_sleep=lambda state: _log_wait(event, state),
         reraise=True,
     )
     return retrying(attempt)
+
+
+def _log_wait(event: str, state: tenacity.RetryCallState) -> None:
+    error = _error(state)
+    fields: dict[str, Any] = {"attempt": state.attempt_number}
+    if not isinstance(error, Limited):
+        fields["wait_s"] = round(state.upcoming_sleep, 3)
+    if isinstance(error, RotatorError):
+        fields |= {"error": error.message, "status": error.status, "request_id": error.request_id}
+    # Who is over a limit waits as a matter of course, and `limit.met` has told it.
+    tell = log.debug if isinstance(error, Limited) else log.warning
+    tell(event, **{name: value for name, value in fields.items() if value is not None})
 
 
 def _wait(policy: Policy, error: BaseException | None, attempt: int) -> float:
