@@ -1,6 +1,6 @@
 """The gateway client over real HTTP, against the contract and against what breaks it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
@@ -10,7 +10,9 @@ import pytest
 from rotator.clients.gateway.bearer import Bearer, usable
 from rotator.clients.gateway.client import MAX_ANSWER_BYTES, Gateway
 from rotator.clients.gateway.clock import GatewayClock
-from rotator.errors import BrokenContract, Denied, Rejected, RotatorError, Transient
+from rotator.clients.governor import HURRY, Governor
+from rotator.errors import BrokenContract, Denied, Limited, Rejected, RotatorError, Transient
+from rotator.passes.stopping import Stopped
 from rotator.redaction import Secret
 from rotator.sandbox.faults import (
     ALWAYS,
@@ -24,7 +26,7 @@ from rotator.sandbox.faults import (
     Truncate,
     data_with,
 )
-from rotator.sandbox.ledger import Quirks
+from rotator.sandbox.ledger import Quirks, RateLimit, RetryAfter
 from rotator.sandbox.server import GatewayServer
 from tests.facts import DAY
 from tests.serving import reply, serving
@@ -37,16 +39,28 @@ EMPTY = {"success": True, "data": [], "request_id": "req_1"}
 
 
 @contextmanager
-def client(url: str, bearer: str = BEARER, *, timeout: float = 5) -> Iterator[Gateway]:
+def client(
+    url: str,
+    bearer: str = BEARER,
+    *,
+    timeout: float = 5,
+    sleep: Callable[[float], None] = lambda _: None,
+    governor: Governor | None = None,
+) -> Iterator[Gateway]:
     gateway = Gateway(
         url,
         Bearer([lambda: usable(bearer)]),
         timeout=timedelta(seconds=timeout),
         policy=QUICK,
-        sleep=lambda _: None,
+        sleep=sleep,
         clock=GatewayClock(ANY),
+        governor=governor,
     )
     yield gateway
+
+
+def _stop(_seconds: float) -> None:
+    raise Stopped
 
 
 @pytest.fixture
@@ -283,6 +297,33 @@ class TestWhatBreaksTheContract:
         with client(server.url.removesuffix("/v1")) as gateway:
             with pytest.raises(Rejected, match=r"GET /keys: 404.*is gateway.url the API's base URL"):
                 gateway.list_keys()
+
+    def test_a_stop_is_heeded_between_two_pages(self, server: GatewayServer, gateway: Gateway) -> None:
+        server.account.quirks = Quirks(page_size=1)
+        for number in range(3):
+            server.account.create(f"K{number}")
+        assert len(gateway.list_keys().keys) == 4
+        before = len(server.requests)
+        with client(server.url, server.account.bootstrap.plaintext, sleep=_stop) as stopped:
+            with pytest.raises(Stopped):
+                stopped.list_keys()
+        assert len(server.requests) == before + 1
+
+    def test_who_is_hurried_is_not_held_up_by_a_limit_for_long(self, server: GatewayServer) -> None:
+        """As between create and store, after a request to stop."""
+        server.account.quirks = Quirks(rate_limit=RateLimit(0, timedelta(days=1), RetryAfter.SECONDS))
+        now = [0.0]
+
+        def sleep(seconds: float) -> None:
+            now[0] += seconds
+
+        governor = Governor(8, sleep, clock=lambda: now[0], hurried=lambda: True)
+        bearer = server.account.bootstrap.plaintext
+        with client(server.url, bearer, sleep=sleep, governor=governor) as hurried:
+            with pytest.raises(Limited):
+                hurried.list_keys()
+        assert len(server.requests) == QUICK.attempts
+        assert now[0] <= QUICK.attempts * (HURRY + 1)
 
     def test_a_redirect_does_not_get_the_bearer(self, server: GatewayServer) -> None:
         def redirect(handler: BaseHTTPRequestHandler) -> None:

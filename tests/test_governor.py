@@ -194,6 +194,19 @@ class TestPace:
         assert pace.width <= 3
         assert pace.rate is None
 
+    def test_time_without_anything_to_call_for_is_none_of_a_rate(self) -> None:
+        """A pass asks the gateway for its list, and then Vault for an hour."""
+        pace = Pace(8, lambda: 0.0)
+        for now in (0.0, *(3600 + n / 20 for n in range(20))):
+            turn = pace.begin(now)
+            pace.end(now + 0.01)
+            pace.good(turn, now + 0.01)
+        turn = pace.begin(3601.0)
+        pace.end(3601.0)
+        pace.refused(turn, 3601.0, 0.1)
+        assert pace.rate
+        assert 15 < pace.rate < 25
+
     def test_who_is_told_to_wait_waits(self) -> None:
         pace = Pace(8, lambda: 0.0)
         turn = pace.begin(0.0)

@@ -14,6 +14,7 @@ from urllib.request import ProxyHandler, build_opener
 import pytest
 
 from rotator.sandbox.faults import Fault, Phase, Status
+from rotator.sandbox.ledger import Quirks, RateLimit, RetryAfter
 from rotator.sandbox.server import GatewayServer
 from rotator.sandbox.switches import SWITCHES
 from rotator.sandbox.vault import VaultServer
@@ -58,6 +59,14 @@ class TestOnce:
         # On top of the idle pass: create, prove, and once a pass a bearer that is none; the token's lifetime and
         # capabilities, the claims and the claim, a second look, the write, and a read of what was written.
         assert rotating == (1 + 2 + 1, 3 + 2 + 3 + 2 + 2 + 1)
+
+    def test_what_had_no_turn_is_exit_code_1(self, rotator: Program, gateway: GatewayServer) -> None:
+        gateway.account.quirks = Quirks(rate_limit=RateLimit(2, timedelta(days=1), RetryAfter.SECONDS))
+        rotator.config |= {"pass_deadline": "1s"}
+        run = rotator.run("--dry-run")
+        assert run.code == 0  # a list is all that it takes
+        run = rotator.run("--once", "--json")
+        assert (run.code, run.json["failed"], run.json["not_reached"]) == (1, 0, 2)
 
     def test_a_table_for_a_person(self, rotator: Program) -> None:
         table = rotator.run("--once").out

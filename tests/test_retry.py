@@ -60,6 +60,19 @@ def test_a_limit_counts_as_no_attempt_and_is_waited_for_elsewhere() -> None:
     assert sum(calls.slept) <= 0.5 + 1
 
 
+def test_a_limit_counts_once_nobody_is_patient_any_more() -> None:
+    calls = Calls(*[Limited("429", ambiguous=False)] * 20)
+    with pytest.raises(Limited):
+        retry.call(
+            calls,
+            Policy(attempts=3),
+            event="gateway.retry",
+            sleep=calls.slept.append,
+            patient=lambda: calls.count < 5,
+        )
+    assert calls.count == 7  # four that were waited for, and three attempts
+
+
 def test_where_the_time_counts_a_limit_does_too() -> None:
     calls = Calls(*[Limited("429", ambiguous=False)] * 20)
     with pytest.raises(Limited):

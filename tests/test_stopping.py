@@ -4,7 +4,7 @@ from threading import Thread
 
 import pytest
 
-from rotator.passes.stopping import Stopped, Stopping
+from rotator.passes.stopping import NotReached, Stopped, Stopping
 
 
 def test_nothing_is_stopped_unless_asked() -> None:
@@ -34,6 +34,28 @@ def test_a_committed_stretch_waits_on_and_ends_with_its_block() -> None:
         raise ZeroDivisionError
     with pytest.raises(Stopped):
         stopping.sleep(0)
+
+
+def test_a_committed_stretch_within_another_does_not_end_it() -> None:
+    stopping = Stopping()
+    stopping.request()
+    with stopping.committed():
+        with stopping.committed():
+            pass
+        stopping.sleep(0)
+
+
+def test_the_end_of_a_pass_holds_for_what_has_an_end_of_its_own() -> None:
+    stopping = Stopping()
+    with stopping.within(0):
+        for seconds in (60, 0):
+            with stopping.within(seconds), pytest.raises(NotReached):
+                stopping.check()
+        with pytest.raises(NotReached):
+            stopping.sleep(60)
+        with stopping.committed():
+            stopping.sleep(0)
+    stopping.check()
 
 
 def test_a_stretch_of_one_thread_is_not_anothers() -> None:

@@ -12,6 +12,7 @@ from rotator.clients.exchange import Watch
 from rotator.clients.gateway.bearer import Bearer, usable
 from rotator.clients.gateway.client import Gateway
 from rotator.clients.gateway.clock import GatewayClock, LocalClock
+from rotator.clients.governor import Governor
 from rotator.clients.retry import Policy
 from rotator.passes.account import Account, Store
 from rotator.passes.reconcile import reconcile
@@ -117,6 +118,7 @@ class World:
             policy=self.policy,
             sleep=self.stopping.sleep,
             clock=GatewayClock(self.timing.clock_tolerance, LocalClock(self.local_now, self.monotonic)),
+            governor=Governor(8, self.stopping.sleep, hurried=lambda: self.stopping.is_committed),
             watch=self.watch,
         )
         gateway.gate = gate

@@ -25,6 +25,8 @@ _FASTEST: Final = 0.5
 """By how much the rate rises in a second: while its limit is not known; near that limit; far from it."""
 _FEW: Final = 10
 """Good answers between two refusals that say nothing of a rate but together with the wait after them."""
+_IDLE: Final = 1.0
+"""Seconds: in a longer gap there was nothing to call for."""
 _FIRST_WAIT: Final = 0.25
 _LONGEST_WAIT: Final = 20.0
 """Seconds, after a refusal that does not say when to come again."""
@@ -83,7 +85,7 @@ class Pace:
     def begin(self, now: float) -> Turn:
         """Begin a call."""
         idle = now - max(self._idle_since, self._next, self.not_before) if not self.under_way else 0.0
-        self._since = now if self._since is None else self._since + max(0.0, idle)
+        self._since = now if self._since is None else self._since + (idle if idle > _IDLE else 0.0)
         self.under_way += 1
         if self.rate:
             late = max(0.1, 1 / self.rate)  # a wait that took longer is made up for
