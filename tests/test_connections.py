@@ -273,18 +273,19 @@ def test_what_drips_ends_in_time_and_costs_its_connection_alone(first: bytes) ->
 
 
 def test_a_reader_that_is_slow_gets_one_bound_for_all_of_a_request() -> None:
-    done = threading.Event()
+    done, read = threading.Event(), [0]
 
     def slow(connection: socket.socket, number: int) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        while not done.wait(0.02) and connection.recv(2048):
-            pass
+        while not done.wait(0.02) and (part := connection.recv(4096)):
+            read[0] += len(part)
 
     with listening(slow) as (url, _):
         subject = server(url, seconds=0.5)
         subject._connected()._pool._socket_options = [(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)]
         with pytest.raises(TooSlow):
             subject.exchange(Request("POST", "/keys", body=b"x" * 4_000_000), {})
+        assert 0 < read[0] < 2_000_000
         done.set()
         subject.close()
 
