@@ -170,27 +170,15 @@ def cli(
         click.echo(context.get_help())
         context.exit(2)  # whoever meant the long-running mode must not take this for a success
     _refuse_what_does_not_go_together(context.params)
-    output = common.begin(as_json=as_json)
-    environ = dict(os.environ) | shard_environ(shard)
+    output, only = common.begin(as_json=as_json), frozenset(names)
+    path, environ = common.config_path, dict(os.environ) | shard_environ(shard)
     if revoke_old_now:
         from rotator.commands.leak import run_leak
 
-        only = frozenset(names)
-        context.exit(
-            run_leak(common.config_path, environ, only=only, dry_run=dry_run, yes=yes, output=output)
-        )
+        context.exit(run_leak(path, environ, only=only, dry_run=dry_run, yes=yes, output=output))
     from rotator.commands.run import run_pass
 
-    context.exit(
-        run_pass(
-            common.config_path,
-            environ,
-            only=frozenset(names),
-            forced=rotate_now,
-            dry_run=dry_run,
-            output=output,
-        )
-    )
+    context.exit(run_pass(path, environ, only=only, forced=rotate_now, dry_run=dry_run, output=output))
 
 
 def _refuse_what_does_not_go_together(given: Mapping[str, Any]) -> None:
