@@ -40,9 +40,11 @@ LIMIT = 20
 LIBRARIES = (
     "import click, cronsim, h11, httpcore, httpx, hvac, structlog, tenacity, yaml, zoneinfo; "
     "import concurrent.futures.thread; "
-    "from pydantic import BaseModel, TypeAdapter, BeforeValidator; from rich.table import Table"
+    "from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, FailFast, Field, TypeAdapter, "
+    "ValidationError, WithJsonSchema, field_validator, model_validator; "
+    "from pydantic.json_schema import SkipJsonSchema; from rich.table import Table"
 )
-"""What an idle pass really uses of others."""
+"""What an idle pass really uses of others: the names that it imports."""
 
 
 @dataclass

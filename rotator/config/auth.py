@@ -61,10 +61,14 @@ class AppRoleAuth(Block):
     method: Literal["approle"] = Field(description="How to log in to Vault.")
     mount: SecretPath = Field(default="approle", description="Where the auth method is mounted.")
     role_id: RoleIdSources = Field(
-        default=RoleIdSources(env=ROLE_ID), description="The source of the role id: one of value, file, env."
+        default_factory=lambda: RoleIdSources(env=ROLE_ID),
+        description="The source of the role id: one of value, file, env.",
+        json_schema_extra={"default": {"env": ROLE_ID, "file": None, "value": None}},
     )
     secret_id: Sources = Field(
-        default=Sources(env=SECRET_ID), description="The source of the secret id: one of file, env."
+        default_factory=lambda: Sources(env=SECRET_ID),
+        description="The source of the secret id: one of file, env.",
+        json_schema_extra={"default": {"env": SECRET_ID, "file": None}},
     )
     secret_id_response_wrapping_path: SecretPath | None = Field(
         default=None,

@@ -88,7 +88,9 @@ class GatewayBlock(Block):
         description="The API's base URL. http:// only for this machine.",
     )
     api_key: BearerSources = Field(
-        default=BearerSources(env="APIMALL_API_KEY"), description="The sources of the bearer; one at least."
+        default_factory=lambda: BearerSources(env="APIMALL_API_KEY"),
+        description="The sources of the bearer; one at least.",
+        json_schema_extra={"default": {"env": "APIMALL_API_KEY", "file": None, "vault": None}},
     )
     max_concurrency: int = Field(default=8, ge=1, le=64, description="Requests at the same time.")
     timeout: Duration = _lasting("30s", "The bound on one whole request.")

@@ -273,6 +273,7 @@ class Block(BaseModel):
         strict=True,
         hide_input_in_errors=True,
         arbitrary_types_allowed=True,
+        defer_build=True,  # the file's model has them all in it
     )
 
 

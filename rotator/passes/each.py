@@ -39,11 +39,13 @@ def each(keys: Iterable[ManagedKey], work: Callable[[ManagedKey], T], *, workers
                 log.error("unexpected", exc_info=True)
                 failed[key.name] = unexpected(error)
 
-    if workers == 1:
-        for key in keys:
+    listed = list(keys)
+    workers = min(workers, len(listed))
+    if workers < 2:
+        for key in listed:
             guarded(key)
         return Each(done, failed)
-    left, lock = iter(keys), Lock()
+    left, lock = iter(listed), Lock()
 
     def work_on() -> None:
         while True:

@@ -35,6 +35,7 @@ def console_for_stdout() -> Console:
         width=shutil.get_terminal_size((_PIPE_WIDTH, 24)).columns,
         highlight=False,
         markup=False,
+        emoji=False,  # `:key:` in a path or an error is no picture
     )
 
 

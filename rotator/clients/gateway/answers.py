@@ -137,7 +137,7 @@ _WORDS: Final = {
 }
 
 
-STRICT: Final = ConfigDict(strict=True, hide_input_in_errors=True)
+STRICT: Final = ConfigDict(strict=True, hide_input_in_errors=True, defer_build=True)
 Id = Annotated[int, Field(gt=0, lt=2**63)]
 _Time = Annotated[
     datetime, BeforeValidator(lambda value: parse_time(value if isinstance(value, str) else ""))
@@ -210,7 +210,7 @@ class Page:
         return None
 
 
-_KEY_ROWS: Final = TypeAdapter(_Rows)
+_KEY_ROWS: Final = TypeAdapter(_Rows, config=ConfigDict(defer_build=True))
 _Row = TypeVar("_Row", bound=BaseModel)
 
 
