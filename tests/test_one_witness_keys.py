@@ -2,11 +2,12 @@
 
 import pytest
 
+from rotator.rules.claims import MOST, Claim, Claims, read_claims
 from rotator.sandbox.disguises import previews, titles
 from rotator.sandbox.faults import Fault, Phase, data_with
 from rotator.sandbox.ledger import AccountKey, Lag, Quirks
 from tests.facts import PATH, managed
-from tests.witness import is_live, rotated, tell
+from tests.witness import CLAIMS, is_live, rotated, tell
 from tests.world import World
 
 PERIODS = 6
@@ -45,6 +46,18 @@ class TestTitles:
         world.make_pass()
         assert max(periods(world)) <= 2
         assert world.works()
+
+    def test_a_claim_is_remembered_as_long_as_a_live_key_bears_its_nonce(self, world: World) -> None:
+        """Forty claims and more may follow it; without it, the key would be nobody's."""
+        world.make_pass()
+        path = CLAIMS + PATH
+        [first] = read_claims(world.store.read(path), path).kept
+        others = (Claim(99, first.at, (f"{n:08x}",), ended=True) for n in range(MOST))
+        world.memory.put(path, Claims(0, (first, *others)).to_json())
+        world.make_pass(forced=True)
+        kept = read_claims(world.store.read(path), path).kept
+        assert first.nonces in [claim.nonces for claim in kept]
+        assert len(kept) == MOST
 
     @pytest.mark.parametrize("how", ["cut 40", "lower"])
     def test_it_is_told_with_its_cure(self, world: World, how: str) -> None:

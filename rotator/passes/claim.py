@@ -64,7 +64,7 @@ class Claiming:
             )
         nonces = tuple(secrets.token_hex(4) for _ in range(MAX_ORPHANS))
         claim = Claim(facts.version.number + 1, now, nonces, without_grace=facts.without_grace)
-        self._write(self._claims.adding(claim, self._live()), claim)
+        self._write(self._claims.adding(claim, facts.live_nonces), claim)
         return claim
 
     def end(self, unknown: int = 0) -> None:
@@ -78,11 +78,6 @@ class Claiming:
                 self._claims = read_claims(self._account.store.read(self._path), self._path)
                 ending = self._claims.ending(self._written, unknown)
                 self._account.store.write(self._path, ending.to_json(), cas=ending.number)
-
-    def _live(self) -> set[str]:
-        """The nonces of the live keys of the family, whose claims must not be forgotten."""
-        titles = (self._account.titles.parse(key.title) for key in self._facts.listed.values() if key.live)
-        return {title.nonce for title in titles if title}
 
     def _write(self, claims: Claims, claim: Claim) -> None:
         """Write the record on top of the one that was read. Where another is there, read that, and raise _Lost."""

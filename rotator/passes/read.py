@@ -70,6 +70,7 @@ class Reader:
             without_grace=without_grace,
             unmanaged=ownership.unmanaged,
             unread=ownership.unread,
+            live_nonces=titled.nonces,
         )
         facts = replace(facts, refused=facts.doubted and self._is_refused(facts))
         return self._with_evidence(facts, titled, ownership)

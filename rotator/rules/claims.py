@@ -5,7 +5,7 @@ revoked, whatever its title says.
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -70,12 +70,12 @@ class Claims:
             ]
         }
 
-    def adding(self, claim: Claim, live: Collection[str]) -> "Claims":
+    def adding(self, claim: Claim, live: Set[str]) -> "Claims":
         """Return them with one more. The oldest are dropped, but none whose nonce a live key bears."""
         spare = len(self.kept) + 1 - MOST
         kept: list[Claim] = []
         for old in self.kept:
-            if spare > 0 and not set(old.nonces) & set(live):
+            if spare > 0 and live.isdisjoint(old.nonces):
                 spare -= 1
             else:
                 kept.append(old)

@@ -37,6 +37,8 @@ class Facts:
     """The operator said `--rotate-now`."""
     claims: Claims = field(default_factory=Claims)
     """What this Vault asked for; none where there was no cause to look."""
+    live_nonces: frozenset[str] = frozenset()
+    """Of every live key of the account whose title is of our convention: their claims are not forgotten."""
     asked_at: Mapping[int, datetime] = field(default_factory=dict)
     """By key of the family: when it was asked for, where a claim says so."""
     unproven: frozenset[int] = frozenset()

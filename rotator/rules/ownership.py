@@ -49,6 +49,8 @@ class Titled:
     """Of this installation, made for a name that the config no longer has."""
     foreign: tuple[Key, ...]
     """Of another installation."""
+    nonces: frozenset[str]
+    """Of them all. What is claimed under one of these must not be forgotten."""
 
 
 def by_title(
@@ -56,6 +58,7 @@ def by_title(
 ) -> Titled:
     """Sort the listed keys by what their titles say. `installation`: ours; None before the first pass."""
     titles: dict[int, Title] = {}
+    nonces: set[str] = set()
     families: dict[str, list[Key]] = {key.name: [] for key in keys}
     leftovers: list[Key] = []
     foreign: list[Key] = []
@@ -63,6 +66,7 @@ def by_title(
         title = template.parse(key.title) if key.live else None
         if title is None:
             continue
+        nonces.add(title.nonce)
         if title.installation != installation:
             foreign.append(key)
         elif title.name in families:
@@ -75,6 +79,7 @@ def by_title(
         {name: tuple(family) for name, family in families.items()},
         tuple(leftovers),
         tuple(foreign),
+        frozenset(nonces),
     )
 
 
