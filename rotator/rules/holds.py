@@ -89,7 +89,9 @@ def _unseen(facts: Facts) -> int:
     As many as are there since, by whatever title, and are managed by nobody.
     """
     vain = _vain(facts)
-    since = min((claim.at for claim in vain), default=facts.now) - _EARLY
+    if not vain:
+        return 0
+    since = min(claim.at for claim in vain) - _EARLY
     there = sum(key.created_at >= since for key in facts.unmanaged)
     return min(there, sum(claim.unknown for claim in vain))
 
