@@ -14,15 +14,19 @@ from typing import Final
 _ENOUGH: Final = 5
 """So many good answers to calls side by side prove that so many may be."""
 _BACK: Final = 0.96
+"""A refused rate is cut to this share of it, or to less."""
 _FAR_BACK: Final = 0.88
-"""Of the rate that was refused, the most and the least that is gone on with."""
+"""It is not cut to less than this share, unless it was far too fast."""
 _STAY: Final = 15.0
 """Seconds below a limit that was met, before a higher rate is tried."""
 _SEEK: Final = 0.03
+"""The rate's growth in a second, as a share of it, until its limit is met a second time."""
 _GUESSED: Final = 0.15
+"""The same, where the rate was first taken from few good answers."""
 _PROBE: Final = 0.005
+"""The same, near a limit that was met. It doubles with each further _STAY without a refusal."""
 _FASTEST: Final = 0.5
-"""By how much the rate rises in a second: while its limit is not known; near that limit; far from it."""
+"""The same, at most."""
 _FEW: Final = 10
 """Good answers between two refusals that say nothing of a rate but together with the wait after them."""
 _IDLE: Final = 1.0
@@ -60,11 +64,15 @@ class Pace:
     under_way: int = 0
     not_before: float = -inf
     _next: float = -inf
+    """When the next call may be begun at this rate."""
     _proven: int = 1
+    """So many calls at once were answered well."""
     _met_width: bool = False
+    """Whether more at once than that were refused."""
     _seeking: float = 0.0
-    """By how much the rate rises in a second as long as its limit was not met."""
+    """The rate's growth in a second while its limit is looked for; 0 once that was met."""
     _well: Counter[int] = field(default_factory=Counter)
+    """Good answers, by how many calls were under way when the call was begun."""
     _clean: int = 0
     """Good answers since the last refusal."""
     _row: int = 0
@@ -73,6 +81,7 @@ class Pace:
     """When the first call after the last refusal was made; later by as long as there was nothing to call for."""
     _idle_since: float = -inf
     _grown: float = 0.0
+    """When the rate was raised last."""
     _cut: float = -inf
     """When the last refusal came that was learned from."""
 

@@ -184,9 +184,12 @@ class Gateway:
         return any(key.id == key_id and key.live for key in self.list_keys().keys)
 
     def _patiently(self, attempt: Callable[[], T]) -> T:
-        patient = not self.governor.is_hurried()
         return retry.call(
-            attempt, self._policy, event="gateway.retry", sleep=self._sleep, patient=lambda: patient
+            attempt,
+            self._policy,
+            event="gateway.retry",
+            sleep=self._sleep,
+            patient=lambda: not self.governor.is_hurried(),
         )
 
     def _call(self, request: Request, bearer: Secret | None = None) -> GatewayAnswer:

@@ -195,9 +195,12 @@ class Vault:
         self._server.close()
 
     def _patiently(self, attempt: Callable[[], T]) -> T:
-        patient = not self.governor.is_hurried()
         return retry.call(
-            attempt, self._policy, event="vault.retry", sleep=self._sleep, patient=lambda: patient
+            attempt,
+            self._policy,
+            event="vault.retry",
+            sleep=self._sleep,
+            patient=lambda: not self.governor.is_hurried(),
         )
 
 
