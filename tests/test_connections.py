@@ -284,7 +284,7 @@ def test_a_reader_that_is_slow_gets_one_bound_for_all_of_a_request(monkeypatch: 
             now[0] += len(buffer) / 16_384  # a second for so much
             taken[0] += len(buffer)
 
-    with connections.exchange(3), pytest.raises(httpcore.WriteTimeout):
+    with connections.exchanging("GET /x", 3), pytest.raises(httpcore.WriteTimeout):
         connections._Stream(Slow()).write(b"x" * 4_000_000)
     assert taken[0] <= 4 * 16_384
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import httpcore
 import pytest
 
-from rotator.clients.connections import exchange
-from rotator.clients.exchange import Server, Trust, raise_for_tls
+from rotator.clients.connections import exchanging
+from rotator.clients.exchange import Request, Server, Trust, raise_for_tls
 from rotator.clients.within import TooSlow, within
 from rotator.errors import Rejected, Transient, cause
 
@@ -24,6 +24,22 @@ def test_an_exchange_that_takes_too_long_is_left_behind() -> None:
         within("GET /x", 0.01, over.wait, cure="check it")
     over.set()
     assert raised.value.ambiguous
+
+
+def test_where_no_thread_can_be_had_to_look_a_name_up_the_request_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class NoThread:
+        def __init__(self, **_: object) -> None: ...
+
+        def start(self) -> None:
+            raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("rotator.clients.within.Thread", NoThread)
+    server = Server("http://localhost:1", timeout=timedelta(seconds=1), limit=1, cure="")
+    with pytest.raises(Transient, match=r"^GET /x: no thread can be had for it; raise") as raised:
+        server.exchange(Request("GET", "/x"), {})
+    assert not raised.value.ambiguous
 
 
 def test_a_certificate_that_is_not_trusted_is_final() -> None:
@@ -43,9 +59,9 @@ def test_an_error_is_ambiguous_if_the_request_may_have_been_sent() -> None:
     broken = httpcore.ReadError("x")
     broken.__cause__ = mac
     for sent in (True, False):
-        with exchange(60) as now:
-            now.sent = sent
-            named = server._named("GET /x", broken, now)
+        with exchanging("GET /x", 60) as exchange:
+            exchange.sent = sent
+            named = server._named(broken, exchange, beyond=False)
         assert isinstance(named, Transient)
         assert named.ambiguous is sent
 

@@ -37,9 +37,11 @@ ProxyError = httpcore.ProxyError
 
 
 class Exchange:
-    """What has become of the exchange that this thread makes now."""
+    """What has become of one exchange, so far."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, what: str, seconds: float) -> None:
+        self.what = what
+        """What errors call it."""
         self._ends = time.monotonic() + seconds
         self.sent = False
         """Whether a byte of the request may have reached the server."""
@@ -63,13 +65,19 @@ _thread = threading.local()
 
 
 @contextmanager
-def exchange(seconds: float) -> Iterator[Exchange]:
-    """Bound what this thread does with a connection in this block."""
-    _thread.exchange = now = Exchange(seconds)
+def exchanging(what: str, seconds: float) -> Iterator[Exchange]:
+    """Make what this thread does with connections in this block one exchange, which ends in time."""
+    _thread.exchange = current = Exchange(what, seconds)
     try:
-        yield now
+        yield current
     finally:
         del _thread.exchange
+
+
+def _current() -> Exchange:
+    """The exchange that this thread makes. httpcore hands nothing of ours down to where it reads and writes."""
+    exchange: Exchange = _thread.exchange
+    return exchange
 
 
 class _Stream(httpcore.NetworkStream):
@@ -80,22 +88,22 @@ class _Stream(httpcore.NetworkStream):
         self._busy, self._whole, self._uses = False, True, 0
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 - the exchange's counts
-        now: Exchange = _thread.exchange
-        if not now.left:
+        exchange = _current()
+        if not exchange.left:
             raise httpcore.ReadTimeout
-        data = self._inner.read(max_bytes, now.left)
-        now.take(data)
+        data = self._inner.read(max_bytes, exchange.left)
+        exchange.take(data)
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
-        now: Exchange = _thread.exchange
+        exchange = _current()
         # Who reads slowly must not get the whole time for each part.
         for begin in range(0, len(buffer), _SLICE):
-            if not now.left:
+            if not exchange.left:
                 raise httpcore.WriteTimeout
             self._uses += not self._busy
-            self._busy = now.sent = True
-            self._inner.write(buffer[begin : begin + _SLICE], now.left)
+            self._busy = exchange.sent = True
+            self._inner.write(buffer[begin : begin + _SLICE], exchange.left)
 
     def start_tls(
         self,
@@ -103,9 +111,9 @@ class _Stream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> "_Stream":
-        now: Exchange = _thread.exchange
-        now.sent, now.received = False, bytearray()  # what was said before was said to a proxy
-        bound = now.left if timeout is None else min(timeout, now.left)
+        exchange = _current()
+        exchange.sent, exchange.received = False, bytearray()  # what was said before was said to a proxy
+        bound = exchange.left if timeout is None else min(timeout, exchange.left)
         return _Stream(self._inner.start_tls(ssl_context, server_hostname, bound))
 
     def close(self) -> None:
@@ -114,14 +122,14 @@ class _Stream(httpcore.NetworkStream):
     def get_extra_info(self, info: str) -> Any:
         uses, found = self._uses, self._inner.get_extra_info(info)
         if info == "is_readable":
-            # The pool closes an idle connection that is: nothing is to come on it any more. It may ask just when
-            # another thread takes the connection up; what comes then is that one's answer.
+            # The pool asks this of an idle connection, and closes it if so: nobody waits for anything on it. If
+            # another thread takes it up while the pool asks, what has come is the answer to that thread.
             return (found or not self._whole) and not self._busy and uses == self._uses
         return found
 
     def keep(self) -> None:
         """Let it serve another exchange, if nothing came beyond the end of the answer."""
-        received = _thread.exchange.received
+        received = _current().received
         self._whole = received is not None and message_length(received) == len(received)
         self._busy = False
 
@@ -140,8 +148,8 @@ class _Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        now: Exchange = _thread.exchange
-        bound = now.left if timeout is None else min(timeout, now.left)
+        exchange = _current()
+        bound = exchange.left if timeout is None else min(timeout, exchange.left)
 
         def connect() -> httpcore.NetworkStream:
             return self._inner.connect_tcp(host, port, bound, local_address, socket_options)
@@ -149,7 +157,7 @@ class _Backend(httpcore.NetworkBackend):
         if _is_address(host):
             return _Stream(connect())
         try:
-            return _Stream(within("", now.left, connect, cure=""))
+            return _Stream(within(exchange.what, exchange.left, connect, cure=""))
         except TooSlow:
             raise httpcore.ConnectTimeout from None
 

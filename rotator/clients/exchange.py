@@ -22,7 +22,7 @@ import httpx
 from rotator import __version__
 from rotator.clients.answers import read_json, write_json
 from rotator.clients.cas import cas_of, not_loaded
-from rotator.clients.connections import FAILURES, Connections, Exchange, ProxyError, Way, exchange
+from rotator.clients.connections import FAILURES, Connections, Exchange, ProxyError, Way, exchanging
 from rotator.clients.proxies import proxy_for
 from rotator.clients.within import TooSlow, within
 from rotator.errors import BrokenContract, Rejected, RotatorError, Transient, cause, chain
@@ -162,7 +162,7 @@ class Server:
 
         what, body = str(request), _body(request)
         waits = {"connect": min(10.0, self._timeout / 2), "pool": self._timeout}
-        with exchange(self._timeout) as now:
+        with exchanging(what, self._timeout) as current:
             try:
                 url = httpx.URL(self._url.rstrip("/") + request.path, params=request.params)
                 answer = self._connected().send(
@@ -178,16 +178,17 @@ class Server:
                 with closing(answer):
                     content = _whole(what, answer.body(), self._limit)
             except (*FAILURES, httpx.InvalidURL, RuntimeError) as error:
-                raise self._named(what, error, now, beyond=beyond.is_set()) from None
+                raise self._named(error, current, beyond=beyond.is_set()) from None
         return Response(answer.status, httpx.Headers(answer.headers), content)
 
-    def _named(self, what: str, error: Exception, now: Exchange, *, beyond: bool = False) -> RotatorError:
+    def _named(self, error: Exception, current: Exchange, *, beyond: bool) -> RotatorError:
+        what = current.what
         if isinstance(error, httpx.InvalidURL):
             return (
                 self._proxy.unusable() if self._proxy else Rejected("the URL cannot be used", cure=self._cure)
             )
-        if not now.left:
-            return TooSlow(what, self._timeout, self._cure, ambiguous=now.sent)
+        if not current.left:
+            return TooSlow(what, self._timeout, self._cure, ambiguous=current.sent)
         if self._proxy and not beyond:
             answered = re.match(r"[1-9][0-9]{2}\b", str(error)) if isinstance(error, ProxyError) else None
             if answered:
@@ -195,7 +196,7 @@ class Server:
             return self._proxy.failed(what, cause(error))
         raise_for_tls(what, error, self._url, self._trusted)
         through = f", through {self._proxy}" if self._proxy else ""
-        return Transient(f"{what}: {cause(error)}{through}", ambiguous=now.sent, cure=self._cure)
+        return Transient(f"{what}: {cause(error)}{through}", ambiguous=current.sent, cure=self._cure)
 
 
 def _body(request: Request) -> bytes | None:
