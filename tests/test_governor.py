@@ -138,6 +138,14 @@ def simulate(  # noqa: C901 - a world in one loop
     return seen
 
 
+@dataclass
+class Stern(Bucket):
+    """Asks for a minute after each refusal, however short the wait could be."""
+
+    def retry_after(self, now: float) -> float | None:
+        return 60.0
+
+
 SEEDS = range(1, 6)
 
 
@@ -170,6 +178,11 @@ def test_four_processes_share_a_limit() -> None:
     assert mean(lambda one: one.share_refused, seen) <= 0.15
     # Nobody starves: the last one is done not long after a fair share would let it.
     assert mean(lambda one: one.over, seen) <= 2.5 * 800 / 20
+
+
+def test_a_server_that_asks_for_long_waits_is_seldom_asked_too_fast() -> None:
+    seen = [simulate(Stern(), calls=500, seed=seed) for seed in SEEDS]
+    assert mean(lambda one: one.refused, seen) <= 20
 
 
 def test_a_limit_that_is_none_costs_no_more_than_the_first_steps() -> None:
@@ -259,6 +272,22 @@ class TestPace:
                 good += 1
         assert now < over + 150
         assert refusals < 620
+
+    @pytest.mark.parametrize("gap", [0.5, 10.0])
+    def test_calls_that_a_limit_does_not_hold_up_say_nothing_of_how_high_it_is(self, gap: float) -> None:
+        """Else the rate grows beyond all bounds overnight, and no refusal brings it down again."""
+        pace, now = Pace(8, lambda: 0.0), 0.0
+        for number in range(10_000):
+            now += pace.wait(now)
+            turn = pace.begin(now)
+            pace.end(now)
+            if number == 30:
+                pace.refused(turn, now, 1.0)
+            else:
+                pace.good(turn, now)
+            now += 0.04 if number < 30 else gap
+        assert pace.rate
+        assert pace.rate < 50
 
     @pytest.mark.parametrize("days", [0.2, 1, 400])
     def test_it_learns_on_after_years(self, days: float) -> None:

@@ -80,6 +80,12 @@ class Pace:
     _since: float | None = None
     """When the first call after the last refusal was made; later by as long as there was nothing to call for."""
     _idle_since: float = -inf
+    _second: float = -inf
+    """When the second began whose calls are counted now."""
+    _begun: int = 0
+    """Calls begun in it, so far."""
+    _tried: int = 1
+    """The most calls begun in such a second, since the last refusal."""
     _grown: float = 0.0
     """When the rate was raised last."""
     _cut: float = -inf
@@ -96,6 +102,7 @@ class Pace:
         idle = now - max(self._idle_since, self._next, self.not_before) if not self.under_way else 0.0
         self._since = now if self._since is None else self._since + (idle if idle > _IDLE else 0.0)
         self.under_way += 1
+        self._count(now)
         if self.rate:
             late = max(0.1, 1 / self.rate)  # a wait that took longer is made up for
             self._next = max(self._next, now - late) + 1 / self.rate
@@ -136,6 +143,13 @@ class Pace:
         else:
             self._slow_down(now, wait)
         self._cut, self._since, self._clean, self._row = now, None, 0, self._row + 1
+        self._tried = 1
+
+    def _count(self, now: float) -> None:
+        if now - self._second >= 1:
+            self._second, self._begun = now, 0
+        self._begun += 1
+        self._tried = max(self._tried, self._begun)
 
     def _borne(self) -> int:
         """So many calls side by side were answered well, often enough."""
@@ -162,10 +176,11 @@ class Pace:
         self._next, self._grown = self.not_before, now
 
     def _grow(self, now: float) -> None:
-        """Raise the rate for the time since it was raised last."""
+        """Raise the rate for the time since it was raised last, but not far above what was tried."""
         passed, self._grown = now - self._grown, now
-        clean = now - self._cut
+        clean = now - (self._since if self._since is not None else now)
         by = self._seeking or (_PROBE if clean > _STAY else 0.0)
         by = min(_FASTEST, by * 2 ** min(clean // _STAY, 20))
         if self.rate:
-            self.rate *= min(2.0, (1 + by) ** min(passed, 10.0))
+            raised = self.rate * min(2.0, (1 + by) ** min(passed, 10.0))
+            self.rate = max(self.rate, min(raised, 2 * self._tried))
