@@ -141,6 +141,27 @@ def test_what_comes_after_an_answer_is_not_taken_for_the_next_one(answer: bytes)
     assert len(seen) == 2
 
 
+def test_threads_never_get_each_others_answers() -> None:
+    """Each answer comes twice. The pool hands out a connection that became idle after it had looked at it."""
+    seen = [b""] * 2000
+
+    def peer(connection: socket.socket, number: int) -> None:
+        while read_request(connection, seen, number):
+            body = seen[number].rpartition(b"\r\n\r\n")[2]
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body) * 2)
+
+    with listening(peer) as (url, _):
+        subject = server(url, most=8)
+
+        def ask(number: int) -> bool:
+            body = b"%d" % number
+            return subject.exchange(Request("POST", "/keys", body=body), {}).content == body
+
+        with ThreadPoolExecutor(12) as pool:
+            assert all(pool.map(ask, range(1500)))
+        subject.close()
+
+
 @pytest.mark.parametrize(
     "answer",
     [

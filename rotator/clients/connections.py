@@ -85,7 +85,8 @@ class _Stream(httpcore.NetworkStream):
 
     def __init__(self, inner: httpcore.NetworkStream) -> None:
         self._inner = inner
-        self._busy, self._whole, self._uses = False, True, 0
+        self._busy = self._used = False
+        self._whole = True
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 - the exchange's counts
         exchange = _current()
@@ -97,12 +98,13 @@ class _Stream(httpcore.NetworkStream):
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
         exchange = _current()
+        if not self._busy:
+            self._begin()
         # Who reads slowly must not get the whole time for each part.
         for begin in range(0, len(buffer), _SLICE):
             if not exchange.left:
                 raise httpcore.WriteTimeout
-            self._uses += not self._busy
-            self._busy = exchange.sent = True
+            exchange.sent = True
             self._inner.write(buffer[begin : begin + _SLICE], exchange.left)
 
     def start_tls(
@@ -119,13 +121,18 @@ class _Stream(httpcore.NetworkStream):
     def close(self) -> None:
         self._inner.close()
 
+    def _begin(self) -> None:
+        """Begin an exchange, if the connection may serve one more: nothing was sent, so the pool takes another.
+
+        The pool's own look is too early: a connection may become idle between that and its choice.
+        """
+        if self._used and (not self._whole or self._inner.get_extra_info("is_readable")):
+            raise httpcore.ConnectionNotAvailable
+        self._busy = self._used = True
+
     def get_extra_info(self, info: str) -> Any:
-        uses, found = self._uses, self._inner.get_extra_info(info)
-        if info == "is_readable":
-            # The pool asks this of an idle connection, and closes it if so: nobody waits for anything on it. If
-            # another thread takes it up while the pool asks, what has come is the answer to that thread.
-            return (found or not self._whole) and not self._busy and uses == self._uses
-        return found
+        # The pool asks whether an idle connection is readable, and would close one that another thread takes up.
+        return False if info == "is_readable" else self._inner.get_extra_info(info)
 
     def keep(self) -> None:
         """Let it serve another exchange, if nothing came beyond the end of the answer."""
