@@ -67,6 +67,14 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
     assert [fault for link in links(page) if (fault := broken(page, link))] == []
 
 
+def test_the_front_page_fits_one_and_leads_to_every_page() -> None:
+    front = ROOT / "README.md"
+    assert len(front.read_text().splitlines()) <= 150
+    linked = {front, *((ROOT / link.partition("#")[0]).resolve() for link in links(front))}
+    pages = [page for page in PAGES if not page.is_relative_to(ROOT / "tests")]
+    assert [str(page) for page in pages if page not in linked] == []
+
+
 def test_links_were_found() -> None:
     assert len(PAGES) >= 8
     assert len(links(ROOT / "docs/operations.md")) > 20

@@ -160,12 +160,12 @@ class TestTheOperator:
         assert f'up{{job="{name}"}}' in (DEPLOY / "prometheus/rules.yaml").read_text()
 
 
-class TestTheOverlayOfTheReadme:
+class TestTheOverlayOfTheDocs:
     """Another image, another config, all components; in a namespace of its own or of others."""
 
     @pytest.fixture(params=["rotator", "platform"])
     def resources(self, request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Resource, ...]:
-        blocks = (ROOT / "README.md").read_text().split("```")
+        blocks = (ROOT / "docs/container.md").read_text().split("```")
         [text] = [block.removeprefix("yaml\n") for block in blocks if "configMapGenerator:" in block]
         assert "sha256:…" in text
         assert "namespace: rotator #" in text

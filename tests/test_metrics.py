@@ -270,7 +270,7 @@ class TestPush:
                 Metrics().push(url, "rotator", timeout=0.2)
 
     def test_plain_http_goes_through_no_proxy(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """As README says; a proxy that is named for somebody else would get the metrics, or lose them."""
+        """As docs/network.md says; a proxy that is named for somebody else would get the metrics, or lose them."""
         with serving(reply(502)) as proxy, serving(reply(202, raw=b"")) as url:
             for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy"):
                 monkeypatch.setenv(name, proxy)

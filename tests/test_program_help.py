@@ -145,6 +145,6 @@ def test_scripts_of_other_shells(shell: str, says: str) -> None:
         subprocess.run([shell, "-n"], input=text, text=True, check=True, timeout=30)
 
 
-def test_readme_has_a_line_for_each_command() -> None:
-    named = re.findall(r"^\| `rotator ([a-z]+)", (ROOT / "README.md").read_text(), re.MULTILINE)
+def test_the_docs_have_a_line_for_each_command() -> None:
+    named = re.findall(r"^\| `rotator ([a-z]+)", (ROOT / "docs/commands.md").read_text(), re.MULTILINE)
     assert sorted(named) == COMMANDS

@@ -148,7 +148,7 @@ class TestVersion:
     def test_the_project_and_the_program_agree(self) -> None:
         assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == __version__
 
-    @pytest.mark.parametrize("page", ["README.md", "docs/security.md"])
+    @pytest.mark.parametrize("page", ["docs/commands.md", "docs/container.md", "docs/security.md"])
     def test_the_commands_in_the_docs_name_it(self, page: str) -> None:
         text = (ROOT / page).read_text()
         named = re.findall(r"(?:/rotator:|apimall_rotator-|apimall-rotator==)(\d[\w.]*\d)", text)

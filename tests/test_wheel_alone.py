@@ -1,4 +1,4 @@
-"""Somebody with the wheel alone: README's lines, in an empty environment outside the checkout."""
+"""Somebody with the wheel alone: the docs' lines, in an empty environment outside the checkout."""
 
 import re
 import shlex
@@ -11,7 +11,7 @@ from tests.deployed import VENV
 from tests.program import ROOT
 from tests.release import WHEELS, bash, commands, offline, ran
 
-PIP, UVX, PIPX = commands("README.md", "rotator")[1].splitlines()
+PIP, UVX, PIPX = commands("docs/commands.md", "The sandbox")[0].splitlines()
 WELL = "✓ every step was verified from outside"
 
 
