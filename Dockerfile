@@ -1,4 +1,4 @@
-# The tag moves with Python's and Debian's security fixes. To pin one build of it, give its digest:
+# The tag moves with Python's and Debian's security fixes. To pin one build of the base image, pass its digest:
 #   docker buildx imagetools inspect python:3.11-slim-bookworm
 #   docker build --build-arg BASE=python:3.11-slim-bookworm@sha256:… .
 ARG BASE=python:3.11-slim-bookworm
@@ -14,7 +14,7 @@ RUN pip install --require-hashes --only-binary :all: -r requirements-build.lock 
 COPY pyproject.toml README.md LICENSE ./
 COPY config/rotator.schema.json config/
 COPY rotator rotator
-# Nothing can be compiled on a read-only file system, so it is done here: by content, not by time.
+# Python cannot compile on a read-only file system, so compile here. The check is by content, not by time.
 RUN pip wheel --no-deps --no-build-isolation -w dist . \
  && pip --python /opt/rotator/bin/python install --no-deps --no-index dist/*.whl \
  && PYTHONHASHSEED=0 python -m compileall -q --invalidation-mode unchecked-hash /opt/rotator/lib \
@@ -29,7 +29,7 @@ LABEL org.opencontainers.image.title="rotator" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.base.name="docker.io/library/${BASE}"
-# The base image's pip would be the only way to install something here.
+# Without the base image's pip, nothing can be installed here.
 RUN rm -rf /usr/local/bin/pip* /usr/local/lib/python3.*/ensurepip /usr/local/lib/python3.*/site-packages/*
 COPY --from=build /opt/rotator /opt/rotator
 ENV PATH=/opt/rotator/bin:$PATH \
@@ -37,7 +37,7 @@ ENV PATH=/opt/rotator/bin:$PATH \
 USER 10001:10001
 EXPOSE 9464
 STOPSIGNAL SIGTERM
-# There is no curl in it. A single pass answers nobody: run it with --no-healthcheck.
+# The image has no curl. A single pass serves no probes, so run it with --no-healthcheck.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \
   CMD ["python", "-Ic", "from http.client import HTTPConnection as C; c = C('127.0.0.1', 9464, timeout=4); c.request('GET', '/healthz'); raise SystemExit(c.getresponse().status != 200)"]
 ENTRYPOINT ["rotator"]

@@ -1,5 +1,5 @@
-# For `vault agent` or `bao agent`: keeps a file that holds the current key, for a program on the same host or in the same
-# pod. The address of Vault comes from VAULT_ADDR.
+# For `vault agent` or `bao agent`. It keeps the current key in a file, for a program on the same host or in the same pod.
+# The address of Vault comes from VAULT_ADDR.
 
 auto_auth {
   method "approle" {
@@ -7,14 +7,14 @@ auto_auth {
     config = {
       role_id_file_path                   = "/etc/production-backend/role-id"
       secret_id_file_path                 = "/etc/production-backend/secret-id"
-      remove_secret_id_file_after_reading = false # else a restart finds none
+      remove_secret_id_file_after_reading = false # otherwise a restart finds no secret id
     }
   }
 }
 
-# Vault's agent before 1.8 does not know this interval, and takes about five minutes whatever stands here.
+# Vault's agent before 1.8 ignores this interval and takes about five minutes.
 template_config {
-  static_secret_render_interval = "5m" # so late may the file be; README.md says what follows for grace_period
+  static_secret_render_interval = "5m" # the file may be this late; README.md says how long grace_period must then be
 }
 
 template {
@@ -23,6 +23,6 @@ template {
   perms                = "0600"
   error_on_missing_key = true
 
-  # For a program that reads the file only when it starts or is told to:
+  # If the program reads the file only when it starts or is told to:
   # exec { command = ["systemctl", "reload", "production-backend"] }
 }

@@ -1,19 +1,19 @@
 #!/bin/sh
-# Prepares Vault or OpenBao for the rotator: the mount, the policy and a role for it to log in by. Run it as often as
-# you like: it makes what is missing, and sets the policy and what follows of the role anew.
+# Prepares Vault or OpenBao for the rotator: the mount, the policy, and a role to log in with. You can run it again: it
+# makes what is missing, and writes the policy and the settings of the role below again.
 #
 #   VAULT_ADDR=https://vault.example.com:8200 VAULT_TOKEN=… ./setup.sh kubernetes   # or approle, or both
 #
-# The token is an administrator's: the rotator never needs it. With `approle` the role id is printed, which is no
-# secret; issue the secret id where the rotator runs.
+# Use an administrator's token. The rotator never needs it. With `approle` the script prints the role id, which is not
+# secret. Issue the secret id on the machine where the rotator runs.
 #
-# Of `kubernetes`: NAMESPACE is the rotator's, by default `rotator`. A Vault outside the cluster needs KUBERNETES_HOST,
-# KUBERNETES_CA_CERT (a file) and KUBERNETES_REVIEWER_JWT (a file: the token of a service account that has
-# system:auth-delegator): all three. Without them a config that auth/kubernetes has is kept. Of old servers:
-# - Vault before 1.9 checks who issued a service account's token, which is 500 `claim "iss" is invalid` where its config
-#   does not say whom to expect. `disable_iss_validation`, set below, ends that since Vault 1.5.4. An older one needs
-#   KUBERNETES_ISSUER: the `iss` of the pods' tokens, often https://kubernetes.default.svc.cluster.local.
-# - Vault before 1.5.4 takes nothing from the pod that it runs in: it needs all three inside the cluster, too.
+# For `kubernetes`, NAMESPACE is the rotator's namespace, by default `rotator`. A Vault outside the cluster needs all three
+# of KUBERNETES_HOST, KUBERNETES_CA_CERT (a file) and KUBERNETES_REVIEWER_JWT (a file with the token of a service account
+# that has system:auth-delegator). Without them, the script keeps a config that auth/kubernetes has. For old servers:
+# - Vault before 1.9 checks who issued a service account's token. If its config does not name the issuer, it answers 500
+#   `claim "iss" is invalid`. From Vault 1.5.4 on, `disable_iss_validation`, which is set below, ends that. An older Vault
+#   needs KUBERNETES_ISSUER: the `iss` of the pods' tokens, often https://kubernetes.default.svc.cluster.local.
+# - Vault before 1.5.4 learns nothing from the pod that it runs in. It needs all three variables inside the cluster, too.
 set -eu
 vault=$(command -v vault || command -v bao) || { echo "setup.sh: there is no vault and no bao" >&2; exit 1; }
 mount=secret # as in policy.hcl
@@ -22,14 +22,14 @@ enabled() { "$vault" read "$1/tune" >/dev/null 2>&1; }
 
 field() { "$vault" read -format=table -field="$1" "$2"; } # whatever VAULT_FORMAT says
 
-# Whoever has stolen a token can renew it, but not beyond its longest life; the rotator logs in again.
+# A thief can renew a stolen token, but not beyond token_max_ttl. The rotator then logs in again.
 role() {
   path=$1
   shift
   "$vault" write "$path" token_policies=rotator token_ttl=1h token_max_ttl=24h token_period=0 "$@"
 }
 
-# The API server, which is asked about each token, knows its issuer: newer servers leave the check to it.
+# Vault asks the API server about each token, and the API server knows the issuer. Newer servers leave the check to it.
 kubernetes_config() {
   "$vault" write auth/kubernetes/config disable_iss_validation=true issuer="${KUBERNETES_ISSUER:-}" "$@"
 }
@@ -39,7 +39,7 @@ kubernetes() {
   if [ -n "${KUBERNETES_HOST:-}${KUBERNETES_CA_CERT:-}${KUBERNETES_REVIEWER_JWT:-}" ]; then
     kubernetes_config kubernetes_host="$KUBERNETES_HOST" disable_local_ca_jwt=true \
       kubernetes_ca_cert=@"$KUBERNETES_CA_CERT" token_reviewer_jwt=@"$KUBERNETES_REVIEWER_JWT"
-  elif ! "$vault" read auth/kubernetes/config >/dev/null 2>&1; then # others may log in by one that is there
+  elif ! "$vault" read auth/kubernetes/config >/dev/null 2>&1; then # others may use a config that exists
     kubernetes_config kubernetes_host=https://kubernetes.default.svc
   fi
   role auth/kubernetes/role/rotator audience=vault bound_service_account_names=rotator \
