@@ -10,17 +10,20 @@ from rotator.show.output_schema import KINDS, OPTIONAL
 
 HEAD = f"""# JSON
 
-Every JSON object that `rotator` prints with `--json`, or answers at `/status.json`, is of one of these kinds. It
-has `"schema": {SCHEMA}` and a `"kind"`. With `--json`, a failure is an object of the kind [`error`](#kind-error)
-on stdout, whatever went wrong: a wrong use of the command, a fault of the config, a server out of reach. The exit
-code is the same with and without `--json`.
+`rotator` prints JSON with `--json`, and serves it at `/status.json`. Each object has `"schema": {SCHEMA}`, and a
+`"kind"` that this page describes.
 
-[output.schema.json](../rotator/show/output.schema.json) is the JSON Schema. The package holds it as
+With `--json`, every failure is an object of the kind [`error`](#kind-error) on stdout: a wrong use of the command,
+a fault of the config, or a server that cannot be reached. The exit code is the same with and without `--json`.
+
+[output.schema.json](../rotator/show/output.schema.json) is the JSON Schema. The package contains it as
 `rotator/show/output.schema.json`.
 
-Within one number of the schema, fields are added, and none is removed or renamed: ignore those that you do not
-know. Times are ISO 8601 in UTC. A field is always there, unless its description says otherwise; null stands for
-what is not known. This page is made by `make schema`.
+As long as the number of the schema stays the same, fields may be added, and no field is removed or renamed.
+Ignore the fields that you do not know. Times are ISO 8601 in UTC. A field is always present, unless its
+description says otherwise. A value that is not known is null.
+
+`make schema` writes this page.
 """
 
 
@@ -47,7 +50,7 @@ def _table(fields: Fields) -> str:
 
 
 def _says(name: str, text: str) -> str:
-    return f"{text} Left out where it says nothing." if name in OPTIONAL else text
+    return f"{text} It is left out if there is nothing to say." if name in OPTIONAL else text
 
 
 def _type(rule: dict[str, Any]) -> str:

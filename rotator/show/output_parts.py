@@ -43,23 +43,25 @@ Fields: TypeAlias = Mapping[str, tuple[Rule, str]]
 """A rule and a description by the field's name."""
 NAME: Final = {
     "name": (TEXT, "The managed key's name."),
-    "path": (TEXT, "Where its secret is, below the mount."),
+    "path": (TEXT, "The path of its secret, below the mount."),
 }
 CURRENT: Final = {
-    "key_id": (nullable(ID), "The id of the key that the secret holds; null where it is not known."),
-    "rotated_at": (nullable(TIME), "Since when that key is current, by the gateway's clock."),
+    "key_id": (nullable(ID), "The id of the key in the secret, or null if it is not known."),
+    "rotated_at": (nullable(TIME), "When that key became current, on the gateway's clock."),
 }
-DUE: Final = {"due_at": (nullable(TIME), "When it falls due, by the gateway's clock.")}
+DUE: Final = {"due_at": (nullable(TIME), "When it is due, on the gateway's clock.")}
 TROUBLE: Final = {
     "warnings": (list_of(TEXT), "What its owner should know."),
-    "errors": (list_of(part("failure")), "What went wrong; a key that is held for long counts, too."),
+    "errors": (list_of(part("failure")), "What went wrong. A key that has been held for long counts, too."),
 }
 NOW: Final = {"now": (TIME, "The gateway's clock.")}
-BOTH_NOWS: Final = {**NOW, "gateway_now": (TIME, "The same.")}
-SEVERITY: Final = {"severity": ({"enum": [one.word for one in Severity]}, "How bad it is.")}
-WORST: Final = {**SEVERITY, "headline": (TEXT, "What is worst, in words.")}
+BOTH_NOWS: Final = {**NOW, "gateway_now": (TIME, "The gateway's clock, the same as `now`.")}
+SEVERITY: Final = {
+    "severity": ({"enum": [one.word for one in Severity]}, "The severity, as the glossary defines it.")
+}
+WORST: Final = {**SEVERITY, "headline": (TEXT, "The worst trouble, in words.")}
 INSTALLATION: Final = {
-    "installation": (nullable(TEXT), "The identity of this installation; null before there is one.")
+    "installation": (nullable(TEXT), "The identity of this installation, or null before there is one.")
 }
 
 PARTS: Final[Mapping[str, tuple[str, Fields]]] = {
@@ -67,29 +69,29 @@ PARTS: Final[Mapping[str, tuple[str, Fields]]] = {
         "What went wrong.",
         {
             "message": (TEXT, "What happened."),
-            "request_id": (nullable(TEXT), "Of the request that failed, as its server gave it."),
-            "cure": (nullable(TEXT), "What a person can do; null where nothing but time is known to help."),
+            "request_id": (nullable(TEXT), "The id of the request that failed, as its server gave it."),
+            "cure": (nullable(TEXT), "What a person can do, or null if only time is known to help."),
             "faults": (
                 list_of(TEXT),
-                "Every fault of the config, each with its place; only of a config's error.",
+                "Every fault of the config with its place. Only an error of the config has it.",
             ),
         },
     ),
     "past_failure": (
         "What went wrong, and when.",
         {
-            "at": (TIME, "When, by this machine's clock."),
+            "at": (TIME, "When it happened, on this machine's clock."),
             "message": (TEXT, "What happened."),
-            "request_id": (nullable(TEXT), "Of the request that failed, as its server gave it."),
-            "cure": (nullable(TEXT), "What a person can do; null where nothing but time is known to help."),
+            "request_id": (nullable(TEXT), "The id of the request that failed, as its server gave it."),
+            "cure": (nullable(TEXT), "What a person can do, or null if only time is known to help."),
         },
     ),
     "about": (
-        "Which program this is, and what it works on.",
+        "The program that wrote this, and what it works on.",
         {
             "version": (TEXT, "The program's version."),
             "config": (TEXT, "The config file that was read."),
-            "account": (nullable(TEXT), "What the config calls the account; null where it has no `account`."),
+            "account": (nullable(TEXT), "The `account` of the config, or null if the config has none."),
             "gateway": (TEXT, "The gateway's URL."),
             "vault": (TEXT, "Vault's address."),
             "mount": (TEXT, "The mount in Vault."),
@@ -100,29 +102,32 @@ PARTS: Final[Mapping[str, tuple[str, Fields]]] = {
         "A live key of a managed key that is not the current one.",
         {
             "key_id": (ID, "Its id."),
-            "since": (nullable(TIME), "When it was superseded; when it was created, for an orphan."),
+            "since": (nullable(TIME), "When it was superseded or, for an orphan, when it was created."),
             "revoke_at": (
                 nullable(TIME),
-                "When it is revoked; null for one that stays, or whose grace was ended.",
+                "When it is revoked, or null if it stays or its grace period was ended.",
             ),
-            "stays": (nullable(TEXT), "Why it stays when its time is over; null for one that goes."),
-            "overdue": (BOOL, "Whether it should be gone by now."),
+            "stays": (nullable(TEXT), "Why it stays after its time is over, or null if it does not."),
+            "overdue": (BOOL, "Whether it should have been revoked by now."),
         },
     ),
     "key_status": (
-        "How a managed key stands.",
+        "The state of a managed key.",
         {
             **NAME,
-            "state": (one_of(KeyState), "Its state in a word."),
+            "state": (one_of(KeyState), "The state in a word."),
             **SEVERITY,
-            "why": (nullable(TEXT), "Why it is rotated or held."),
+            "why": (nullable(TEXT), "Why it is rotated or held, in words."),
             **CURRENT,
-            "age_seconds": (nullable(COUNT), "For how long the key is current."),
+            "age_seconds": (nullable(COUNT), "How long the key has been current."),
             **DUE,
             "superseded": (list_of(part("other_key")), "Live keys that it has replaced."),
-            "orphans": (list_of(part("other_key")), "Live keys of it that were never published."),
-            "retry_at": (nullable(TIME), "When it is tried again, by this machine's clock, if it is."),
-            "last_error": (nullable(part("past_failure")), "What went wrong last, and is not mended yet."),
+            "orphans": (list_of(part("other_key")), "Its live keys that were never published."),
+            "retry_at": (
+                nullable(TIME),
+                "When it is tried again, on this machine's clock, or null if it is not.",
+            ),
+            "last_error": (nullable(part("past_failure")), "The last failure that is not mended yet."),
             **TROUBLE,
         },
     ),
@@ -132,9 +137,9 @@ PARTS: Final[Mapping[str, tuple[str, Fields]]] = {
             "key_id": (ID, "Its id."),
             "revoke_at": (
                 nullable(TIME),
-                "When it is revoked; null for one that stays, or whose grace was ended.",
+                "When it is revoked, or null if it stays or its grace period was ended.",
             ),
-            "stays": (nullable(TEXT), "Why it stays when its time is over; null for one that goes."),
+            "stays": (nullable(TEXT), "Why it stays after its time is over, or null if it does not."),
         },
     ),
     "revoked_key": (
@@ -147,109 +152,115 @@ PARTS: Final[Mapping[str, tuple[str, Fields]]] = {
             **NAME,
             "action": (
                 nullable(one_of(Action)),
-                "What was decided; null where its secret could not be read.",
+                "What the pass decided, or null if it could not read the secret.",
             ),
             "reason": (nullable(one_of(Reason)), "Why it is rotated."),
-            "hold": (nullable(one_of(Hold)), "Why a rotation that has a reason is not done now."),
-            "outcome": (one_of(Outcome), "What came of it."),
+            "hold": (nullable(one_of(Hold)), "Why a rotation that has a reason waits."),
+            "outcome": (one_of(Outcome), "How it ended."),
             **CURRENT,
             **DUE,
             "superseded": (list_of(part("kept_key")), "Live keys that it has replaced."),
-            "orphans": (list_of(ID), "The ids of live keys of it that were never published."),
-            "revoked": (list_of(part("revoked_key")), "What was revoked."),
+            "orphans": (list_of(ID), "The ids of its live keys that were never published."),
+            "revoked": (list_of(part("revoked_key")), "The keys that were revoked."),
             **TROUBLE,
         },
     ),
     "titled_key": (
-        "A live key that is not managed here.",
-        {"key_id": (ID, "Its id."), "title": (TEXT, "Its title at the gateway; cut, and without secrets.")},
+        "A live key that this rotator does not manage.",
+        {
+            "key_id": (ID, "Its id."),
+            "title": (TEXT, "Its title at the gateway, shortened and without secrets."),
+        },
     ),
     "pass_record": (
         "A pass that the long-running mode has made.",
         {
-            "run_id": (TEXT, "The `run_id` of its lines in the log; empty where it ended before it had one."),
-            "began": (TIME, "When it began, by this machine's clock."),
-            "ended": (TIME, "When it ended, by this machine's clock."),
+            "run_id": (
+                TEXT,
+                "The `run_id` of its lines in the log. It is empty if the pass ended before it had one.",
+            ),
+            "began": (TIME, "When it began, on this machine's clock."),
+            "ended": (TIME, "When it ended, on this machine's clock."),
             "converged": (BOOL, "Whether nothing failed, was refused, stopped or not reached."),
-            "rotated": (COUNT, "Rotations."),
-            "revoked": (COUNT, "Keys that were revoked."),
-            "failed": (COUNT, "Managed keys that failed."),
-            "error": (nullable(part("failure")), "Why the whole account was given up."),
+            "rotated": (COUNT, "The number of rotations."),
+            "revoked": (COUNT, "The number of keys that were revoked."),
+            "failed": (COUNT, "The number of managed keys that failed."),
+            "error": (nullable(part("failure")), "Why the pass gave up the whole account."),
         },
     ),
     "finding": (
-        "What was tried.",
+        "One thing that was tried.",
         {
-            "name": (TEXT, "What was looked at."),
+            "name": (TEXT, "What the check looked at."),
             "state": ({"enum": ["ok", "note", "bad", "skipped"]}, "What it means for a pass."),
-            "seen": (TEXT, "What was seen."),
+            "seen": (TEXT, "What it saw."),
             "cure": (nullable(TEXT), "What cures it."),
-            "request_id": (nullable(TEXT), "Of the request that told."),
+            "request_id": (nullable(TEXT), "The id of the request that showed it."),
         },
     ),
     "row": (
         "A row of a decision table.",
         {
             "name": (TEXT, "Its name."),
-            "holds": (BOOL, "Whether it holds; of the reasons and of the holds the first counts."),
-            "text": (TEXT, "The facts that it goes by."),
+            "holds": (BOOL, "Whether the row applies. The first reason and the first hold that apply count."),
+            "text": (TEXT, "The facts behind it."),
         },
     ),
     "fate": (
-        "A live key beside the current one, and what becomes of it now.",
+        "A live key other than the current one, and what a pass would do with it now.",
         {
             "key_id": (ID, "Its id."),
             "victim": (one_of(Victim), "What it is."),
-            "kept": (nullable(one_of(Kept)), "Why it is not revoked now; null where it is."),
-            "text": (TEXT, "The facts that this goes by."),
+            "kept": (nullable(one_of(Kept)), "Why it is kept, or null if it is revoked now."),
+            "text": (TEXT, "The facts behind it."),
         },
     ),
     "binding": (
         "The Vault that an identity is bound to.",
         {
-            "cluster_id": (TEXT, "The id of its cluster; empty where it tells none."),
+            "cluster_id": (TEXT, "The id of the cluster. It is empty if Vault tells none."),
             "mount": (TEXT, "The mount's UUID."),
-            "namespace": (TEXT, "The namespace; empty for none."),
-            "addresses": (list_of(TEXT), "The addresses that it is known by."),
+            "namespace": (TEXT, "The namespace. It is empty if there is none."),
+            "addresses": (list_of(TEXT), "The known addresses of this Vault."),
         },
     ),
     "newer_key": (
-        "The key that a rollback has put aside.",
+        "The newer key, which a rollback has replaced.",
         {
             "key_id": (ID, "Its id."),
-            "revoke_at": (nullable(TIME), "When it is revoked; null where it is already."),
+            "revoke_at": (nullable(TIME), "When it is revoked, or null if it is revoked already."),
         },
     ),
     "exposed_key": (
         "What a leak of a managed key exposes.",
         {
             "name": (TEXT, "The managed key's name."),
-            "going": (list_of(ID), "The ids of the keys that are revoked without grace."),
-            "staying": (list_of(ID), "The ids of those that are not ours to revoke."),
+            "going": (list_of(ID), "The ids of the keys that are revoked without a grace period."),
+            "staying": (list_of(ID), "The ids of the keys that are not ours to revoke."),
         },
     ),
     "contained_key": (
-        "What came of a leaked managed key.",
+        "What happened to a managed key that has leaked.",
         {
             **NAME,
             "replaced": (nullable(ID), "The id of the key that leaked."),
-            "successor": (nullable(ID), "The id of the key in its place; null where there is none."),
-            "published_at": (nullable(TIME), "When the successor was published, by the gateway's clock."),
+            "successor": (nullable(ID), "The id of the key that replaced it, or null if there is none."),
+            "published_at": (nullable(TIME), "When the successor was published, on the gateway's clock."),
             "revoked": (list_of(ID), "The ids of the keys that were revoked."),
             "alive": (list_of(ID), "The ids of the exposed keys that nobody has seen dead."),
-            "unknown": (BOOL, "Whether the secret held a key that fits no listed one."),
+            "unknown": (BOOL, "Whether the secret held a key that fits no key of the list."),
             "errors": (list_of(part("failure")), "What went wrong."),
         },
     ),
     "request": (
         "A request that may have changed something.",
         {
-            "at": (TIME, "When, by this machine's clock."),
+            "at": (TIME, "When it happened, on this machine's clock."),
             "method": (TEXT, "Its method."),
             "path": (TEXT, "Its path."),
-            "status": (nullable(COUNT), "The answer's status; null where none came."),
-            "request_id": (nullable(TEXT), "As the server gave it."),
-            "key": (nullable(TEXT), "The managed key that it was made for."),
+            "status": (nullable(COUNT), "The status of the answer, or null if none came."),
+            "request_id": (nullable(TEXT), "Its id, as the server gave it."),
+            "key": (nullable(TEXT), "The managed key for which it was made."),
         },
     ),
 }
