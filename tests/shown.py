@@ -52,7 +52,10 @@ def one(
     now = now or at(30)
     rotated = now - timedelta(days=age)
     others = {id_: now - timedelta(days=days) for id_, days in (superseded or {}).items()}
-    listed = [key(number, created=rotated), *(key(id_, created=since) for id_, since in others.items())]
+    listed = [
+        key(number, created=rotated),
+        *(key(id_, created=since - timedelta(days=7)) for id_, since in others.items()),
+    ]
     traces = {}
     if orphan is not None:
         listed.append(key(number + 5000, created=now - timedelta(days=orphan)))

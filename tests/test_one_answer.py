@@ -10,7 +10,8 @@ from rotator.rules.decide import decide
 from rotator.rules.times import format_time, parse_time
 from rotator.sandbox import faults
 from rotator.service.notices import Told, after_pass
-from rotator.service.web.page import Page, Query
+from rotator.service.web.finding import Query
+from rotator.service.web.page import Page
 from rotator.show.incident import contained, exposed_by
 from rotator.show.key_status import to_json
 from rotator.show.snapshot import Snapshot

@@ -116,6 +116,7 @@ CONTRAST = """
 
 
 def test_a_screen_reader_is_told_everything_that_is_seen(shown: Shown) -> None:
+    shown.now = of_each_state(20)
     for width in (1280, 390):
         shown.browser.look(width)
         shown.browser.go(shown.url)
@@ -126,9 +127,11 @@ def test_a_screen_reader_is_told_everything_that_is_seen(shown: Shown) -> None:
         assert ("combobox", "Sort by") in spoken
         assert ("table", "Managed keys") in spoken
         assert ("rowheader", "Production backend apimall/service-001") in spoken
+        assert ("image", "Time line of Production backend") in spoken
+        assert ("image", "Next rotations in the coming 7 days") in spoken
         assert {"main", "banner", "contentinfo", "search", "status"} <= set(roles)
         assert roles.count("table") == 2
-        assert [name for role, name in spoken if role == "columnheader"][:3] == ["Key", "State", "Age"]
+        assert [name for role, name in spoken if role == "columnheader"][:3] == ["Key", "State", "Time line"]
         said = " ".join(name for role, name in spoken if role == "StaticText")
         for words in (
             "2 failed",
@@ -139,6 +142,15 @@ def test_a_screen_reader_is_told_everything_that_is_seen(shown: Shown) -> None:
             "converged",
         ):
             assert words in said
+
+
+def test_a_search_is_offered_once_there_are_enough_keys_to_need_one(shown: Shown) -> None:
+    offered = 'return document.querySelector("form").checkVisibility()'
+    shown.browser.go(shown.url)
+    assert shown.browser.run(offered) is False
+    shown.now = of_each_state(20)
+    shown.browser.run(RENEW)
+    assert shown.browser.run(offered) is True, "without a reload"
 
 
 class TestRenewing:

@@ -14,7 +14,8 @@ from rotator.rules.holds import Hold
 from rotator.sandbox.faults import ALWAYS, Fault, Phase, Status
 from rotator.service.metrics import Metrics
 from rotator.service.web.app import App
-from rotator.service.web.page import Page, Query
+from rotator.service.web.finding import Query
+from rotator.service.web.page import Page
 from rotator.show.key_status import key_status, key_statuses
 from rotator.show.severity import KeyState, Severity, headline, severity_of
 from rotator.show.snapshot import PassRecord, Snapshot

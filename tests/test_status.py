@@ -78,7 +78,6 @@ def test_what_falls_due_between_two_passes_is_due() -> None:
     later = status(result, timedelta(days=0.04))
     assert later.state is KeyState.DUE
     assert later.age == timedelta(days=7.02)
-    assert later.period_share == 1
 
 
 def test_ages_go_on_by_this_machines_clock_from_the_gateways() -> None:
@@ -88,7 +87,6 @@ def test_ages_go_on_by_this_machines_clock_from_the_gateways() -> None:
     assert seen.gateway_now == at(30.25)
     (found,) = key_statuses(seen)
     assert found.age == timedelta(days=2.25)
-    assert found.period_share == pytest.approx(2.25 / 7)
     assert found.due_at == at(35)
 
 
@@ -102,7 +100,6 @@ def test_a_schedules_period_is_from_the_rotation_to_its_next_firing() -> None:
     result = KeyResult.of(entry, Outcome.DONE, decide(seen))
     (found,) = key_statuses(snapshot(passed(together(result, now=at(1)), at(1)), now=at(1)))
     assert found.due_at == at(7)
-    assert found.period_share == pytest.approx(1 / 7)
 
 
 class TestOtherKeys:

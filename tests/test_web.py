@@ -238,6 +238,24 @@ class TestPage:
         found = self.names(served.ask(f"/?{query}")[1])
         assert len(found) == 8 if names is None else found == names
 
+    @pytest.mark.parametrize(
+        ("count", "query", "offered"),
+        [(8, "", False), (9, "", False), (10, "", True), (8, "?q=Batch", True), (8, "?sort=name", True)],
+    )
+    def test_a_search_is_offered_where_there_is_enough_to_search_or_one_was_made(
+        self, served: Served, count: int, query: str, offered: bool
+    ) -> None:
+        served.now = of_each_state(count)
+        assert ('<div data-part="finds" hidden>' in served.ask(f"/{query}")[1]) is not offered
+
+    @pytest.mark.parametrize(
+        "query", ["q=%00%ff&sort=%00", "q=" + "a" * 8_000, "sort=__class__", "=&;&&", "q=%"]
+    )
+    def test_a_hostile_query_is_answered(self, served: Served, query: str) -> None:
+        answer, text = served.ask(f"/?{query}")
+        assert answer.status == 200
+        assert text.endswith("</html>")
+
     def test_what_is_searched_for_is_shown_and_escaped(self, served: Served) -> None:
         _, text = served.ask("/?q=%22%3E%3Cscript%3Ealert(1)%3C/script%3E&sort=name")
         assert "<script>alert" not in text

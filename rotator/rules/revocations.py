@@ -47,6 +47,8 @@ class Revocation:
     """The facts that this goes by, in words; it holds no secret."""
     stays: str = field(default="", compare=False)
     """Why it lives on when its time is over, in words; empty for one that goes."""
+    created_at: datetime | None = field(default=None, compare=False)
+    """When the list says that it was created; None where it is not listed."""
 
     @property
     def known_since(self) -> datetime | None:
@@ -185,7 +187,17 @@ def _fate(
         text += f", but it stays: {stays}"
     else:
         text += f", {kept.words(facts, id_)}" + (f"; then it stays: {stays}" if stays else "")
-    return Revocation(id_, victim, since, None if stays else ends, kept.name if kept else None, text, stays)
+    listed = facts.listed.get(id_)
+    return Revocation(
+        id_,
+        victim,
+        since,
+        goes_at=None if stays else ends,
+        kept=kept.name if kept else None,
+        text=text,
+        stays=stays,
+        created_at=listed.created_at if listed else None,
+    )
 
 
 def _outlasts(facts: Facts, rule: KeptRule, id_: int) -> bool:

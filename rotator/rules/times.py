@@ -102,6 +102,11 @@ def when(at: datetime, now: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M}, {relative(at, now)}"
 
 
+def moment(at: datetime) -> str:
+    """Say a moment to the minute, in UTC, with its zone: for a page, where no other words say it."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
 def count(number: int, what: str) -> str:
     """Say how many: `1 page`, `1,200 pages`."""
     return f"{number:,} {what}{'s' * (number != 1)}"

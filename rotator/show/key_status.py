@@ -38,12 +38,14 @@ class KeyStatus(Standing):
     due_at: datetime | None
     unrotated: bool
     """Whether a pass had a reason to rotate it, and did not; or could not tell."""
+    held: bool
+    """Whether something of it waits for what a row of a table asks for."""
     opens_at: datetime | None
     """When its window opens, where it waits for that."""
+    window: tuple[datetime, datetime] | None
+    """The window that is open, or the next one: when it opens and closes. None where nothing waits for one."""
     retry_at: datetime | None
     """When the next pass tries again, on this machine's clock; None where that is not known, or not needed."""
-    period_share: float | None
-    """The age as a share of the time between rotations: 0 for a new key, 1 for one that is due."""
     superseded: tuple[OtherKey, ...]
     orphans: tuple[OtherKey, ...]
     warnings: tuple[str, ...]
@@ -189,9 +191,10 @@ def _status(
         age=max(timedelta(), now - rotated_at) if rotated_at else None,
         due_at=due_at,
         unrotated=unrotated,
+        held=latest.held,
         opens_at=_opens_at(seen, now),
+        window=_window(seen, now),
         retry_at=snapshot.next_pass if snapshot and unrotated else None,
-        period_share=_share(rotated_at, due_at, now),
         superseded=tuple(other for other in others if other.kind is Victim.SUPERSEDED),
         orphans=tuple(other for other in others if other.kind is Victim.ORPHAN),
         warnings=latest.warnings,
@@ -241,10 +244,17 @@ def _opens_at(seen: KeyResult, now: datetime) -> datetime | None:
     return seen.key.cadence.due_at(now) if waits else None
 
 
-def _share(rotated_at: datetime | None, due_at: datetime | None, now: datetime) -> float | None:
-    if rotated_at is None or due_at is None or due_at <= rotated_at:
+def _window(seen: KeyResult, now: datetime) -> tuple[datetime, datetime] | None:
+    """When it is or will be due within its window. What is dead or missing is replaced without one."""
+    cadence, due_at = seen.key.cadence, seen.due_at
+    if cadence.window is None or seen.plan is None or seen.plan.reason in _GONE:
         return None
-    return min(1.0, max(0.0, (now - rotated_at) / (due_at - rotated_at)))
+    if due_at is not None and due_at > now:
+        return due_at, due_at + cadence.window
+    if ends := cadence.window_ends(now):
+        return ends - cadence.window, ends
+    opens_at = cadence.due_at(now)
+    return opens_at, opens_at + cadence.window
 
 
 def _pass_to_json(record: PassRecord) -> dict[str, Any]:

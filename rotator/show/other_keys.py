@@ -26,6 +26,8 @@ class OtherKey:
     """Why it lives on when its time is over; empty for one that goes."""
     overdue: bool
     """A pass had to revoke it, and it is still there; where no pass is known of, OVERDUE_AFTER has passed."""
+    created_at: datetime | None = None
+    """When the gateway's list says that it was created; None where it is not listed."""
 
     def to_json(self) -> dict[str, Any]:
         """An item of `superseded` and `orphans` in `rotator status --json` and in `/status.json`."""
@@ -51,6 +53,7 @@ def others_of(seen: KeyResult, seen_at: datetime) -> tuple[OtherKey, ...]:
             stays=other.stays,
             # A grace that was ended was so since the rotation, at the earliest.
             overdue=not other.stays and (other.goes_at or seen.rotated_at or seen_at) <= overdue_at,
+            created_at=other.created_at,
         )
         for other in (seen.others if looked else seen.left)
     )

@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from threading import Lock
 from typing import Any, Final, NamedTuple
-from urllib.parse import parse_qs
 
 from rotator.redaction import redact, redact_values
 from rotator.rules.times import until
+from rotator.service.web.finding import read
 from rotator.service.web.hosts import is_ours
-from rotator.service.web.page import Page, Query
+from rotator.service.web.page import Page
 from rotator.show.key_status import key_statuses, to_json
 from rotator.show.output import Kind, document
 from rotator.show.severity import Headline, headline
@@ -89,7 +89,7 @@ class App:
     def _show_page(self, query: str) -> Served:
         snapshot = self._snapshot()
         with self._turn:
-            page = self._page.render(snapshot, _query(query))
+            page = self._page.render(snapshot, read(query))
         return Served(HTTPStatus.OK, "text/html; charset=utf-8", page, self._page.policy)
 
     def _status(self, _query: str) -> Served:
@@ -140,11 +140,3 @@ class _Worst:
         worst = headline(key_statuses(snapshot))
         self._computed = newest, snapshot.now, worst
         return worst
-
-
-def _query(text: str) -> Query:
-    try:
-        fields = parse_qs(text, max_num_fields=8)
-    except ValueError:
-        return Query()
-    return Query(search=fields.get("q", [""])[0][:100], sort=fields.get("sort", [""])[0])
