@@ -13,6 +13,7 @@ RUN pip install --require-hashes --only-binary :all: -r requirements-build.lock 
  && pip --python /opt/rotator/bin/python install --require-hashes --only-binary :all: -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY config/rotator.schema.json config/
+COPY docs/operations.md docs/
 COPY rotator rotator
 # Python cannot compile on a read-only file system, so compile here. The check is by content, not by time.
 RUN pip wheel --no-deps --no-build-isolation -w dist . \

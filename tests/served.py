@@ -10,7 +10,7 @@ from rotator.service.web import Web
 from rotator.show.snapshot import Snapshot
 from tests.shown import of_each_state
 
-PATHS = ["/", "/status.json", "/metrics", "/healthz", "/readyz"]
+PATHS = ["/", "/operations", "/status.json", "/metrics", "/healthz", "/readyz"]
 
 
 class Served:

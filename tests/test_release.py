@@ -91,12 +91,15 @@ def test_what_the_wheel_holds(dist: Path) -> None:
         assert set(names) == {
             *OF_THE_PROGRAM,
             f"rotator/config/{SCHEMA}",
+            "rotator/service/web/operations.md",
             *(f"{NAME}.dist-info/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt")),
             f"{NAME}.dist-info/licenses/LICENSE",
         }
         for name in OF_THE_PROGRAM:
             assert wheel.read(name) == (ROOT / name).read_bytes()
         assert wheel.read(f"rotator/config/{SCHEMA}") == (ROOT / "config" / SCHEMA).read_bytes()
+        guide = (ROOT / "docs/operations.md").read_bytes()
+        assert wheel.read("rotator/service/web/operations.md") == guide
         assert wheel.read(f"{NAME}.dist-info/licenses/LICENSE") == (ROOT / "LICENSE").read_bytes()
         about = message_from_bytes(wheel.read(f"{NAME}.dist-info/METADATA"))
     assert (about["Version"], about["License-Expression"]) == (__version__, "Apache-2.0")
@@ -109,7 +112,15 @@ def test_what_the_sdist_holds(dist: Path) -> None:
         members = sdist.getmembers()
     assert all(member.isfile() and (member.uid, member.uname) == (0, "") for member in members)
     # hatchling adds .gitignore, and heeds it when it builds from the sdist.
-    others = {f"config/{SCHEMA}", "LICENSE", "README.md", "pyproject.toml", "PKG-INFO", ".gitignore"}
+    others = {
+        f"config/{SCHEMA}",
+        "docs/operations.md",
+        "LICENSE",
+        "README.md",
+        "pyproject.toml",
+        "PKG-INFO",
+        ".gitignore",
+    }
     assert {member.name for member in members} == {f"{NAME}/{name}" for name in OF_THE_PROGRAM | others}
 
 

@@ -31,6 +31,7 @@ from tests.world import World
     ("path", "kind"),
     [
         ("/", "text/html; charset=utf-8"),
+        ("/operations", "text/html; charset=utf-8"),
         ("/status.json", "application/json"),
         ("/metrics", "text/plain; version=0.0.4; charset=utf-8"),
         ("/healthz", "text/plain; charset=utf-8"),

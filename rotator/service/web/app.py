@@ -17,6 +17,7 @@ from rotator.show.output import Kind, document
 from rotator.show.severity import Headline, headline
 from rotator.show.snapshot import PassRecord, Snapshot
 
+_HTML: Final = "text/html; charset=utf-8"
 _TEXT: Final = "text/plain; charset=utf-8"
 _METRICS: Final = "text/plain; version=0.0.4; charset=utf-8"
 _HEADERS: Final = [
@@ -43,7 +44,7 @@ class Served(NamedTuple):
 
 
 class App:
-    """Shows a snapshot in five ways, to who asks for this machine or for one of `names`."""
+    """Shows a snapshot in five ways, and the guide, to who asks for this machine or for one of `names`."""
 
     def __init__(
         self, snapshot: Callable[[], Snapshot], metrics: Callable[[], bytes], names: Collection[str] = ()
@@ -54,6 +55,7 @@ class App:
         """All that takes long is computed: threads that did it at once would keep a probe waiting for seconds."""
         self._paths: dict[str, Callable[[str], Served]] = {
             "/": self._show_page,
+            "/operations": self._guide,
             "/status.json": self._status,
             "/metrics": lambda _: Served(HTTPStatus.OK, _METRICS, redact(self._metrics().decode())),
             **dict(zip(HEALTH, (self._health, self._readiness), strict=True)),
@@ -90,7 +92,12 @@ class App:
         snapshot = self._snapshot()
         with self._turn:
             page = self._page.render(snapshot, read(query))
-        return Served(HTTPStatus.OK, "text/html; charset=utf-8", page, self._page.policy)
+        return Served(HTTPStatus.OK, _HTML, page, self._page.policy)
+
+    def _guide(self, _query: str) -> Served:
+        with self._turn:
+            guide = self._page.guide
+        return Served(HTTPStatus.OK, _HTML, guide, self._page.guide_policy)
 
     def _status(self, _query: str) -> Served:
         snapshot = self._snapshot()

@@ -6,19 +6,25 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from importlib import resources
+from pathlib import Path
 from typing import Final
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
+from rotator import __version__
 from rotator.passes.result import Action, KeyResult, Outcome
 from rotator.redaction import redact
 from rotator.rules.revocations import going
 from rotator.rules.times import moment, short, until
+from rotator.service.web import sections
 from rotator.service.web.favicon import favicon
 from rotator.service.web.finding import FROM, ORDERS, Query, found
 from rotator.service.web.forecast import BASE, forecast
+from rotator.service.web.guide import guide
 from rotator.service.web.legend import legend
+from rotator.service.web.sections import Section, section_of
 from rotator.service.web.timeline import TimeLine, time_line
 from rotator.show.key_status import KeyStatus, by_severity, foreign_keys, key_statuses, next_rotation
 from rotator.show.other_keys import OtherKey
@@ -62,6 +68,8 @@ class PageRow:
     """What is the matter, in one line: why, the last error, what its owner should know."""
     others: tuple[Other, ...]
     line: TimeLine | None
+    section: Section | None
+    """Where the operations guide says what to do."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,7 @@ class Page:
     """Renders snapshots. The one style and the one script are in the page, and allowed by their hashes."""
 
     def __init__(self) -> None:
-        environment = Environment(
+        self._environment = environment = Environment(
             loader=FunctionLoader(_file),
             autoescape=True,
             finalize=_redacted,
@@ -90,10 +98,19 @@ class Page:
         environment.filters |= {"moment": moment, "iso": _iso}
         self._style, self._script = _file("page.css"), _file("page.js")
         self._template = environment.get_template("page.html")
-        self.policy = (
-            f"default-src 'none'; style-src '{_hash(self._style)}'; script-src '{_hash(self._script)}'; "
-            "connect-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        self.guide_policy = (
+            f"default-src 'none'; style-src '{_hash(self._style)}'; base-uri 'none'; frame-ancestors 'none'"
         )
+        self.policy = (
+            f"{self.guide_policy}; script-src '{_hash(self._script)}'; connect-src 'self'; img-src data:; "
+            "form-action 'self'"
+        )
+
+    @cached_property
+    def guide(self) -> str:
+        """The operations guide, as HTML. It is allowed less than the page: it has no script."""
+        template = self._environment.get_template("page.guide.html")
+        return template.render(style=self._style, guide=guide(_operations()), version=__version__)
 
     def render(self, snapshot: Snapshot, query: Query) -> str:
         """Return the HTML, redacted: the keys that `query` finds, MAX_ROWS at most, and the last passes."""
@@ -127,6 +144,7 @@ class Page:
             query=query,
             finds=len(keys) >= FROM or query.asks,
             orders=ORDERS,
+            sections=sections,
         )
 
 
@@ -145,6 +163,7 @@ def _row(key: KeyStatus, snapshot: Snapshot) -> PageRow:
         said=_said(key, now),
         others=tuple(_other(other, now) for other in key.others),
         line=time_line(key, now, snapshot.now - now),
+        section=section_of(key),
     )
 
 
@@ -213,6 +232,13 @@ def _iso(at: datetime) -> str:
 
 def _hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _operations() -> str:
+    """The operations guide as it was packed or, in a checkout, as it is there."""
+    packed = resources.files("rotator.service.web").joinpath("operations.md")
+    here = packed if packed.is_file() else Path(__file__).parents[3] / "docs/operations.md"
+    return here.read_text("utf-8")
 
 
 def _file(name: str) -> str:
