@@ -1,5 +1,6 @@
 """What is served, over real HTTP."""
 
+import gzip
 import json
 import re
 import socket
@@ -9,6 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from http.client import HTTPConnection
 from threading import Thread
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -51,6 +53,33 @@ def test_each_path(served: Served, path: str, kind: str) -> None:
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
     assert "unsafe" not in answer.headers["Content-Security-Policy"]
     assert "Server" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("accepted", "packed"),
+    [
+        ("gzip", True),
+        ("br, GZIP ; q=0.5", True),
+        ("gzip;q=1.0, identity; q=0.5", True),
+        ("", False),
+        ("br", False),
+        ("xgzip", False),
+        ("gzip;q=0", False),
+        ("gzip; q=0.000", False),
+    ],
+)
+def test_it_is_packed_for_who_takes_it_so(served: Served, accepted: str, packed: bool) -> None:
+    served.now = of_each_state(500)
+    url = f"http://127.0.0.1:{served.web.port}/"
+    with urlopen(Request(url, headers={"Accept-Encoding": accepted})) as answer:
+        assert (answer.headers["Content-Encoding"] == "gzip") is packed
+        assert answer.headers["Vary"] == "Accept-Encoding"
+        content = answer.read()
+    assert int(answer.headers["Content-Length"]) == len(content)
+    assert (gzip.decompress(content) if packed else content).decode() == served.ask("/")[1]
+    assert (len(content) < 80_000) is packed
+    with urlopen(Request(f"{url}healthz", headers={"Accept-Encoding": accepted})) as small:
+        assert small.headers["Content-Encoding"] is None
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE"])

@@ -1,4 +1,4 @@
-"""The paths, as a WSGI application. It reads nothing of a request but its method, host, path and query."""
+"""The paths, as a WSGI application. It reads of a request its method, host, path, query and encodings."""
 
 import json
 from collections.abc import Callable, Collection, Iterable
@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from rotator.redaction import redact, redact_values
 from rotator.rules.times import until
+from rotator.service.web.encoding import packed
 from rotator.service.web.finding import read
 from rotator.service.web.hosts import is_ours
 from rotator.service.web.page import Page
@@ -69,11 +70,12 @@ class App:
             if "HTTP_HOST" not in environ or is_ours(environ["HTTP_HOST"], self._names)
             else Served(HTTPStatus.MISDIRECTED_REQUEST, _TEXT, "this name is not in http.names\n")
         )
-        content = answer.text.encode()
+        content, packing = packed(answer.text.encode(), environ.get("HTTP_ACCEPT_ENCODING", ""))
         headers = [
             ("Content-Type", answer.content_type),
             ("Content-Length", str(len(content))),
             ("Content-Security-Policy", answer.policy),
+            *packing,
             *_HEADERS,
         ]
         if answer.status is HTTPStatus.METHOD_NOT_ALLOWED:
