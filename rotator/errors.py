@@ -40,7 +40,10 @@ class RotatorError(Exception):
 
 def unexpected(error: Exception) -> RotatorError:
     """Name what nobody foresaw. Its own words may hold a secret: they are for the log, which redacts."""
-    return RotatorError(f"unexpected {type(error).__name__}", cure="please report it with the log")
+    return RotatorError(
+        f"unexpected {type(error).__name__}",
+        cure="this is a fault of the rotator: report it, and attach the log",
+    )
 
 
 class Transient(RotatorError):  # noqa: N818

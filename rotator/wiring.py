@@ -165,7 +165,7 @@ class BearerSources(dict[str, Source]):
         """Raise Rejected, with what each of them lacks."""
         raise Rejected(
             f"there is no key in {'; nor in '.join(f'{at}: {why}' for at, why in self._absent.items())}",
-            cure="put an API key of the account there",
+            cure="put an API key of the account into one of them",
         )
 
     def _from(self, at: str, text: str, why: str = "it is empty") -> Secret | None:
@@ -247,7 +247,9 @@ def _word_in(place: str, name: str) -> Secret:
         raise Rejected(f"{what}: {error.strerror}", cure="make it a file that this user can read") from None
     if not text.strip():
         raise Transient(
-            f"{what}: is missing or empty", ambiguous=False, cure="mount the file; is what writes it running?"
+            f"{what}: is missing or empty",
+            ambiguous=False,
+            cure="mount the file, and check that the program that writes it is running",
         )
     return _one_word(what, text)
 

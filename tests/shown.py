@@ -14,7 +14,7 @@ from tests.facts import at, block, facts, key, managed, secret
 REFUSED = Rejected(
     "POST /keys: 400 (invalid_request: Invalid request)",
     request_id="req_01KAN2W3J5B7C9D1F3G5H7K9M1",
-    cure="ask the gateway's support, with the request_id",
+    cure="ask the gateway's support, and name the request_id",
 )
 
 

@@ -29,7 +29,7 @@ from tests.stage import Stage, staged
 from tests.test_scheduler import AT_ONCE, BOUND, HOURLY, scheduled
 
 YEARLY = {"cron": "0 0 1 1 *"}
-LATE = Rejected("no source of gateway.api_key holds a key")
+LATE = Rejected("none of the sources in gateway.api_key holds a key")
 REFUSED = Denied("GET /keys: 401", status=401)
 AWAY = Transient("GET /keys: 503", ambiguous=False, status=503)
 ASKS_FOR_A_MINUTE = Transient("GET /keys: 503", ambiguous=False, status=503, retry_after=60)

@@ -61,8 +61,8 @@ class TestAllIsWell:
         assert states(found, "note", "bad", "skipped") == set()
         assert len(found) == 19
         assert found["config"]["seen"].endswith("rotator.yaml: 2 managed keys")
-        assert found["installation"]["seen"] == "none yet: the first pass makes it"
-        assert found["secrets"]["seen"] == "0 of 2 exist; nothing in them is in the way"
+        assert found["installation"]["seen"] == "none yet; the first pass makes it"
+        assert found["secrets"]["seen"] == "0 of 2 exist; the rotator can use what is in them"
         assert found["bearer"]["seen"] == "from the variable APIMALL_API_KEY"
         assert found["gateway access"]["seen"] == "GET /keys: 1 key, 1 live"
         assert found["gateway access"]["request_id"] == gateway.requests[-1].request_id
@@ -78,7 +78,7 @@ class TestAllIsWell:
         rotator.environ |= {"COLUMNS": "80"}
         rotator.config["metrics"] = {"textfile": "/nope/x.prom"}
         lines = run(rotator, "check").out.splitlines()
-        assert "✓ Vault DNS       127.0.0.1 is an address: there is nothing to look up" in lines
+        assert "✓ Vault DNS       127.0.0.1 is an address, so there is nothing to look up" in lines
         assert lines[-1] == "20 checks: 19 ok, 1 warning"
         assert max(len(line) for line in lines if str(rotator.directory) not in line) <= 80
         assert not any("\x1b" in line for line in lines)
@@ -391,12 +391,14 @@ class TestGateway:
         rotator.config["clock_tolerance"] = "1h"
         found = check(rotator, 1)
         assert states(found, "bad") == {"gateway clock"}
-        assert "see that this machine's clock is right (NTP); if it is, ask" in found["gateway clock"]["cure"]
+        assert (
+            "check that this machine's clock is right (NTP); if it is, ask" in found["gateway clock"]["cure"]
+        )
 
     def test_a_metrics_file_that_cannot_be_written(self, rotator: Program, tmp_path: Path) -> None:
         rotator.config["metrics"] = {"textfile": str(tmp_path / "none" / "a.prom")}
         found = check(rotator, 0)["metrics"]
         assert found["seen"] == f"metrics.textfile: {tmp_path}/none does not exist"
-        assert found["cure"] == "make its directory, writable for this user"
+        assert found["cure"] == "create the directory, and let this user write to it"
         (tmp_path / "none").mkdir()
         assert check(rotator, 0)["metrics"]["state"] == "ok"

@@ -90,7 +90,7 @@ def test_one_that_has_expired(authority: Authority) -> None:
         found = connect(port, Trust(str(authority.cert)))
     assert found.state is State.BAD
     assert found.seen == "the certificate is not trusted: certificate has expired"
-    assert "renew the server's certificate; is this machine's clock right?" in str(found.cure)
+    assert "renew the server's certificate; if it is still valid, set this machine's clock" in str(found.cure)
     with shaking_hands(*authority.issue("renewed", LOOPBACK)) as port:
         assert connect(port, Trust(str(authority.cert))).state is State.OK
 

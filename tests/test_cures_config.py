@@ -65,12 +65,12 @@ FILES: Final[list[Row]] = [
         f"{VAULT}, ca_cert: {__file__}}}",
     ),
     (
-        "no placeholder; write {name}",
+        "not a placeholder; write {name}",
         "title_template: '{Name}'",
         "title_template: '{name} [{installation}-{nonce}]'",
     ),
     (
-        "is no placeholder; there are",
+        "is not a placeholder; the placeholders are",
         "title_template: '{name} [{installation}-{nonce}] {date}'",
         "title_template: '{name} [{installation}-{nonce}] {stamp}'",
     ),
@@ -89,7 +89,11 @@ FILES: Final[list[Row]] = [
     ("write a path that ends in .prom", "metrics: {textfile: /r.txt}", "metrics: {textfile: /r.prom}"),
     ("write one of file, env", f"{JWT}{{}}}}}}", f"{JWT}{{env: SIGNS}}}}}}"),
     ("is zero; write at least 1s", "in_flight: 0s", "in_flight: 1s"),
-    ("write at least one of vault, file, env", "gateway: {api_key: {}}", "gateway: {api_key: {env: SIGNS}}"),
+    (
+        "write at least one of vault, file and env",
+        "gateway: {api_key: {}}",
+        "gateway: {api_key: {env: SIGNS}}",
+    ),
     ("write Vault's URL here or set VAULT_ADDR", "vault: {mount: a}", f"{VAULT}, mount: a}}"),
     (
         "write both or neither",
@@ -179,7 +183,7 @@ FILES: Final[list[Row]] = [
     ("has a fraction; write whole units", "in_flight: 1.5m", "in_flight: 1m30s"),
     ("write a duration of at most 3650d", "clock_tolerance: 4000d", "clock_tolerance: 3650d"),
     (
-        "is no known time zone; write a name",
+        "is not a known time zone; write a name",
         f"{KEY}, timezone: X, rotation_schedule: 0 3 * * *}}]",
         f"{KEY}}}]",
     ),
@@ -300,7 +304,7 @@ def test_what_a_fault_of_the_files_place_says_cures_it(
     assert "make it readable for this user, or name another file" in faults(loop)
     assert faults(good) == ""
     good.write_bytes("# ä\n".encode("latin-1") + good.read_bytes())
-    assert "is not UTF-8; save the file in that encoding" in faults(good)
+    assert "is not UTF-8; save the file in UTF-8" in faults(good)
     good.write_text(good.read_text("latin-1"), "utf-8")
     assert faults(good) == ""
 

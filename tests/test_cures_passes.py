@@ -51,21 +51,21 @@ def test_a_key_that_cannot_be_rolled_back_is_replaced(world: World, by: str) -> 
 def test_a_rollback_that_met_another_write_is_run_again(world: World) -> None:
     rotated(world)
     store = Paused(world.memory, lambda: world.memory.put(PATH, world.secret()))
-    assert "look at it with rotator status, and run it again" in refusal(world, store=store)
+    assert "look at the key: `rotator status`; then run this again" in refusal(world, store=store)
     assert world.roll_back()
 
 
 def test_a_rotation_that_met_another_write_is_run_again(world: World) -> None:
     world.one()
     store = Paused(world.memory, lambda: world.memory.put(PATH, world.secret()), CLAIMS)
-    assert "the next pass rotates it; or run it again" in errors(world, store=store, forced=True)
+    assert "the next pass rotates it; or run this again" in errors(world, store=store, forced=True)
     assert world.one(forced=True).outcome is Outcome.DONE
 
 
 def test_a_record_of_claims_that_is_somebodys_is_moved(world: World) -> None:
     world.memory.put(CLAIMS, {"theirs": "x"})
-    assert f"the secret at {CLAIMS} is not a record of claims" in errors(world)
-    assert "move it, or give the rotator another vault.state_path" in errors(world)
+    assert f"the rotator keeps claims at {CLAIMS}, but the secret there" in errors(world)
+    assert "move that secret, or give the rotator another vault.state_path" in errors(world)
     world.memory.put("elsewhere", world.secret(CLAIMS))
     world.memory.delete(CLAIMS)
     assert errors(world) == ""
@@ -75,6 +75,6 @@ def test_a_clock_that_is_off_is_set(world: World) -> None:
     rotated(world)
     world.advance(8)
     world.local_skew = timedelta(days=4000)
-    assert "see that this machine's clock is right (NTP)" in errors(world)
+    assert "check that this machine's clock is right (NTP)" in errors(world)
     world.local_skew = timedelta()
     assert errors(world) == ""

@@ -103,7 +103,7 @@ class TestTheIdentity:
         rotator.run("--once")
         vault_server.api("POST", f"{mount}/data/{STATE}", {"data": record})
         said = wrong(rotator)
-        assert "roll it back; " in said
+        assert "roll the secret back; " in said
         assert STATE in said
         self._walk(
             rotator,
@@ -132,7 +132,7 @@ class TestTheIdentity:
         copied = vault_server.api("GET", f"{mount}/data/{STATE}")["data"]["data"]
         vault_server.api("POST", f"{there}/data/{STATE}", {"data": copied})
         said = wrong(rotator)
-        assert "if this is the original, and nothing runs in the other one any more" in said
+        assert "if it was moved, and no rotator uses the other Vault any more" in said
         self._walk(rotator, operator, f"rotator installation {change}", there, said)
 
     def test_not_bound_yet(self, rotator: Program, vault_server: VaultServer, mount: str) -> None:
@@ -142,7 +142,7 @@ class TestTheIdentity:
             new_token(vault_server, policy(mount)).reveal(),
         )
         said = wrong(rotator)
-        assert "with a token that may update it; or grant" in said
+        assert "with a token that may update it: `rotator installation move`; or grant" in said
         [change] = commands(said)
         assert rotator.run(*change.split()[1:], "--yes", environ={"VAULT_TOKEN": token}).code == 0
         assert wrong(rotator) == ""
@@ -173,7 +173,7 @@ class TestVaultsSetUp:
 
     def test_a_path_in_a_mount(self, rotator: Program, mount: str) -> None:
         rotator.config["vault"]["mount"] = f"{mount}/apimall"
-        assert f"name the mount alone, {mount}, in vault.mount" in wrong(rotator)
+        assert f"write only the mount, {mount}, in vault.mount" in wrong(rotator)
         rotator.config["vault"]["mount"] = mount
         assert wrong(rotator) == ""
 
@@ -190,7 +190,7 @@ class TestVaultsSetUp:
         rotator.environ["VAULT_TOKEN"] = new_token(vault_server, policy(mount)).reveal()
         rotator.config["vault"]["mount"] = "another"
         cure = look(rotator)["Vault mount"].cure or ""
-        assert cure.startswith("is vault.mount right? ")
+        assert cure.startswith("check vault.mount against")
         assert f"{mount}/ " in operator.does(commands(cure)[0])
         rotator.config["vault"]["mount"] = mount
         assert look(rotator) == {}
@@ -218,7 +218,7 @@ class TestVaultsSetUp:
             (policy(mount, managed='"read"'), "grant it in the token's policy"),
             (
                 policy(mount, state='"create"'),
-                "has the token expired, and does its policy grant read on this path?",
+                "check that the token has not expired, and that its policy grants read on this path",
             ),
         ):
             rotator.environ["VAULT_TOKEN"] = new_token(vault_server, lame).reveal()
@@ -241,7 +241,7 @@ class TestVaultsSetUp:
         [finding] = look(rotator).values()
         assert options or f"Vault does not accept the token in VAULT_TOKEN; {finding.cure}" == wrong(rotator)
         if options == {"ttl": "8h"}:
-            assert "let an agent keep a token_file, or log in by" in str(finding.cure)
+            assert "let an agent keep the token in a file, or let" in str(finding.cure)
             sink = rotator.directory / "token"
             sink.write_text(token)
             rotator.config["vault"]["auth"] = {"method": "token_file", "file": str(sink)}
@@ -277,7 +277,7 @@ class TestVaultsSetUp:
             assert "renew it, log in again, or raise the token_ttl" in said
             rotator.environ["VAULT_TOKEN"] = new_token(vault_server, policy(mount), ttl="1h").reveal()
         else:
-            assert "make one without num_uses, or let the rotator log in" in said
+            assert "make a token without num_uses, or let the rotator log in" in said
             rotator.environ["VAULT_TOKEN"] = new_token(vault_server, policy(mount)).reveal()
         assert wrong(rotator) == ""
 
@@ -288,7 +288,7 @@ class TestVaultsSetUp:
         rotator.config["vault"]["auth"] = {"method": "approle", "mount": role.mount}
         rotator.environ |= {"VAULT_ROLE_ID": role.role_id.reveal(), "VAULT_SECRET_ID": "of-nobody"}
         said = look(rotator)["Vault login"].cure or ""
-        assert "the secret id has expired or is used up: issue one with" in said
+        assert "the secret id has expired or is used up; issue another one:" in said
         issued = operator.does(commands(said)[0], ROLE="rotator")
         rotator.environ["VAULT_SECRET_ID"] = re.findall(r"^secret_id +(\S+)", issued, re.MULTILINE)[0]
         assert look(rotator) == {}
@@ -368,10 +368,15 @@ class TestVaultsSetUp:
             {},
         ),
         ("gateway access", "It ends in /api/v1", {"gateway": {"url": "http://127.0.0.1:PORT/other"}}, {}),
-        ("bearer", "put an API key of the account there", {"gateway": {"api_key": {"file": "/nowhere"}}}, {}),
+        (
+            "bearer",
+            "put an API key of the account into one of them",
+            {"gateway": {"api_key": {"file": "/nowhere"}}},
+            {},
+        ),
         (
             "Vault login",
-            "the namespace does not exist: correct or unset vault.namespace, or VAULT_NAMESPACE",
+            "the namespace does not exist; correct or unset vault.namespace or VAULT_NAMESPACE",
             {"vault": {"namespace": "nowhere"}},
             {},
         ),
@@ -413,9 +418,9 @@ class TestCredentials:
             rotator
         )
         for content, cure in (
-            (b"two words", "holds characters that no key has; store the key alone there"),
+            (b"two words", "holds characters that cannot be in a key; store the key alone there"),
             (b"\xff", "is not UTF-8; write the key alone into it"),
-            (b"sk-" + b"0" * 48, "put a live key where gateway.api_key says"),
+            (b"sk-" + b"0" * 48, "put a live key where gateway.api_key points"),
         ):
             file.write_bytes(content)
             said = wrong(rotator)
@@ -434,7 +439,9 @@ class TestCredentials:
     def test_a_token_in_a_file(self, rotator: Program) -> None:
         token, sink = rotator.environ.pop("VAULT_TOKEN"), rotator.directory / "sink"
         rotator.config["vault"]["auth"] = {"method": "token_file", "file": str(sink)}
-        assert "mount the file; is what writes it running?" in str(look(rotator)["Vault login"].cure)
+        assert "mount the file, and check that the program that writes it is running" in str(
+            look(rotator)["Vault login"].cure
+        )
         for content, cure in (
             (b"a b", "store the credential alone"),
             (b"\xff", "write the credential alone into it"),
@@ -453,6 +460,6 @@ def test_the_metrics_file(rotator: Program, tmp_path: Path) -> None:
     rotator.config["metrics"] = {"textfile": str(tmp_path / "below" / "r.prom")}
     [told] = [event for event in rotator.run("--once").events if event["event"] == "metrics.unpublished"]
     assert f"metrics.textfile {tmp_path}/below/r.prom: " in told["error"]
-    assert told["cure"] == "make its directory, writable for this user"
+    assert told["cure"] == "create the directory, and let this user write to it"
     (tmp_path / "below").mkdir()
     assert "metrics.unpublished" not in rotator.run("--once").err

@@ -20,7 +20,7 @@ def test_it_returns_or_raises_what_the_exchange_does() -> None:
 
 def test_an_exchange_that_takes_too_long_is_left_behind() -> None:
     over = threading.Event()
-    with pytest.raises(TooSlow, match=r"GET /x: no whole answer within 0\.01 s") as raised:
+    with pytest.raises(TooSlow, match=r"GET /x: the answer was not complete within 0\.01 s") as raised:
         within("GET /x", 0.01, over.wait, cure="check it")
     over.set()
     assert raised.value.ambiguous

@@ -134,7 +134,7 @@ class TestHolds:
         )
         assert holds(observed)[1] == (
             True,
-            "0 orphans of 3, 24 superseded of 24: making more is not the cure; "
+            "0 orphans of 3, 24 superseded of 24: making more keys does not help; "
             "one more in each grace of 1d: the youngest is 12h old",
         )
 
@@ -205,12 +205,12 @@ class TestNotes:
     def test_adopt(self) -> None:
         observed = facts([key(5, ours=False)], {"api_key": plaintext(5)}, now=at(1))
         assert explain(observed).note == (
-            "adopt: somebody put key 5 there; the bookkeeping that names it is written"
+            "adopt: somebody put key 5 there, and the bookkeeping that names it is to be written"
         )
 
     def test_record(self) -> None:
         observed = facts([key(2), key(9)], FRESH, now=at(2), traces={9: Trace.PUBLISHED})
-        assert explain(observed).note == "record: published once, and now named: 9"
+        assert explain(observed).note == "record: published once, and to be named now: 9"
 
 
 def test_as_a_person_sees_it() -> None:

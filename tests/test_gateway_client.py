@@ -246,11 +246,11 @@ class TestWhatBreaksTheContract:
         self, server: GatewayServer, gateway: Gateway, name: str
     ) -> None:
         server.faults.add(Fault("POST /keys", GARBAGE[name], at=Phase.AFTER))
-        with pytest.raises(BrokenContract, match="POST /keys: not the contract's answer: ") as raised:
+        with pytest.raises(BrokenContract, match="POST /keys: the answer breaks the contract: ") as raised:
             gateway.create("a title")
         assert server.account.keys[1].plaintext[8:40] not in repr(raised.value) + str(raised.value)
         assert "Welcome" not in str(raised.value)
-        assert "a key may have been made all the same, and a pass revokes it after" in str(raised.value.cure)
+        assert "if a key was made all the same, a pass revokes it after" in str(raised.value.cure)
 
     def test_the_field_and_the_request_id_are_named(self, server: GatewayServer, gateway: Gateway) -> None:
         server.faults.add(Fault("GET /keys", GARBAGE["id is text"], at=Phase.AFTER))
@@ -295,7 +295,7 @@ class TestWhatBreaksTheContract:
 
     def test_a_wrong_path_is_the_urls_fault(self, server: GatewayServer) -> None:
         with client(server.url.removesuffix("/v1")) as gateway:
-            with pytest.raises(Rejected, match=r"GET /keys: 404.*is gateway.url the API's base URL"):
+            with pytest.raises(Rejected, match=r"GET /keys: 404.*it must be the API's base URL"):
                 gateway.list_keys()
 
     def test_a_stop_is_heeded_between_two_pages(self, server: GatewayServer, gateway: Gateway) -> None:

@@ -161,11 +161,11 @@ class TestTheCommand:
     @pytest.mark.parametrize(
         ("options", "says"),
         [
-            (LEAK, "nobody is there to answer: add --yes"),
-            (("--revoke-old-now", "--key", "Reporting"), "--revoke-old-now goes with --rotate-now and --key"),
-            (("--rotate-now", "--revoke-old-now", "--yes"), "goes with --rotate-now and --key"),
-            (("--once", "--revoke-old-now", "--key", "Reporting"), "goes with --rotate-now and --key"),
-            (("--rotate-now", "--yes"), "--yes goes with --revoke-old-now"),
+            (LEAK, "there is no terminal to ask on; add --yes"),
+            (("--revoke-old-now", "--key", "Reporting"), "--revoke-old-now needs --rotate-now and --key"),
+            (("--rotate-now", "--revoke-old-now", "--yes"), "needs --rotate-now and --key"),
+            (("--once", "--revoke-old-now", "--key", "Reporting"), "needs --rotate-now and --key"),
+            (("--rotate-now", "--yes"), "--yes needs --revoke-old-now"),
             ((*LEAK, "--yes", "--shard", "0/2"), "leave out --shard"),
         ],
     )
@@ -186,7 +186,7 @@ class TestTheCommand:
             ended[Shard(index, 2).holds("Production backend")] = rotator.run(*LEAK, "--yes", environ=pod)
         assert {done.code for done in ended.values()} == {0}
         assert f"revoked {leaked}" in ended[True].out
-        assert ended[False].out.endswith("/2: another pod of the job sees to them\n")
+        assert ended[False].out.endswith("/2 has none of these keys; another pod of the job handles them\n")
         [told] = [event for event in ended[False].events if event["level"] == "warning"]
         assert (told["event"], told["key"]) == ("shard.left_out", "Production backend")
         assert not next(key for key in gateway.account.keys if key.id == leaked).live

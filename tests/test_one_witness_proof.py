@@ -102,5 +102,7 @@ def test_where_no_way_tells_nothing_is_published(world: World) -> None:
     world.server.faults.add(Fault("GET /keys", to_strangers, at=Phase.AFTER, times=ALWAYS))
     told = tell(world)
     assert told.code == 1
-    assert told.names("it cannot be told whether the key works", "GET /keys takes a bearer that is none")
+    assert told.names(
+        "the rotator cannot tell whether the key works", "GET /keys accepts a bearer that is not a key"
+    )
     assert PATH not in world.memory.versions

@@ -49,7 +49,7 @@ def test_of_one_whose_revocation_was_refused_no_time_is_made_up(world: World) ->
     assert other == {"key_id": 3, "revoke_at": None, "stays": None}
     seen = look(world)
     assert not seen.well
-    assert "Backend: 3 is superseded, its revocation has begun, but it still lives\n" in words(seen)
+    assert "Backend: 3 is superseded, its revocation has begun, but it is still alive\n" in words(seen)
     (shown,) = seen.to_json()["keys"][0]["superseded"]
     assert (shown["since"], shown["revoke_at"], shown["overdue"]) == (None, None, True)
     fate, _ = of(seen, 3)

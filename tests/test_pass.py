@@ -126,7 +126,9 @@ class TestIdentity:
         world.memory.put(STATE, {"installation": "by hand"})
         with pytest.raises(Rejected, match="holds no installation") as raised:
             world.make_pass()
-        assert str(raised.value.cure).startswith("roll it back; if it is lost, `rotator installation renew`")
+        assert str(raised.value.cure).startswith(
+            "roll the secret back; if it is lost, make a new identity: `rotator installation renew`"
+        )
         assert world.posts() == 0
 
     def test_a_stale_read_does_not_make_a_second_one(self, world: World) -> None:

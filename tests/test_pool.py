@@ -29,7 +29,10 @@ def test_each_fails_for_itself(workers: int) -> None:
         results = each(KEYS, _work, workers=workers)
     assert (results.done, results.failed["refused"]) == ({"good": "GOOD"}, REFUSED)
     bug = results.failed["buggy"]
-    assert (bug.message, bug.cure) == ("unexpected ZeroDivisionError", "please report it with the log")
+    assert (bug.message, bug.cure) == (
+        "unexpected ZeroDivisionError",
+        "this is a fault of the rotator: report it, and attach the log",
+    )
 
 
 def test_every_line_says_of_which_key_and_of_which_pass_it_is() -> None:

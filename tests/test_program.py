@@ -117,10 +117,10 @@ class TestOtherModes:
     @pytest.mark.parametrize(
         ("options", "says"),
         [
-            (["--json"], "go with --once, --rotate-now or --dry-run"),
-            (["--key", "Reporting"], "go with --once, --rotate-now or --dry-run"),
+            (["--json"], "need --once, --rotate-now or --dry-run"),
+            (["--key", "Reporting"], "need --once, --rotate-now or --dry-run"),
             (["--once", "--rotate-now"], "choose one"),
-            (["--once", "sandbox"], "options of a pass do not go before"),
+            (["--once", "sandbox"], "options of a pass do not apply to"),
             (["--once", "--log-level", "loud"], "'loud' is not one of"),
             (["--twice"], "--twice"),
             (["stauts"], "did you mean status?"),

@@ -102,7 +102,7 @@ class TestBadInput:
         gateway.faults.add(Fault("GET /keys", GARBAGE[name], at=Phase.AFTER, times=ALWAYS))
         run = rotator.run("--once", "--log-format", "console")
         assert run.code == 3
-        assert "rotator: GET /keys: not the contract's answer: " in run.err
+        assert "rotator: GET /keys: the answer breaks the contract: " in run.err
         assert "Traceback" not in run.err
         assert len(gateway.account.keys) == 1
 
@@ -119,7 +119,7 @@ class TestBadInput:
             vault_server.api("POST", f"{mount}/data/{BACKEND}", {"data": {**stored, "rotation": nonsense}})
             run = rotator.run("--once")
             assert run.code == 0
-            assert "! Production backend: the secret's bookkeeping makes no sense" in run.out
+            assert "! Production backend: the rotator cannot read the secret's bookkeeping" in run.out
             adopted = nonsense is blocks[0]
             assert (f"Production backend  {'adopted' if adopted else 'ok'}") in run.out
             assert secret(vault_server, mount, BACKEND)["rotation"]["key_id"] == stored["rotation"]["key_id"]
@@ -168,7 +168,7 @@ class TestSignals:
         environ = {f"ROTATOR_{side}": plain.replace("http:", "https:")}
         run = rotator.run("--once", "--log-format", "console", environ=environ)
         assert run.code == 3
-        assert "https was spoken to a server that does not speak TLS" in run.err
+        assert "the URL says https, but the server does not speak TLS" in run.err
         assert "retry" not in run.err
 
     def test_a_result_that_cannot_be_printed_is_no_failure(self, rotator: Program) -> None:

@@ -100,8 +100,8 @@ class TestARealProxy:
             (403, Transient, "let the proxy allow CONNECT to 127.0.0.1:"),
             (405, Transient, "let the proxy allow CONNECT to 127.0.0.1:"),
             (407, Rejected, "correct the user and password in HTTPS_PROXY"),
-            (502, Transient, "see why the proxy cannot reach 127.0.0.1:"),
-            (504, Transient, "see why the proxy cannot reach 127.0.0.1:"),
+            (502, Transient, "find out why the proxy cannot reach 127.0.0.1:"),
+            (504, Transient, "find out why the proxy cannot reach 127.0.0.1:"),
             (302, Transient, "let the proxy allow CONNECT to 127.0.0.1:"),
         ],
     )
@@ -182,7 +182,7 @@ class TestARealProxy:
             monkeypatch.setenv(name, value)
         assert ask().status == 200
         monkeypatch.delenv("NO_PROXY")
-        assert "HTTPS_PROXY names no proxy that can be used" in str(refusal(Rejected, ask))
+        assert "HTTPS_PROXY is not the URL of a proxy" in str(refusal(Rejected, ask))
 
 
 class TestCas:

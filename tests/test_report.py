@@ -92,7 +92,7 @@ def test_a_failure_names_the_request_and_the_cure(world: World) -> None:
     refused = next(line for line in world.server.requests if line.status == 400)
     assert lines[1].startswith("Backend      failed: missing")
     assert lines[2].endswith(f"400 (invalid_request: Invalid request) (request_id {refused.request_id})")
-    assert lines[3] == "  cure: ask the gateway's support, with the request_id"
+    assert lines[3] == "  cure: ask the gateway's support, and name the request_id"
 
 
 def test_a_failed_revoke_shows_in_the_row(world: World) -> None:
@@ -102,7 +102,7 @@ def test_a_failed_revoke_shows_in_the_row(world: World) -> None:
     world.server.faults.add(Fault("DELETE /keys/*", Status(404)))
     lines = _shown(world)
     assert "ok, revoke failed" in lines[1]
-    assert "and the list shows the key live" in lines[2]
+    assert "and the list shows the key as live" in lines[2]
 
 
 def test_what_is_held_back_says_why(world: World) -> None:
@@ -110,8 +110,8 @@ def test_what_is_held_back_says_why(world: World) -> None:
         world.one(forced=True)
     lines = _shown(world, forced=True)
     assert "held: backing_off" in lines[1]
-    assert "0 orphans of 3, 12 superseded of 12: making more is not the cure" in lines[2]
-    assert "cure: they go in time" in lines[3]
+    assert "0 orphans of 3, 12 superseded of 12: making more keys does not help" in lines[2]
+    assert "cure: they are revoked in time" in lines[3]
 
 
 def test_what_the_list_omits_is_held_back_and_says_why(world: World) -> None:
@@ -158,7 +158,7 @@ def test_a_refused_account_is_said_once(world: World) -> None:
     world.server.faults.add(Fault("GET /keys", Delay(0)), Fault("* *", Status(403), times=ALWAYS))
     lines = _shown(world)
     assert any(line.startswith("✗ the account: GET /keys: 403") for line in lines)
-    assert "  cure: ask the gateway's support to approve API access, with the request_id" in lines
+    assert "  cure: ask the gateway's support to approve API access, and name the request_id" in lines
 
 
 @pytest.mark.parametrize(

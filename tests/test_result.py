@@ -168,7 +168,7 @@ class TestHeldBack:
             observed = facts(listed, self.FRESH, now=at(8), traces=traces)
             (error,) = held_back(decide(observed))
             assert error.message.startswith("held: 3 orphans of 3, 0 superseded of 12")
-            assert str(error.cure).startswith("they go in time; if not, look at why")
+            assert str(error.cure).startswith("they are revoked in time; if not, find out why")
 
     def test_by_a_list_that_omits_the_current_key(self) -> None:
         observed = facts([], self.FRESH, now=at(8))

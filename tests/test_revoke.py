@@ -195,7 +195,7 @@ class TestRevoke:
         slow = Paused(world.memory, twenty_minutes)
         result = world.one(store=slow, forced=True)
         assert result.outcome is Outcome.FAILED
-        assert "written by somebody else meanwhile, but not rotated" in str(result.errors[0])
+        assert "wrote the secret in the meantime, and did not rotate the key" in str(result.errors[0])
         assert [done.victim for done in world.log[-2].keys[0].revoked] == ["orphan"]
         assert world.works()
 

@@ -144,11 +144,11 @@ class TestRefused:
 
     def test_nothing_was_replaced(self, world: World) -> None:
         world.one()
-        assert "no key that it replaced is alive" in refusal(world)
+        assert "no key that it replaced is still alive" in refusal(world)
 
     def test_the_previous_one_was_revoked_by_hand(self, rotated: World) -> None:
         rotated.server.account.revoke(2)
-        assert "no key that it replaced is alive" in refusal(rotated)
+        assert "no key that it replaced is still alive" in refusal(rotated)
 
     def test_it_no_longer_authenticates(self, rotated: World) -> None:
         rotated.server.account.quirks = Quirks(refused=frozenset({2}))
@@ -162,7 +162,7 @@ class TestRefused:
 
     def test_what_is_stored_is_not_known(self, rotated: World) -> None:
         rotated.memory.put(PATH, {"api_key": "sk-of-another-account-0123456789"})
-        assert "fits no listed key" in refusal(rotated)
+        assert "matches no listed key" in refusal(rotated)
 
     def test_its_version_is_gone(self, rotated: World) -> None:
         rotated.memory.delete(PATH, 1)
@@ -183,7 +183,7 @@ class TestRefused:
 
     def test_the_secret_was_written_meanwhile(self, rotated: World) -> None:
         store = Paused(rotated.memory, lambda: rotated.memory.put(PATH, rotated.secret()))
-        assert "written meanwhile" in refusal(rotated, store=store)
+        assert "written in the meantime" in refusal(rotated, store=store)
 
     def test_the_token_may_not_write(self, rotated: World) -> None:
         store = Faulty(rotated.memory)
@@ -201,12 +201,12 @@ class TestRefused:
     ) -> None:
         store = Faulty(rotated.memory)
         store.before = list(errors)
-        assert "before you run it again" in refusal(rotated, store=store)
+        assert "before you run this again" in refusal(rotated, store=store)
 
     def test_it_is_not_known_whether_it_was_stored(self, rotated: World) -> None:
         store = Faulty(rotated.memory)
         store.before = [CUT] * 100
-        assert "before you run it again" in refusal(rotated, store=store)
+        assert "before you run this again" in refusal(rotated, store=store)
 
 
 def test_a_pass_that_was_about_to_revoke_the_previous_key_does_not(rotated: World) -> None:
@@ -277,5 +277,5 @@ def test_a_person_reads_80_columns(rotator: Program) -> None:
     planned, done = rotator.run(*asked, "--dry-run"), rotator.run(*asked)
     assert (planned.code, done.code) == (0, 0)
     assert planned.out.endswith("\nnothing was changed\n")
-    assert "\n  proved to work: request_id req_" in done.out
+    assert "\n  tested, and it works: request_id req_" in done.out
     assert max(map(len, done.out.splitlines())) <= 80

@@ -102,7 +102,7 @@ class TestCreate:
         assert result.refused is None
         failed = [key for key in result.keys if key.failed]
         assert len(failed) == (1 if status == 401 else 2)
-        assert "the bearer is good for other requests" in failed[0].errors[0].message
+        assert "the gateway accepts the bearer for other requests" in failed[0].errors[0].message
 
     def test_one_401_among_good_answers_is_asked_again(self, world: World) -> None:
         for on in ("GET /keys", "POST /keys"):
@@ -174,7 +174,7 @@ class TestCreate:
         world.server.faults.add(Fault("POST /keys", changed(lambda _: body), at=Phase.AFTER))
         (error,) = world.one().errors
         assert "POST /keys: not the contract's answer" in error.message
-        assert str(error.cure).startswith("a key may have been made all the same")
+        assert str(error.cure).startswith("if a key was made all the same")
 
     def test_an_answer_without_the_plaintext_is_final_and_its_key_is_swept(self, world: World) -> None:
         world.server.faults.add(Fault("POST /keys", data_without("api_key"), at=Phase.AFTER))
@@ -237,7 +237,7 @@ class TestProve:
         result = world.make_pass()
         assert result.refused is None
         assert result.keys[0].errors[0].request_id
-        assert "it cannot be told whether the key works" in result.keys[0].errors[0].message
+        assert "the rotator cannot tell whether the key works" in result.keys[0].errors[0].message
 
 
 class TestASecondLookBeforeCreate:
@@ -266,7 +266,7 @@ class TestASecondLookBeforeCreate:
         world.one()
         result = world.one(store=self.Moved(world, world.secret()), forced=True)
         assert result.outcome is Outcome.FAILED
-        assert "but not rotated" in str(result.errors[0])
+        assert "did not rotate the key" in str(result.errors[0])
         assert world.posts() == 1
 
 
@@ -303,10 +303,13 @@ class TestTheClaim:
     def test_who_asked_for_a_key_is_told_that_another_makes_it(self, world: World) -> None:
         self._claim(world, 1)
         result = world.one(forced=True)
-        assert "a claim on this key is 0s old: another rotator, or a run that did not end well" in str(
+        assert "a claim on this key is 0s old: another rotator may be making a new key" in str(
             result.errors[0]
         )
-        assert "if no new key is there in 2m, run it again" in str(result.errors[0].cure)
+        assert (
+            "see whether a new key appears within 2m: `rotator status`; if none does, run this again"
+            in str(result.errors[0].cure)
+        )
         assert world.posts() == 0
         world.advance(minutes=2)
         assert world.one(forced=True).outcome is Outcome.DONE
@@ -341,7 +344,7 @@ class TestTheClaim:
         world.advance(7)
         world.memory.calls.clear()
         result = world.one(store=StaleAtFirst(world.memory, CLAIMS, times=10**6))
-        assert "is read from a standby that lags" in str(result.errors[0])
+        assert "or a standby that lags behind answered" in str(result.errors[0])
         assert world.memory.calls.count(f"write {CLAIMS}") == world.policy.attempts
         assert world.posts() == 1
 

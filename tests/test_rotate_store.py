@@ -41,7 +41,7 @@ class TestStore:
         assert error.message.startswith("not known whether new key 2 was stored: cut")
         assert (error.request_id, error.cure) == (
             "req_1",
-            "nothing is lost: a later pass finds it in Vault or revokes it",
+            "nothing is lost: a later pass finds the key in Vault, or revokes it",
         )
         assert len(world.live) == 1
         assert PATH not in world.memory.versions
@@ -68,7 +68,7 @@ class TestStore:
 
         result = world.one(store=Forgetful(world.memory))
         assert result.outcome is Outcome.FAILED
-        assert "version 2 was written by the answer, but is not there" in str(result.errors[0])
+        assert "Vault answered that it wrote version 2, but there is no such version" in str(result.errors[0])
         assert world.store.read(PATH).number == 1
         assert world.works()
 
@@ -124,8 +124,8 @@ class TestStore:
         result = world.make_pass(forced=True)
         assert not result.converged
         (error,) = result.keys[0].errors
-        assert "written by somebody else meanwhile, but not rotated" in error.message
-        assert error.cure == "the next pass rotates it; or run it again"
+        assert "wrote the secret in the meantime, and did not rotate the key" in error.message
+        assert error.cure == "the next pass rotates it; or run this again"
         assert len(world.live) == 1
         assert world.secret() == rival
 

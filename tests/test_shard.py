@@ -121,7 +121,7 @@ class TestTheProgram:
 
     def test_the_sandbox_has_no_shares(self, rotator: Program) -> None:
         run = rotator.run("--shard", "0/2", "sandbox")
-        assert (run.code, "do not go before sandbox" in run.err) == (2, True)
+        assert (run.code, "do not apply to sandbox" in run.err) == (2, True)
 
     def test_an_index_alone_is_any_indexed_jobs(self, rotator: Program) -> None:
         rotator.environ["JOB_COMPLETION_INDEX"] = "7"

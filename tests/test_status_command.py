@@ -302,7 +302,7 @@ class TestTheCommand:
     def test_options_of_a_pass_do_not_go_before_it(self, rotator: Program, option: str) -> None:
         options = [option, "Reporting"] if option == "--key" else [option]
         seen = rotator.run(*options, "status")
-        assert (seen.code, "do not go before status" in seen.err) == (2, True)
+        assert (seen.code, "do not apply to status" in seen.err) == (2, True)
 
     def test_it_can_be_watched(self, rotator: Program) -> None:
         """One object a line, until Ctrl-C; its exit code is that of the last look."""

@@ -17,7 +17,7 @@ def test_nothing_is_stopped_unless_asked() -> None:
 def test_a_request_ends_every_wait_and_keeps_from_beginning() -> None:
     stopping = Stopping()
     stopping.request()
-    with pytest.raises(Stopped, match=r"^stopped before this was begun$"):
+    with pytest.raises(Stopped, match=r"^stopped before it began$"):
         stopping.check()
     with pytest.raises(Stopped):
         stopping.sleep(0)

@@ -63,7 +63,7 @@ class TestStatesThatPass:
         with serving(reply(status, raw=b"<html>blocked</html>")) as url, pytest.raises(Transient) as raised:
             connect_to(url, Secret("s.token")).write("app/a", {"a": 1}, cas=0)
         assert raised.value.ambiguous
-        assert "not by Vault" in raised.value.message
+        assert "not from Vault" in raised.value.message
 
     def test_a_mistake_in_the_set_up_is_not_repeated_and_has_a_cure(self) -> None:
         asked: list[str] = []
@@ -164,7 +164,7 @@ class TestNeighbours:
         for forced in (False, True):
             result = world.one(forced=forced)
             assert result.failed
-            assert "the field api_key holds no string" in str(result.errors[0])
+            assert "the field api_key holds no text" in str(result.errors[0])
         assert world.memory.read(PATH).number == 1
         assert world.posts() == 0
 

@@ -46,7 +46,7 @@ class TestTokenFile:
         with pytest.raises(Transient, match=f"vault.auth.file {sink}: is missing or empty"):
             vault.read("app/x")
         sink.write_text("")
-        with pytest.raises(Transient, match="is what writes it running"):
+        with pytest.raises(Transient, match="the program that writes it is running"):
             vault.read("app/x")
         sink.write_text(new_token(vault_server).reveal())
         assert reads(vault)
@@ -241,7 +241,7 @@ def test_a_whole_run_with_an_app_role(vault_server: VaultServer, tmp_path: Path)
         run = rotator.run("--once", "--log-format", "console")
         assert run.code == 3
         assert "Vault refused the login" in run.err
-        assert "response-wrapped needs vault.auth.secret_id_response_wrapping_path" in run.err
+        assert "response-wrapped, set vault.auth.secret_id_response_wrapping_path" in run.err
         assert len(gateway.account.keys) == 1
         rotator.environ["VAULT_SECRET_ID"] = role.secret_id().reveal()
         run = rotator.run("--once", "--log-level", "debug")

@@ -45,7 +45,7 @@ def test_one_that_was_used_may_have_been_stolen(role: Role, file: Path) -> None:
     role.server.api("POST", "sys/wrapping/unwrap", token=file.read_text())
     with pytest.raises(Rejected, match="somebody else may hold the secret id") as raised:
         client(role, file).read("app/x")
-    assert "is not valid: it was used before, has expired, or never was one;" in str(raised.value)
+    assert "is not valid: it was used before, has expired, or never was a token;" in str(raised.value)
     assert f"`vault write {role.path}/secret-id-accessor/destroy" in str(raised.value)
 
 

@@ -94,7 +94,7 @@ class TestVerbs:
     ) -> None:
         done = rotator.run(*options)
         assert (done.code, done.out) == (2, "")
-        assert "`rotator run` makes passes until it is stopped, `rotator --once` makes one" in done.err
+        assert "`rotator --once` makes one pass, `rotator run` makes passes until you stop it" in done.err
         assert gateway.requests == ()
 
     def test_run_says_where_its_page_is(self, rotator: Program) -> None:

@@ -241,7 +241,7 @@ class TestPage:
         for word in ("2 failed", "1 unknown", "1 stopped", "1 held", "1 due", "2 ok"):
             assert f"{word}</span>" in text
         assert str(REFUSED.request_id) in text
-        assert "Cure: ask the gateway&#39;s support, with the request_id" in text
+        assert "Cure: ask the gateway&#39;s support, and name the request_id" in text
         assert "superseded 7001 goes in 14h 20m" in text
         assert "orphan 5003 goes in 9m" in text
         assert "Vault answers 403" in text

@@ -39,7 +39,8 @@ class GatewayChecks:
                 url=gateway.url,
                 field="gateway.url",
                 trust=Trust(),
-                trust_cure="is it the gateway? If something of yours reads along, name its CA in SSL_CERT_FILE",
+                trust_cure="check that this is the gateway; if a proxy of yours inspects TLS, "
+                "name its CA file in SSL_CERT_FILE",
                 timeout=gateway.timeout,
             )
         )

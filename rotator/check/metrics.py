@@ -11,10 +11,12 @@ def textfile(path: str) -> Iterator[Finding]:
     """Say whether the file can be written, without writing it: it is put there by a rename."""
     directory = Path(path).parent
     if not directory.is_dir():
-        wrong = "is no directory" if directory.exists() else "does not exist"
+        wrong = "is not a directory" if directory.exists() else "does not exist"
     elif not os.access(directory, os.W_OK | os.X_OK):
         wrong = "cannot be written by this user"
     else:
         yield ok(f"{path} can be written")
         return
-    yield note(f"metrics.textfile: {directory} {wrong}", "make its directory, writable for this user")
+    yield note(
+        f"metrics.textfile: {directory} {wrong}", "create the directory, and let this user write to it"
+    )

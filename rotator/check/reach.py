@@ -78,13 +78,13 @@ def checks(server: Target) -> tuple[Check, ...]:
 def _beyond(proxy: Proxy) -> Iterator[Finding]:
     if proxy.url is None:
         raise proxy.unusable()
-    yield ok(f"{proxy} stands between: DNS and TLS are not tried from here")
+    yield ok(f"{proxy} makes the connection, so DNS and TLS cannot be tested from here")
 
 
 def _look_up(server: Target) -> Iterator[Finding]:
     host = server.host
     if _is_address(host):
-        yield ok(f"{host} is an address: there is nothing to look up")
+        yield ok(f"{host} is an address, so there is nothing to look up")
         return
     try:
         found = within(
@@ -126,9 +126,9 @@ def _handshake(server: Target, context: ssl.SSLContext | None) -> _Certificate |
 def _untrusted(server: Target, error: ssl.SSLCertVerificationError) -> str:
     match error.verify_code:
         case code if code == _EXPIRED:
-            return "renew the server's certificate; is this machine's clock right?"
+            return "renew the server's certificate; if it is still valid, set this machine's clock"
         case code if code == _NOT_YET_VALID:
-            return "is this machine's clock right, and the server's?"
+            return "check the clocks of this machine and of the server"
         case code if code in (_OTHER_NAME, _OTHER_ADDRESS):
             return f"write the host name of the certificate in {server.field}"
         case _:
@@ -154,7 +154,7 @@ def _judged(server: Target, seen: _Certificate) -> Finding:
     end = datetime.fromtimestamp(ends, UTC)
     said = f"{seen.tls}; the certificate ends {end:%Y-%m-%d %H:%M} UTC, {until(end, datetime.now(UTC))}"
     if ends - time.time() < (ends - begins) * _ENDS_SOON:
-        return note(said, "renew the server's certificate: nothing has done it so far")
+        return note(said, "renew the server's certificate; nothing has renewed it so far")
     return ok(said)
 
 

@@ -41,14 +41,14 @@ def longest_title(titles: TitleTemplate, keys: Sequence[ManagedKey]) -> Iterator
     parsed = titles.parse(title)
     said = f"the longest has {len(title)} characters ({key.name})"
     if parsed is None or parsed.name != key.name:
-        yield bad(f"{said}, and does not parse back", "write another title_template")
+        yield bad(f"{said}, and cannot be read back", "write another title_template")
     elif len(title) > LONG_TITLE:
         yield note(
-            f"{said}, and parses back; the gateway promises no length",
+            f"{said}, and can be read back; the gateway does not promise to keep so long a title",
             "shorten title_template before the first pass, or the names of keys",
         )
     else:
-        yield ok(f"{said}, and parses back")
+        yield ok(f"{said}, and can be read back")
 
 
 def grace_periods(keys: Sequence[ManagedKey]) -> Iterator[Finding]:

@@ -91,9 +91,9 @@ class VaultChecks:
             self.vault.anonymously(wrapped.look)
             yield Finding(
                 State.SKIPPED,
-                f"not tried: the wrapping token is good, of {wrapped.path}, and works only once; it is "
-                "left for the rotator itself",
-                "to try the rest, check with a secret id that is not wrapped, or with another vault.auth",
+                f"not tried: the wrapping token, made at {wrapped.path}, is valid and works only "
+                f"once, so it is left for the rotator",
+                "to test the rest, check with a secret id that is not wrapped, or with another vault.auth",
             )
             return
         self._facts = self.vault.look_up_token()
@@ -127,8 +127,9 @@ class VaultChecks:
             if error.status != HTTPStatus.FORBIDDEN:
                 raise
         return bad(
-            f"there is no mount {mount}/, or the token may do nothing there",
-            "is vault.mount right? `vault secrets list` names the mounts; else mend the policy",
+            f"there is no mount {mount}/, or the token has no access to it",
+            "check vault.mount against the list of mounts: `vault secrets list`; if it is right, "
+            "correct the token's policy",
         )
 
     def _policy(self) -> Iterator[Finding]:
@@ -147,7 +148,7 @@ class VaultChecks:
         if version.data is None and version.number:
             raise lost(path, version.number)
         if version.data is None:
-            yield ok("none yet: the first pass makes it")
+            yield ok("none yet; the first pass makes it")
             return
         identity = read_identity(version.data, path)
         check_place(identity, self.vault.whereabouts(), path)
@@ -164,7 +165,7 @@ class VaultChecks:
                 faults = True
                 yield fault
         if not faults:
-            yield ok(f"{there} of {len(keys)} exist; nothing in them is in the way")
+            yield ok(f"{there} of {len(keys)} exist; the rotator can use what is in them")
 
     def _faults(self, key: ManagedKey, version: Version) -> Iterator[Finding]:
         try:
@@ -182,9 +183,10 @@ class VaultChecks:
             of_mount = f"`vault write {mount}/config delete_version_after=0s`"
             keep = f"`vault kv undelete -mount={mount} -versions={version.number} {path}`"
             yield bad(
-                f"Vault deletes each version at {path}: {what} is gone at {at:%Y-%m-%d %H:%M} UTC",
-                f"clear delete_version_after on the path: {off}; if it is set on the mount, there too: "
-                f"{of_mount}; then keep what is there: {keep}",
+                f"Vault deletes each version at {path} after a time: "
+                f"{what} will be gone at {at:%Y-%m-%d %H:%M} UTC",
+                f"clear delete_version_after on the path: {off}; if it is set on the mount, "
+                f"clear it there, too: {of_mount}; then restore what is there: {keep}",
             )
 
 
@@ -192,8 +194,9 @@ def token(facts: TokenFacts, rotation: timedelta, *, static: bool) -> Finding:
     """`static`: nobody renews it, and there is no login to get another by."""
     if static and facts.uses is not None:
         return bad(
-            f"is good for {facts.uses} more requests: it could be used up between a create and its store",
-            f"issue another with {ISSUE}, without -use-limit; or log in: see vault.auth",
+            f"can make {facts.uses} more requests, and could be used up between creating a key "
+            f"and storing it",
+            f"issue another one without -use-limit: {ISSUE}; or let the rotator log in (vault.auth)",
         )
     if facts.ttl is None:
         return ok("does not expire")
@@ -201,13 +204,23 @@ def token(facts: TokenFacts, rotation: timedelta, *, static: bool) -> Finding:
     if facts.ttl < rotation:
         return bad(
             f"{said}; a rotation may take {format_duration(rotation)} (verify_deadline and store_deadline)",
-            f"issue another with {ISSUE}, or log in: see vault.auth"
+            f"issue another one: {ISSUE}; or let the rotator log in (vault.auth)"
             if static
             else "raise the token_ttl of its role",
         )
     if static and facts.ttl < SOON:
         return note(
             f"{said}, and this program does not renew it",
-            "let an agent keep a token_file, or log in by approle, kubernetes or jwt: see vault.auth",
+            "let an agent keep the token in a file, or let the rotator log in by approle, "
+            "kubernetes or jwt (vault.auth)",
         )
-    return ok(said + ("" if static else ", renewable" if facts.renewable else ", not renewable: got anew"))
+    return ok(
+        said
+        + (
+            ""
+            if static
+            else ", renewable"
+            if facts.renewable
+            else ", not renewable; the rotator logs in again"
+        )
+    )

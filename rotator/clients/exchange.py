@@ -268,6 +268,6 @@ def raise_for_tls(what: str, error: BaseException, url: str, trusted: str = "") 
             ) from None
         if isinstance(seen, ssl.SSLError) and seen.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
             raise Rejected(
-                f"{what}: {url}: https was spoken to a server that does not speak TLS",
+                f"{what}: {url}: the URL says https, but the server does not speak TLS",
                 cure="check the port and the scheme of the URL",
             ) from None

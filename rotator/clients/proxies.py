@@ -53,10 +53,10 @@ class Proxy:
         return user, password
 
     def unusable(self) -> Rejected:
-        """Return what is said of a value that names no proxy that can be used."""
+        """Return what is said of a value that is not the URL of a proxy."""
         shown = f" ({self.shown})" if self.shown else ""
         return Rejected(
-            f"{self.variable}{shown} names no proxy that can be used",
+            f"{self.variable}{shown} is not the URL of a proxy",
             cure=f"write http://HOST:PORT or https://HOST:PORT in {self.variable}, or {self._without}",
         )
 
@@ -68,7 +68,7 @@ class Proxy:
             correct = "correct the" if self.user else "write a"
             return Rejected(said, cure=f"{correct} user and password in {self.variable}, or {self._without}")
         cure = (
-            f"see why the proxy cannot reach {self._server}"
+            f"find out why the proxy cannot reach {self._server}"
             if status in _OUT_OF_REACH
             else f"let the proxy allow CONNECT to {self._server}"
         )

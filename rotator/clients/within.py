@@ -14,7 +14,9 @@ class TooSlow(Transient):
     """The exchange did not end in time. Its connection is closed."""
 
     def __init__(self, what: str, seconds: float, cure: str, *, ambiguous: bool = True) -> None:
-        super().__init__(f"{what}: no whole answer within {seconds:g} s", ambiguous=ambiguous, cure=cure)
+        super().__init__(
+            f"{what}: the answer was not complete within {seconds:g} s", ambiguous=ambiguous, cure=cure
+        )
 
 
 def within(what: str, seconds: float, work: Callable[[], T], *, cure: str) -> T:
@@ -34,7 +36,9 @@ def within(what: str, seconds: float, work: Callable[[], T], *, cure: str) -> T:
         Thread(target=run, name="exchange", daemon=True).start()
     except RuntimeError:
         limit = "raise the limit on threads: pids.max of the container, TasksMax of the unit, ulimit -u"
-        raise Transient(f"{what}: no thread can be had for it", ambiguous=False, cure=limit) from None
+        raise Transient(
+            f"{what}: this machine allows no further thread", ambiguous=False, cure=limit
+        ) from None
     try:
         result, error = box.get(timeout=seconds)
     except Empty:

@@ -18,20 +18,21 @@ from rotator.show.output import Kind
 from rotator.wiring import open_account
 
 _SAYS = {
-    Change.MOVE: "This Vault is the original: no other rotator works with the identity that is in it.",
+    Change.MOVE: "This Vault is the original. No other rotator uses the identity in it.",
     Change.ADD_ADDRESS: "vault.address is another address of the Vault that the identity is bound to.",
-    Change.RENEW: "The identity here is a copy, or lost: a new one is made. The keys made so far become unmanaged.",
+    Change.RENEW: "The identity here is a copy, or is lost. A new one is made, and the keys made "
+    "so far become unmanaged.",
 }
 
 
 @click.command("installation")
 @click.argument("change", type=click.Choice([change.value for change in Change]))
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @json_option
 @common_options
 @click.pass_obj
 def command(common: Common, *, change: str, yes: bool, as_json: bool) -> None:
-    """Say what a copied, moved or lost identity is. A pass refuses to guess.
+    """Say what happened to Vault: moved, copied, new address, identity lost. A pass refuses to guess.
 
     \b
     Example: Vault has a new address; it was moved; this is a copy of it
@@ -53,7 +54,7 @@ def run_installation(
 
     def go() -> int:
         config = load_with(frozenset(), config_path, environ)
-        if not yes and not output.confirmed(f"{_SAYS[change]}\n", "Is that so?"):
+        if not yes and not output.confirmed(f"{_SAYS[change]}\n", "Is this true?"):
             return MISCONFIGURED
         with open_account(config, environ, Stopping()) as account, waiting("asking Vault"):
             identity = change_installation(account, change)

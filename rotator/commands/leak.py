@@ -86,7 +86,7 @@ def _show_none(shard: Shard, output: Output) -> int:
     output.show(
         Kind.EXPOSURE,
         lambda: {"dry_run": False, "keys": []},
-        lambda: f"none of these keys is of shard {shard}: another pod of the job sees to them\n",
+        lambda: f"shard {shard} has none of these keys; another pod of the job handles them\n",
     )
     return CONVERGED
 

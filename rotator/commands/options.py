@@ -131,7 +131,7 @@ def the_name(words: tuple[str, ...], names: tuple[str, ...]) -> str:
     return chosen.pop()
 
 
-shard_option = click.option("--shard", metavar="I/N", help="Only share I of N, counted from 0.")
+shard_option = click.option("--shard", metavar="I/N", help="Handle only share I of N, counted from 0.")
 names_argument = click.argument("words", metavar="[NAME]...", nargs=-1, shell_complete=complete_name)
 name_argument = click.argument("words", metavar="NAME", nargs=-1, shell_complete=complete_name)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")

@@ -56,7 +56,9 @@ class Output:
         if _answered_yes(what, question):
             return True
         if self.as_json:
-            print_json(error_document(RotatorError("not confirmed; nothing was changed")))
+            print_json(
+                error_document(RotatorError("the question was not answered with yes; nothing was changed"))
+            )
         return False
 
     def complain(self, error: RotatorError) -> None:
@@ -85,7 +87,7 @@ def _answered_yes(what: str, question: str) -> bool:
         answer = ""
     if answer.strip().lower() in ("y", "yes"):
         return True
-    unanswered = "" if answer else "\nrotator: nobody answered; --yes answers for scripts\n"
+    unanswered = "" if answer else "\nrotator: no answer was given; in a script, add --yes\n"
     sys.stderr.write(f"{unanswered}rotator: nothing was changed\n")
     return False
 

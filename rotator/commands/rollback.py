@@ -23,7 +23,7 @@ from rotator.wiring import open_account
 @click.command("rollback")
 @name_argument
 @key_option
-@click.option("--dry-run", is_flag=True, help="Say what would be done; change nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what would be done; change nothing.")
 @json_option
 @common_options
 @click.pass_obj
@@ -75,9 +75,9 @@ def _words(done: RolledBack) -> str:
         (
             f"{done.name}: key {done.current} {is_} current again",
             f"  its plaintext: version {done.from_version} of {done.path}",
-            f"  proved to work: request_id {done.request_id}",
+            f"  tested, and it works: request_id {done.request_id}",
             f"  stored: as version {done.version}",
-            f"  next rotation: {until(done.due_at, done.now)}; it has a whole period again",
+            f"  next rotation: {until(done.due_at, done.now)}; a new period begins",
             f"  key {done.superseded}: {_fate(done)}",
             *(["nothing was changed"] if done.dry_run else []),
             "",

@@ -26,18 +26,18 @@ COMPLETE: Final = "_ROTATOR_COMPLETE"
 SHELLS: Final = ("bash", "zsh", "fish")
 _COMMANDS: Final = {
     "Look, and change nothing": {
-        "status": "Show every managed key, its next rotation, the keys beside it.",
+        "status": "Show every managed key, its next rotation, and its other keys.",
         "explain": "Say why a managed key is or is not rotated now.",
-        "check": "Try what a pass needs, and say what cures it.",
+        "check": "Test everything that a pass needs, and say how to mend what fails.",
     },
     "Act": {
-        "run": "Make passes on the schedule, until it is stopped.",
+        "run": "Make passes on the schedule until you stop it.",
         "rollback": "Make the previous key current again, within its grace.",
-        "installation": "Say what a copied, moved or lost identity is.",
+        "installation": "Say what happened to Vault: moved, copied, new address, identity lost.",
     },
     "Begin": {
-        "sandbox": "Try it all on this machine.",
-        "completion": "Print the script that completes commands and names in a shell.",
+        "sandbox": "Try everything on this machine, with servers of its own.",
+        "completion": "Print the shell script that completes commands and names.",
     },
 }
 """By what they are for. Each is a module of this room, which is imported when it is asked for."""
@@ -123,16 +123,20 @@ class _Group(click.Group):
     cls=_Group,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 converged; 1 a managed key failed; 2 usage or config; 3 Vault or the gateway "
-    "could not be reached or refused us, and nothing was changed.",
+    epilog="Exit codes: 0 converged; 1 a managed key failed; 2 wrong usage or config; 3 Vault or "
+    "the gateway could not be reached or refused us, and nothing was changed.",
     subcommand_metavar="[COMMAND] [NAME]...",
 )
 @click.option("--once", is_flag=True, help="One pass: do what is due, then exit.")
 @click.option("--rotate-now", is_flag=True, help="One pass in which every managed key is due now.")
 @click.option("--dry-run", is_flag=True, help="Print what a pass would do; change nothing.")
 @key_option
-@click.option("--revoke-old-now", is_flag=True, help="With --rotate-now --key: no grace. Asks first.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--revoke-old-now",
+    is_flag=True,
+    help="With --rotate-now --key: revoke the old keys without grace. Asks first.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @shard_option
 @json_option
 @common_options
@@ -163,7 +167,8 @@ def cli(
     if context.invoked_subcommand is not None:
         if any(context.params.values()):
             raise click.UsageError(
-                f"the options of a pass do not go before {context.invoked_subcommand}; its own go after it"
+                f"options of a pass do not apply to {context.invoked_subcommand}; write its own "
+                f"options after its name"
             )
         return
     if common == Common() and not any(context.params.values()):
@@ -188,23 +193,26 @@ def _refuse_what_does_not_go_together(given: Mapping[str, Any]) -> None:
     for wrong, says in (
         (
             given["once"] and given["rotate_now"],
-            "--once does what is due, --rotate-now does all: choose one",
+            "choose one of --once, which rotates what is due, and --rotate-now, which rotates everything",
         ),
         (
             leak and not (given["rotate_now"] and given["names"]),
-            "--revoke-old-now goes with --rotate-now and --key",
+            "--revoke-old-now needs --rotate-now and --key",
         ),
         (
             not one_pass and (given["names"] or given["as_json"]),
-            "--key and --json go with --once, --rotate-now or --dry-run",
+            "--key and --json need --once, --rotate-now or --dry-run",
         ),
         (
             not (one_pass or leak or given["yes"]),
-            "nothing to do: `rotator run` makes passes until it is stopped, `rotator --once` makes one",
+            "nothing to do; `rotator --once` makes one pass, `rotator run` makes passes until you stop it",
         ),
-        (given["yes"] and not leak, "--yes goes with --revoke-old-now"),
-        (leak and given["shard"], "--revoke-old-now is for the keys that are named: leave out --shard"),
-        (leak and not can_answer, "--revoke-old-now asks first, and nobody is there to answer: add --yes"),
+        (given["yes"] and not leak, "--yes needs --revoke-old-now"),
+        (leak and given["shard"], "--revoke-old-now handles the keys that you name; leave out --shard"),
+        (
+            leak and not can_answer,
+            "--revoke-old-now asks for confirmation, and there is no terminal to ask on; add --yes",
+        ),
     ):
         if wrong:
             raise click.UsageError(says)

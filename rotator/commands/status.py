@@ -41,7 +41,7 @@ from rotator.wiring import open_account
     is_flag=False,
     flag_value=10,
     type=click.IntRange(min=1),
-    help="Look again every 10 s, or as told, until Ctrl-C.",
+    help="Look again every 10 s, or every SECONDS, until Ctrl-C.",
 )
 @json_option
 @common_options

@@ -153,9 +153,9 @@ def _policy_faults(index: int, entry: Entry, defaults: Defaults) -> Iterator[Fau
         for field in ("rotation_window", "timezone"):
             if getattr(entry, field) is not None:
                 cure = "remove it or write rotation_schedule"
-                yield ("keys", index, field), f"means nothing without a rotation_schedule; {cure}"
+                yield ("keys", index, field), f"has no effect without a rotation_schedule; {cure}"
     elif entry.spread is not None:
-        yield ("keys", index, "spread"), "means nothing without a rotation_period; remove it"
+        yield ("keys", index, "spread"), "has no effect without a rotation_period; remove it"
     if short := list(_short_faults(index, entry, defaults)):
         yield from short  # what follows from such a one would blame another field
         return
@@ -198,7 +198,7 @@ def _idle_defaults(entries: list[Entry], defaults: Defaults) -> Iterator[Fault]:
         return
     for field in ("rotation_window", "timezone"):
         if getattr(defaults, field) is not None:
-            yield ("defaults", field), "means nothing while no key has a rotation_schedule; remove it"
+            yield ("defaults", field), "has no effect as long as no key has a rotation_schedule; remove it"
 
 
 def _managed_key(entry: Entry, defaults: Defaults) -> ManagedKey:

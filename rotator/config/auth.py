@@ -24,7 +24,7 @@ def _token(secret: Secret) -> Secret:
 
 def _role_id(value: Any) -> Secret:
     if not isinstance(value, str) or not is_word(value):
-        raise ValueError("is no role id; write the one word, in quotes, that Vault gave")
+        raise ValueError("is not a role id; write the one word, in quotes, that Vault gave you")
     return Secret(value)
 
 

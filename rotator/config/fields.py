@@ -76,7 +76,7 @@ class BearerSources(Block):
     @model_validator(mode="after")
     def _has_a_source(self) -> Self:
         if not (self.vault or self.file or self.env):
-            raise ValueError("names no source; write at least one of vault, file, env")
+            raise ValueError("names no source; write at least one of vault, file and env")
         return self
 
 
@@ -100,7 +100,7 @@ class VaultBlock(Block):
     """The Vault, or OpenBao, in which the plaintexts are stored."""
 
     allow_http: bool = Field(
-        default=False, description="Allow http:// to other hosts: shows secrets to the network."
+        default=False, description="Allow http:// to other hosts. The network can then read the secrets."
     )
     address: str = Field(
         default_factory=str, validate_default=True, description="The server's URL. Else VAULT_ADDR is used."
@@ -126,7 +126,7 @@ class VaultBlock(Block):
         default=None, description="A PEM file. Else VAULT_CLIENT_KEY is used."
     )
     tls_skip_verify: bool = Field(
-        default=False, description="Trust any certificate: anybody in between can read the secrets."
+        default=False, description="Trust any certificate. Anybody in between can then read the secrets."
     )
     timeout: Duration = _lasting("10s", "The bound on one whole request.")
 
@@ -152,7 +152,7 @@ class Passes(Block):
     )
     jitter: _Duration | None = Field(
         default=None,
-        description="Up to so much is added to `every`, at random; 30s, or `every` if that is less.",
+        description="A random time up to this is added to `every`; 30s, or `every` if that is less.",
     )
     cron: Cron | None = Field(default=None, description="Five fields; fires by the wall clock of `timezone`.")
     timezone: TimeZone | None = Field(default=None, description="The time zone of `cron`; UTC.")
@@ -188,7 +188,7 @@ class EntryPolicy(Block):
     )
     spread: Spread | None = Field(
         default=None,
-        description="Each key falls due by its own share of so much of rotation_period earlier; none.",
+        description="Each key falls due earlier, by its own share of this part of rotation_period; none.",
     )
     rotation_schedule: Cron | None = Field(
         default=None,
@@ -229,7 +229,7 @@ class EntryPolicy(Block):
 
 
 class Defaults(EntryPolicy):
-    """What every key has that does not say otherwise. rotation_period is 30d where no cadence is given."""
+    """The settings of each key that does not have its own. rotation_period is 30d where no cadence is given."""
 
     grace_period: Duration = _lasting("24h", "How long a replaced key lives on.")
     field: SecretField = Field(default="api_key", description="The secret's field that holds the plaintext.")
@@ -256,18 +256,22 @@ class Entry(EntryPolicy):
 class Clocks(Block):
     """The clocks of a rotation; they are fields of the config's top level."""
 
-    in_flight: Duration = _lasting("2m", "So young an unstored key is left to the replica that made it.")
+    in_flight: Duration = _lasting(
+        "2m", "An unstored key younger than this is left to the replica that made it."
+    )
     orphan_after: Duration = _lasting(
-        "15m", "An unstored key of this age is revoked; must outlast any rotation of another replica."
+        "15m", "An unstored key of this age is revoked. Must be longer than any rotation of another replica."
     )
     verify_deadline: Duration = _lasting("60s", "How long a new key has until the gateway accepts it.")
-    store_deadline: Duration = _lasting("5m", "How long storing a new key in Vault is tried.")
+    store_deadline: Duration = _lasting("5m", "For how long storing a new key in Vault is tried.")
     pass_deadline: Duration = _lasting(
         "30m",
-        "How long a pass may last; what a rate limit kept from its turn is not reached, and goes first next.",
+        "How long a pass may last. A key that a rate limit delays beyond it is not reached, and "
+        "comes first in the next pass.",
     )
     clock_tolerance: Duration = _lasting(
-        "5m", "How far apart the clocks of the gateway and of this machine may be before nothing is revoked."
+        "5m",
+        "How far apart the clocks of the gateway and of this machine may be. Beyond it nothing is revoked.",
     )
 
 
@@ -292,6 +296,6 @@ class File(Clocks):
         description="Titles of keys at the gateway: with {name}, {installation} and {nonce}, maybe {stamp}.",
     )
     defaults: Defaults = Field(
-        default_factory=Defaults, description="What every key has that does not say otherwise."
+        default_factory=Defaults, description="The settings of each key that does not have its own."
     )
     keys: list[Entry] = Field(min_length=1, max_length=MAX_KEYS, description="The managed keys.")

@@ -151,7 +151,7 @@ def _parse(content: bytes) -> Document:
     except UnicodeDecodeError as error:
         before = error.object[: error.start].decode()
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-        return _refused(line, column, "is not UTF-8; save the file in that encoding")
+        return _refused(line, column, "is not UTF-8; save the file in UTF-8")
     document = yaml.parse(text)
     if document.root is None or isinstance(document.root.value, dict):
         return document

@@ -85,5 +85,5 @@ def signing_secrets(webhook: Webhook, environ: Mapping[str, str]) -> tuple[Secre
     try:
         return webhook_signature.parse_secrets(text)
     except ValueError as error:
-        what = "a source without a sound secret" if text.strip() else "a source that is empty or not set"
+        what = "a source without a valid secret" if text.strip() else "a source that is empty or not set"
         raise ConfigError(f"webhook.secret names {what}; {error}") from None

@@ -121,7 +121,7 @@ def title_template(text: str) -> str:
     """Check that titles parse back, and that the longest of them is one the gateway can hold."""
     if not all(re.fullmatch(r"[a-z]{1,20}", name) for name in re.findall(r"\{([^{}]*)\}", text)):
         raise ValueError(
-            "has braces around what is no placeholder; write {name}, {installation}, {nonce}, {stamp}"
+            "has braces around something that is not a placeholder; write {name}, {installation}, {nonce}, {stamp}"
         )
     longest = titles.TitleTemplate(text).render(
         "n" * 64, now=datetime(2027, 1, 1, tzinfo=UTC), installation="0" * 6, nonce="0" * 8
@@ -151,7 +151,7 @@ def timezone(text: str) -> str:
 def spread(text: str) -> str:
     """Check a share of a period."""
     if not re.fullmatch(r"([1-9]|[1-4][0-9]|50)%", text):
-        raise ValueError("is no share of a period; write a percentage from 1% to 50%, such as 10%")
+        raise ValueError("is not a share of a period; write a percentage from 1% to 50%, such as 10%")
     return text
 
 
@@ -186,7 +186,7 @@ def host_name(text: str) -> str:
 def metrics_file(text: str) -> str:
     """Check the name of a file for node_exporter, which reads no other."""
     if not file_name(text).endswith(".prom"):
-        raise ValueError("is no file for node_exporter; write a path that ends in .prom")
+        raise ValueError("is not a file for node_exporter; write a path that ends in .prom")
     return text
 
 

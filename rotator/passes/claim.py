@@ -58,9 +58,10 @@ class Claiming:
                 raise Moved
             patience = short(facts.timing.in_flight)
             raise RotatorError(
-                f"a claim on this key is {age(pending.at, now)}: another rotator, or a run that did not end well, "
-                "may be making it",
-                cure=f"look at it with rotator status; if no new key is there in {patience}, run it again",
+                f"a claim on this key is {age(pending.at, now)}: another rotator may be making a "
+                f"new key, or an earlier run was cut off",
+                cure=f"see whether a new key appears within {patience}: `rotator status`; if "
+                f"none does, run this again",
             )
         nonces = tuple(secrets.token_hex(4) for _ in range(MAX_ORPHANS))
         claim = Claim(facts.version.number + 1, now, nonces, without_grace=facts.without_grace)
@@ -95,7 +96,8 @@ class Claiming:
             if not isinstance(error, Conflict):
                 raise
             raise _Lost(
-                f"the record at {self._path} was written by somebody else, or is read from a standby that lags",
+                f"the record at {self._path} was written by somebody else, or a standby that "
+                "lags behind answered",
                 ambiguous=False,
                 request_id=error.request_id,
             ) from None

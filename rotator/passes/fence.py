@@ -15,7 +15,7 @@ class Moved(RotatorError):  # noqa: N818
     """The secret is not what the decision was made on; the next pass decides anew."""
 
     def __init__(self) -> None:
-        super().__init__("the secret was written since the decision; the next pass decides anew")
+        super().__init__("the secret was written after the decision; the next pass decides again")
 
 
 def write_on_top(account: Account, path: str, update: Update, *, alone: bool) -> Fence:

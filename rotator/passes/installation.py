@@ -53,7 +53,8 @@ def read_installation(account: Account, *, create: bool) -> str | None:
 
 
 def _reread(account: Account) -> str:
-    """One attempt to read an identity that there must have been: a read may be stale for seconds."""
+    """One attempt to read an identity that there must have been: wait a few seconds and run "
+    "this again: a read from Vault may be stale for so long."""
     version = account.store.read(account.state_path, once=True)
     if version.data is None:
         gone = lost(account.state_path, version.number)
@@ -113,10 +114,10 @@ def _bind(account: Account, identity: Identity, version: Version) -> None:
         pass  # another replica did, or will be asked the same by the next pass
     except Rejected as error:
         raise Rejected(
-            f"the identity at {account.state_path} is not bound to its Vault yet, and that could not be written: "
-            f"{error.message}",
+            f"the identity at {account.state_path} is not bound to its Vault yet, and the "
+            f"rotator could not bind it: {error.message}",
             status=error.status,
-            cure=f"run {MOVE} with a token that may update it; or grant `update` on it for one pass",
+            cure=f"bind it with a token that may update it: {MOVE}; or grant `update` on it for one pass",
         ) from None
 
 
@@ -124,7 +125,11 @@ def _write(account: Account, identity: Identity, version: Version) -> None:
     try:
         account.store.write(account.state_path, identity.to_json(), cas=version.number)
     except Conflict as error:
-        raise Transient(error.message, ambiguous=False, cure="a read may be stale for seconds") from None
+        raise Transient(
+            error.message,
+            ambiguous=False,
+            cure="wait a few seconds and run this again: a read from Vault may be stale for so long",
+        ) from None
 
 
 def _patiently(account: Account, attempt: Callable[[], T]) -> T:

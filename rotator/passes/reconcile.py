@@ -141,7 +141,7 @@ class _Work:
             log_failure("key.unverified", error)
             return tuple(result.unverified(error) for result in results)
         for id_ in left:
-            log.error("key.revoke_failed", key_id=id_, error="the list still shows it live")
+            log.error("key.revoke_failed", key_id=id_, error="the gateway still lists it as live")
         return tuple(result.without(left) for result in results)
 
     def _decide(self, key: ManagedKey) -> tuple[Facts, Plan]:

@@ -50,7 +50,7 @@ def held_back(plan: Plan) -> tuple[HeldBack, ...]:
     if plan.held and plan.held.cure:
         errors.append(HeldBack(f"held: {plan.held.text}", cure=plan.held.cure))
     if ids := [str(other.key_id) for other in plan.others if other.kept is Kept.CLOCK]:
-        errors.append(clock_in_doubt(f"key {', '.join(ids)} not considered for revocation", plan.doubt))
+        errors.append(clock_in_doubt(f"key {', '.join(ids)} was not considered for revocation", plan.doubt))
     return tuple(errors)
 
 
@@ -130,8 +130,8 @@ class KeyResult:
             return self
         ids = ", ".join(map(str, mine))
         error = RotatorError(
-            f"DELETE of key {ids} was answered well, but the list still shows it live",
-            cure="the next pass asks again; if it stays, ask the gateway's support",
+            f"the gateway confirmed the DELETE of key {ids}, but still lists the key as live",
+            cure="the next pass tries again; if the key stays, ask the gateway's support",
         )
         gone = tuple(done for done in self.revoked if done.key_id not in unrevoked)
         return replace(self, revoked=gone, errors=(*self.errors, error))

@@ -29,7 +29,8 @@ class Revoker:
             if self._facts.omitted or (current and self._facts.is_revoked(current)):
                 raise Rejected(
                     f"key {revocation.key_id} was not revoked: its successor, key {current}, is not listed as live",
-                    cure="rotate this managed key with --rotate-now --key; if the list is wrong, ask the gateway",
+                    cure="rotate this managed key with --rotate-now --key; if the list is wrong, "
+                    "ask the gateway's support",
                 )
             probe = account.gateway.authenticates(plaintext)
             if not probe.works:

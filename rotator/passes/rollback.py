@@ -125,9 +125,12 @@ def previous_key(facts: Facts, plan: Plan) -> Key:
         return facts.listed[max(in_grace, key=lambda id_: (in_grace[id_], id_))]
     if plan.superseded:
         ids = ", ".join(map(str, plan.superseded))
-        why = f"the grace of what it replaced ({ids}) is over, or nearly so: a pass may be revoking that now"
+        why = (
+            f"the grace of the key that it replaced ({ids}) is over or nearly over, and a pass "
+            "may be revoking it now"
+        )
     else:
-        why = "no key that it replaced is alive"
+        why = "no key that it replaced is still alive"
     raise _refused(facts.key.name, why)
 
 
@@ -141,7 +144,8 @@ def _current(facts: Facts, plan: Plan) -> Rotation:
         )
     if plan.bookkeeping is None:
         raise _refused(
-            facts.key.name, "what its secret holds fits no listed key, so what it replaced is not known"
+            facts.key.name,
+            "its secret holds a key that matches no listed key, so the rotator cannot tell what it replaced",
         )
     return plan.bookkeeping
 
@@ -185,14 +189,15 @@ def _write(account: Account, facts: Facts, update: Update) -> None:
     except Moved:
         raise _refused(
             facts.key.name,
-            "its secret was written meanwhile",
-            cure="look at it with rotator status, and run it again",
+            "its secret was written in the meantime",
+            cure="look at the key: `rotator status`; then run this again",
         ) from None
     except Transient as error:
         raise NotRolledBack(
-            f"not known whether {facts.key.name} was rolled back: {error.message}",
+            f"it is not known whether {facts.key.name} was rolled back: {error.message}",
             request_id=error.request_id,
-            cure="look at it with rotator status before you run it again: twice is forward",
+            cure="look at the key before you run this again, because a second rollback undoes "
+            "the first: `rotator status`",
         ) from None
 
 

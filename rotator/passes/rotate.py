@@ -33,8 +33,8 @@ class Overtaken(RotatorError):  # noqa: N818
 
     def __init__(self) -> None:
         super().__init__(
-            "the secret was written by somebody else meanwhile, but not rotated",
-            cure="the next pass rotates it; or run it again",
+            "somebody else wrote the secret in the meantime, and did not rotate the key",
+            cure="the next pass rotates it; or run this again",
         )
 
 
@@ -127,22 +127,23 @@ class Making:
             raise BrokenContract(
                 f"POST /keys answered with key {created.id}, which existed before",
                 request_id=created.request_id,
-                cure="a key may have been made all the same, and a pass revokes it after orphan_after; if it "
-                "stays, ask the gateway's support, with the request_id",
+                cure="if a key was made all the same, a pass revokes it after orphan_after; if "
+                "it stays, ask the gateway's support, and name the request_id",
             )
         if not resembles(created.title, title):
             raise BrokenContract(
                 f"POST /keys answered with key {created.id} of another title: that may be another create's answer, "
                 "and the key was not revoked",
                 request_id=created.request_id,
-                cure="ask the gateway's support, with the request_id",
+                cure="ask the gateway's support, and name the request_id",
             )
         if created.title != title:
             _discard(self._account, created, title)
             raise BrokenContract(
-                f"the gateway changed the title of key {created.id}, so it would not be known as ours",
+                f"the gateway changed the title of key {created.id}, so the rotator could not "
+                "recognise it as its own",
                 request_id=created.request_id,
-                cure="choose a title_template that the gateway keeps as it is",
+                cure="choose a title_template that the gateway does not change",
             )
 
 
@@ -192,9 +193,9 @@ class _Storing:
             if isinstance(error, (Moved, Overtaken)) or not self._sent:
                 raise  # nothing that was sent can land any more
             raise Unsettled(
-                f"not known whether new key {self._created.id} was stored: {error.message}",
+                f"it is not known whether new key {self._created.id} was stored: {error.message}",
                 request_id=error.request_id,
-                cure="nothing is lost: a later pass finds it in Vault or revokes it",
+                cure="nothing is lost: a later pass finds the key in Vault, or revokes it",
             ) from None
 
     def _attempt(self) -> Rotation:
@@ -218,7 +219,9 @@ class _Storing:
         if not self._landed():
             # The plaintext exists once: whoever answers must not only say that it is kept.
             number = self._facts.version.number + 1
-            raise Transient(f"version {number} was written by the answer, but is not there", ambiguous=True)
+            raise Transient(
+                f"Vault answered that it wrote version {number}, but there is no such version", ambiguous=True
+            )
         return rotation
 
     def _landed(self) -> bool:

@@ -21,7 +21,7 @@ class Stopped(RotatorError):  # noqa: N818
     """The operator asked us to stop before this was begun."""
 
     def __init__(self) -> None:
-        super().__init__("stopped before this was begun")
+        super().__init__("stopped before it began")
 
 
 class NotReached(RotatorError):  # noqa: N818
@@ -29,8 +29,9 @@ class NotReached(RotatorError):  # noqa: N818
 
     def __init__(self) -> None:
         super().__init__(
-            "not reached within pass_deadline: a rate limit held it up, as limit.met in the log says",
-            cure="the next pass begins with it; raise pass_deadline, or have the server's rate limit raised",
+            "not reached within pass_deadline: a rate limit slowed the pass down (see limit.met in the log)",
+            cure="the next pass begins with it; to reach it in time, raise pass_deadline or have "
+            "the server's rate limit raised",
         )
 
 

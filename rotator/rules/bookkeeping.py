@@ -102,12 +102,12 @@ def fault_of_owner(
     value, block = (data or {}).get(plaintext), (data or {}).get(name)
     if value is not None and not isinstance(value, str):
         return (
-            f"the field {plaintext} holds no string",
+            f"the field {plaintext} holds no text",
             "write the key there as text, or name another `field` for it",
         )
     if block is not None and not (isinstance(block, dict) and _is_ours(block)):
         cure = f"leave `{name}` as it is, and name another field in `bookkeeping` for this managed key"
-        return f"the field {name} was not written by the rotator", cure
+        return f"the field {name} holds something that the rotator did not write", cure
     return None
 
 

@@ -148,7 +148,7 @@ def check_timezone(name: str) -> None:
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        raise ValueError("is no known time zone; write a name such as UTC or Europe/Berlin") from None
+        raise ValueError("is not a known time zone; write a name such as UTC or Europe/Berlin") from None
 
 
 @lru_cache

@@ -94,8 +94,9 @@ def read_claims(record: Version, path: str) -> Claims:
     """
     if record.data and not record.data.keys() <= {FIELD}:
         raise Rejected(
-            f"the secret at {path} is not a record of claims, which are kept there; nothing was written over it",
-            cure="move it, or give the rotator another vault.state_path",
+            f"the rotator keeps claims at {path}, but the secret there holds something else; "
+            f"nothing was written over it",
+            cure="move that secret, or give the rotator another vault.state_path",
         )
     entries = (record.data or {}).get(FIELD)
     read = [_claim(entry) for entry in entries] if isinstance(entries, list) else []

@@ -146,8 +146,8 @@ def _dangers(facts: Facts, reason: Reason | None) -> Iterator[str]:
     text = (facts.version.data or {}).get(facts.key.field)
     if isinstance(text, str) and text != stripped(text):
         yield (
-            f"the field {facts.key.field} has white space around the plaintext, with which no program can use it; "
-            "write it without, or let the next rotation do so"
+            f"the field {facts.key.field} has white space around the plaintext, so no program "
+            "can use it; remove the white space, or wait for the next rotation"
         )
     if current.key_id is None or reason is Reason.REVOKED:
         return
@@ -162,12 +162,12 @@ def _warnings(facts: Facts) -> Iterator[str]:
     if current is None:
         return
     if current.faults:
-        rest = "its key is treated as adopted" if current.adopted else "the rest of it is used"
-        yield f"the secret's bookkeeping makes no sense ({'; '.join(current.faults)}); {rest}"
+        rest = "the rotator treats its key as adopted" if current.adopted else "the rest of it is used"
+        yield f"the rotator cannot read the secret's bookkeeping ({'; '.join(current.faults)}); {rest}"
     if current.key_id is None:
         yield (
-            "the secret's plaintext matches no listed key, or more than one; if that key is live, revoke it by "
-            "hand when it is replaced"
+            "the secret's plaintext matches no listed key, or more than one; if that key is "
+            "live, revoke it by hand after it has been replaced"
         )
 
 
@@ -189,9 +189,10 @@ def _titles(facts: Facts) -> Iterator[str]:
     key = facts.listed.get(current.key_id) if current else None
     if current and key and current.title and key.title != current.title:
         yield (
-            f"the gateway lists key {key.id} as “{words(key.title)}”, and it was made as “{words(current.title)}”: "
-            "a key whose creation is cut off could not be known as ours; write a title_template that the gateway "
-            "leaves as it is, or ask its support"
+            f"the gateway lists key {key.id} as “{words(key.title)}”, but it was made as "
+            f"“{words(current.title)}”: if a creation is cut off, the rotator cannot recognise "
+            f"its key; write a title_template that the gateway does not change, or ask its "
+            f"support"
         )
 
 

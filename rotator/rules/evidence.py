@@ -99,7 +99,7 @@ def examine(facts: Facts, revocation: Revocation, bearer: Secret, doubt: str | N
     if plaintext is None:
         raise Rejected(f"key {victim.id} was not revoked: nothing has taken its place")
     if matches_preview(victim, plaintext) is None and (not texts or Secret(plaintext) in texts):
-        raise Rejected(f"key {victim.id} was not revoked: its preview may be the current key's")
+        raise Rejected(f"key {victim.id} was not revoked: by its preview, it may be the current key")
 
 
 def fenced(facts: Facts, revocation: Revocation) -> Fence | None:
@@ -121,7 +121,7 @@ def fenced(facts: Facts, revocation: Revocation) -> Fence | None:
 def to_revoke(facts: Facts, revocation: Revocation, fence: Fence, proven: Proven | None) -> Warrant:
     """Return leave to revoke what was examined. Raises Rejected when a witness is missing."""
     if fence.version != facts.version.number or fence.key_id not in (None, revocation.key_id):
-        raise Rejected(f"key {revocation.key_id} was not revoked: nothing was written since the decision")
+        raise Rejected(f"key {revocation.key_id} was not revoked: nothing was written after the decision")
     if revocation.victim is Victim.SUPERSEDED and proven is None:
         raise Rejected(f"key {revocation.key_id} was not revoked: its successor was not seen to work")
     return Warrant(_SEAL, revocation.key_id)
@@ -133,10 +133,10 @@ def to_discard(created: CreatedKey, listed: Key | None, sent: str) -> Warrant:
     `listed`: the key of its id; `sent`: its title as it was asked for. Raises Rejected unless the list shows it.
     """
     if listed is None:
-        raise Rejected(f"key {created.id} is not listed yet; a later pass sweeps it")
+        raise Rejected(f"key {created.id} is not listed yet; a later pass revokes it")
     fits = matches_preview(listed, created.plaintext.reveal())
     if not resembles(listed.title, sent) or fits is False or (fits is None and listed.title != sent):
-        raise Rejected(f"key {created.id} was not revoked: by the list it is another's")
+        raise Rejected(f"key {created.id} was not revoked: the list says that it is somebody else's")
     return Warrant(_SEAL, created.id)
 
 

@@ -89,13 +89,16 @@ def _verdict(facts: Facts, plan: Plan) -> str:
 
 def _note(facts: Facts, note: Note) -> str:
     if note is Note.ADOPT:
-        return f"adopt: somebody put key {facts.key_id} there; the bookkeeping that names it is written"
+        return (
+            f"adopt: somebody put key {facts.key_id} there, and the bookkeeping that names it "
+            "is to be written"
+        )
     if facts.current and facts.current.rolled_back:
-        return "record: somebody restored an older version; the grace of the keys that it names begins anew"
+        return "record: somebody restored an older version; the grace of the keys that it names begins again"
     if facts.current and facts.current.redated:
-        return "record: a moment in the block is missing or makes no sense, and is written anew"
+        return "record: a time in the bookkeeping is missing or makes no sense, and is to be written again"
     found = [id_ for id_, trace in facts.traces.items() if trace is Trace.PUBLISHED]
-    return f"record: published once, and now named: {', '.join(map(str, found))}"
+    return f"record: published once, and to be named now: {', '.join(map(str, found))}"
 
 
 def _row_to_json(row: Row[Any]) -> dict[str, Any]:

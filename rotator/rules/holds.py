@@ -106,12 +106,12 @@ def _too_many_unseen(facts: Facts) -> bool:
 def _say_piled_up(facts: Facts) -> str:
     if _too_many_unseen(facts):
         return (
-            f"creates failed, and {count(_unseen(facts), 'new key')} are there that the list does not show as "
-            "ours: revoke by hand those that nobody made"
+            f"creates failed, and the list has {count(_unseen(facts), 'new key')} that are not known as ours: "
+            "revoke by hand those that nobody made"
         )
     orphans = f"{count(len(facts.orphans), 'orphan')} of {MAX_ORPHANS}"
     text = f"{orphans}, {_piled(facts)} superseded of {_most_piled(facts)}"
-    text += ": making more is not the cure" if _piled_up(facts) else ""
+    text += ": making more keys does not help" if _piled_up(facts) else ""
     if _is_urgent(facts) and _piled(facts) >= _most_piled(facts):
         text += (
             f"; one more in each grace of {short(facts.key.grace_period)}: "
@@ -160,7 +160,8 @@ def _say_outside_window(facts: Facts) -> str:
 
 
 SET_THE_CLOCK: Final = (
-    "see that this machine's clock is right (NTP); if it is, ask the gateway's support about its Date. "
+    "check that this machine's clock is right (NTP); if it is, ask the gateway's support about "
+    "its Date header. "
     "clock_tolerance says how far the two may be apart"
 )
 _ALL_BUT_DUE: Final = frozenset({Reason.FORCED, Reason.MISSING, Reason.REVOKED})
@@ -170,7 +171,8 @@ HOLDS: Final[tuple[Rule[Hold], ...]] = (
         Hold.BACKING_OFF,
         _piled_up,
         _say_piled_up,
-        cure="they go in time; if not, look at why revoking or storing fails, or revoke them by hand",
+        cure="they are revoked in time; if not, find out why revoking or storing fails, or "
+        "revoke them by hand",
     ),
     Rule(
         Hold.BACKING_OFF,

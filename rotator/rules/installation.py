@@ -66,9 +66,9 @@ def read_identity(data: Mapping[str, Any], path: str) -> Identity:
     installation, bound = data.get(FIELD), data.get(BOUND)
     if not valid_installation(installation):
         raise Rejected(
-            f"the secret at {path} holds no installation: six hex digits in `{FIELD}`",
-            cure=f"roll it back; if it is lost, {RENEW}: the keys made so far are then unmanaged, "
-            "and never revoked",
+            f"the secret at {path} holds no identity: `{FIELD}` must be six hex digits",
+            cure=f"roll the secret back; if it is lost, make a new identity: {RENEW}; the keys "
+            f"made so far are then unmanaged, and never revoked",
         )
     if bound is None:
         return Identity(str(installation), None)
@@ -80,7 +80,7 @@ def read_identity(data: Mapping[str, Any], path: str) -> Identity:
     if len(parts) != 3 or not isinstance(addresses, list):
         raise Rejected(
             f"the secret at {path} does not say which Vault it is of: `{BOUND}` makes no sense",
-            cure=f"roll it back; or, if this is the Vault that it was made for, {MOVE}",
+            cure=f"roll the secret back; or, if this is the Vault that it was made for: {MOVE}",
         )
     cluster_id, mount, namespace = parts
     return Identity(
@@ -104,10 +104,10 @@ def check_place(identity: Identity, here: Whereabouts, path: str) -> None:
     ]
     if parted:
         raise Rejected(
-            f"the identity {identity.installation} at {path} was made in another Vault (another "
-            f"{', '.join(parted)}), so this is a copy of it, or it has moved; nothing was created or revoked",
-            cure=f"if this is the original, and nothing runs in the other one any more: {MOVE}; "
-            f"if this is a copy: {RENEW}, and its keys are left to the original",
+            f"the identity {identity.installation} at {path} was made in another Vault (with another "
+            f"{', '.join(parted)}), so it was copied here or moved here; nothing was created or revoked",
+            cure=f"if it was moved, and no rotator uses the other Vault any more: {MOVE}; "
+            f"if this is a copy: {RENEW}; the keys made so far are left to the original",
         )
     if here.address not in identity.addresses:
         raise Rejected(
@@ -125,9 +125,13 @@ def lost(path: str, number: int) -> Rejected:
         "created or revoked"
     )
     if not number:
-        return Rejected(said, cure=f"{RENEW}: the keys made so far are then unmanaged, and never revoked")
+        return Rejected(
+            said,
+            cure=f"make a new identity: {RENEW}; the keys made so far are then unmanaged, and never revoked",
+        )
     return Rejected(
         said,
-        cure=f"undelete it: `vault kv undelete -versions={number} -mount=MOUNT {path}`, MOUNT being vault.mount; "
-        f"if it is lost for good: {RENEW}, and the keys made so far are then unmanaged, and never revoked",
+        cure=f"undelete it, with vault.mount in place of MOUNT: `vault kv undelete "
+        f"-versions={number} -mount=MOUNT {path}`; if it is lost for good, make a new one: "
+        f"{RENEW}; the keys made so far are then unmanaged, and never revoked",
     )

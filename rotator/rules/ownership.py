@@ -17,7 +17,7 @@ from rotator.rules.titles import Title, TitleTemplate
 
 UNREAD: Final = "a secret that cannot be read may hold it"
 _ANOTHER_NAME: Final = (
-    "it was made under a name that this config does not have: revoke it by hand, if nothing uses it"
+    "it was made under a name that this config does not have: revoke it by hand if nothing uses it"
 )
 _ANOTHER_INSTALLATION: Final = "another installation made it: revoke it there, or by hand"
 

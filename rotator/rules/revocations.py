@@ -73,7 +73,7 @@ KEPT: Final[Mapping[Victim, tuple[KeptRule, ...]]] = {
         KeptRule(
             Kept.WITHOUT_SUCCESSOR,
             lambda facts, _, __: facts.current is None,
-            lambda *_: "but nothing has taken its place yet",
+            lambda *_: "but no key has taken its place yet",
         ),
         KeptRule(
             Kept.CLOCK,
@@ -96,16 +96,16 @@ KEPT: Final[Mapping[Victim, tuple[KeptRule, ...]]] = {
             Kept.ADOPTED,
             lambda facts, id_, _: not facts.may_revoke(id_),
             lambda *_: (
-                "it was made by hand, or under another path, so it is not known as ours: revoke "
-                "it by hand, or set revoke_adopted: true"
+                "it was made by hand, or under another path, so the rotator does not know it as "
+                "its own: revoke it by hand, or set revoke_adopted: true"
             ),
         ),
         KeptRule(
             Kept.UNPROVEN,
             lambda facts, id_, _: id_ in facts.unproven,
             lambda *_: (
-                "nothing but the bookkeeping shows that it ever stood in this secret: if it is yours to "
-                "revoke, do it by hand"
+                "only the bookkeeping says that it was ever in this secret: if you may revoke "
+                "it, do so by hand"
             ),
         ),
     ),
@@ -148,7 +148,7 @@ def going(goes_at: datetime | None, now: datetime, *, stays: str = "", overdue: 
     if stays:
         return f"stays: {stays}"
     if goes_at is None:
-        return "its revocation has begun, but it still lives" if overdue else "goes with the next pass"
+        return "its revocation has begun, but it is still alive" if overdue else "goes with the next pass"
     if overdue:
         return f"overdue for {short(now - goes_at)}"
     return f"goes {until(goes_at, now)}" if goes_at > now else "goes with the next pass"

@@ -60,9 +60,13 @@ class TitleTemplate:
         parts = re.split(r"\{([^{}]*)\}", template)
         literals, names = parts[::2], parts[1::2]
         if unknown := [name for name in names if name not in _PLACEHOLDERS]:
-            raise ValueError(f"{{{unknown[0]}}} is no placeholder; there are {_listed(_PLACEHOLDERS)}")
+            raise ValueError(
+                f"{{{unknown[0]}}} is not a placeholder; the placeholders are {_listed(_PLACEHOLDERS)}"
+            )
         if missing := [name for name in _NEEDED if name not in names]:
-            raise ValueError(f"{_listed(missing)} missing: without it a key could not be known as ours")
+            raise ValueError(
+                f"{_listed(missing)} missing: without it the rotator could not recognise its keys"
+            )
         if twice := [name for name in _PLACEHOLDERS if names.count(name) > 1]:
             raise ValueError(f"{_listed(twice)} stands twice")
         if not all(literal.isprintable() and literal.isascii() for literal in literals):

@@ -87,7 +87,7 @@ class GatewayServer:
             self._http = _HttpServer(self)
         except (OSError, OverflowError) as failure:
             raise RotatorError(
-                f"port {self.port} of 127.0.0.1 cannot be had: {failure}",
+                f"port {self.port} of 127.0.0.1 cannot be used: {failure}",
                 cure="choose another one, or 0 for any that is free",
             ) from None
         self.port = self._http.server_port

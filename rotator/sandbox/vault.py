@@ -211,7 +211,8 @@ def find_binary() -> Path:
         found = shutil.which(named)
         if not found:
             raise RotatorError(
-                f"$ROTATOR_TEST_VAULT is no program: {named}", cure="name a bao or vault binary, or unset it"
+                f"$ROTATOR_TEST_VAULT is not a program: {named}",
+                cure="name a bao or vault binary, or unset it",
             )
         return Path(found).absolute()
     for candidate in (_packaged(), "bao", "vault"):

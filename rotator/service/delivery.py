@@ -169,7 +169,7 @@ def _raise_for_refusal(answer: Response) -> None:
         return
     if status == HTTPStatus.GONE:
         raise _Gone(
-            f"{said}: it wants no more notices, and gets none until the next start",
+            f"{said}: it wants no more notices, so none are sent until the next start",
             status=status,
             cure="remove `webhook` from the config, or correct webhook.url",
         )

@@ -131,7 +131,8 @@ class Metrics:
             prometheus_client.write_to_textfile(path, self.registry)
         except OSError as error:
             raise UnpublishedError(
-                f"metrics.textfile {path}: {cause(error)}", cure="make its directory, writable for this user"
+                f"metrics.textfile {path}: {cause(error)}",
+                cure="create the directory, and let this user write to it",
             ) from None
 
     def push(self, url: str, job: str, shard: Shard = WHOLE, *, timeout: float = PUSH_TIMEOUT) -> None:
@@ -220,7 +221,7 @@ class _Gauges(Collector):
             yield _build_info(snapshot)
             yield GaugeMetricFamily(
                 "rotator_config_last_reload_successful",
-                "1 unless the config could not be loaded anew, so that the old one is in use.",
+                "0 if a changed config could not be loaded, and the old one is in use; else 1.",
                 not snapshot.reload_failed,
             )
         if self.converged_at is not None:

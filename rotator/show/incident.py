@@ -187,10 +187,12 @@ def foretell(exposed: Sequence[Exposed], console: Console) -> str:
 
 
 _STAYS = (
-    "made by a person (revoke_adopted lets it go, too), in use elsewhere, or missing in the gateway's list"
+    "made by a person (revoke_adopted: true revokes it, too), used elsewhere, or missing from "
+    "the gateway's list"
 )
 _UNKNOWN = (
-    "the key in the secret fits no listed one, so it is not known which to revoke: find it at the gateway"
+    "the key in the secret matches no listed key, so the rotator cannot tell which to revoke; "
+    "find it at the gateway"
 )
 
 
@@ -212,7 +214,7 @@ def render(incident: Incident, console: Console) -> str:
             yield Text(f"             {step.request_id or 'no request id'}")
         yield Text(f"run_id in the log: {', '.join(incident.run_ids)}")
         if not incident.over:
-            yield Text("It is not over: see ✗ and !", style="bold red")
+            yield Text("The leak is not contained: see the lines with ✗ and !", style="bold red")
 
     return captured(console, lines())
 

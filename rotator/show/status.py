@@ -26,8 +26,8 @@ _BAD: Final = "bold red"
 _LEFT: Final = {KeyState.OVERDUE, KeyState.MISSING, KeyState.REVOKED}
 """What a pass mends, if nothing holds it back."""
 _LEFTOVERS: Final = (
-    "unmanaged keys that this installation made for a name or path that this config does not have; if no other "
-    "config has it, and no program uses such a key, revoke it by hand"
+    "unmanaged keys that this installation made for a name or path that is not in this config; "
+    "revoke each by hand, unless another config has it or a program uses it"
 )
 _SHOWN: Final = 20
 """Of a list of keys that are not managed here; --json has them all."""
@@ -168,7 +168,7 @@ def _attention(status: AccountStatus, keys: Sequence[KeyStatus]) -> Iterator[Tex
 
 def _late(other: OtherKey, now: datetime) -> str:
     if other.goes_at is None:
-        return "should be revoked: that has begun, but it still lives"
+        return "should be revoked: its revocation has begun, but it is still alive"
     return f"should have been revoked {short(now - other.goes_at)} ago"
 
 
@@ -177,7 +177,7 @@ def _strangers(keys: Sequence[Key], bearers: frozenset[int]) -> Iterator[Text]:
         bearer = ", the bearer" if key.id in bearers else ""
         yield Text(f"{key.id} “{words(key.title)}”{bearer}")
     if len(keys) > _SHOWN:
-        yield Text(f"and {len(keys) - _SHOWN} more; --json has them all")
+        yield Text(f"and {len(keys) - _SHOWN} more; --json shows all of them")
 
 
 def _section(heading: str, lines: Iterator[Text]) -> Iterator[Text]:

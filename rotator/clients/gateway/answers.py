@@ -100,7 +100,7 @@ class GatewayAnswer(Answer):
     def broken(self, fault: str) -> BrokenContract:
         """The error for an answer that is not the contract's."""
         cure = _ASK_THE_VENDOR if self.request_id else _IS_IT_THE_URL
-        return self.broken_contract(f"not the contract's answer: {fault}", cure)
+        return self.broken_contract(f"the answer breaks the contract: {fault}", cure)
 
     def _said(self) -> str:
         """The gateway's own words for an error, short, printable and redacted."""
@@ -117,11 +117,11 @@ def has_plaintext(data: Any) -> bool:
     return isinstance(data, dict) and isinstance(data.get("api_key"), str)
 
 
-_IS_IT_THE_URL: Final = "is gateway.url the API's base URL? It ends in /api/v1"
-_ASK_THE_VENDOR: Final = "ask the gateway's support, with the request_id"
+_IS_IT_THE_URL: Final = "check gateway.url: it must be the API's base URL, which ends in /api/v1"
+_ASK_THE_VENDOR: Final = "ask the gateway's support, and name the request_id"
 _DENIED: Final = {
-    HTTPStatus.UNAUTHORIZED: "the bearer is mistyped or revoked: put a live key where gateway.api_key says",
-    HTTPStatus.FORBIDDEN: "ask the gateway's support to approve API access, with the request_id",
+    HTTPStatus.UNAUTHORIZED: "the bearer is mistyped or revoked; put a live key where gateway.api_key points",
+    HTTPStatus.FORBIDDEN: "ask the gateway's support to approve API access, and name the request_id",
 }
 _WORDS: Final = {
     "missing": "is missing",

@@ -42,8 +42,8 @@ class Bearer:
             if value := source():
                 return value
         raise Rejected(
-            "no source of gateway.api_key holds a key",
-            cure="put one where gateway.api_key says: its vault path, its file, or its variable",
+            "none of the sources in gateway.api_key holds a key",
+            cure="put one where gateway.api_key points: into the secret, the file or the variable",
         )
 
 
@@ -54,5 +54,5 @@ def usable(text: str, place: str = "gateway.api_key") -> Secret | None:
         return None
     secret = Secret(stripped)
     if not is_word(stripped):
-        raise Rejected(f"{place} holds characters that no key has", cure="store the key alone there")
+        raise Rejected(f"{place} holds characters that cannot be in a key", cure="store the key alone there")
     return secret

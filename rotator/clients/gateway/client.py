@@ -148,7 +148,8 @@ class Gateway:
             row = validated(RevokedRow, answer)
             if row.id != key_id or row.status.lower() != "revoked":
                 raise BrokenContract(
-                    f"DELETE /keys/{key_id}: {answer.status}, but the key is not said to be revoked",
+                    f"DELETE /keys/{key_id}: {answer.status}, but the answer does not say that "
+                    "the key is revoked",
                     status=answer.status,
                     request_id=answer.request_id,
                 )
@@ -156,10 +157,12 @@ class Gateway:
             if self._is_listed_live(key_id):
                 told = error.status != HTTPStatus.NOT_FOUND and isinstance(error, Rejected)
                 raise type(error)(
-                    f"{error.message}; and the list shows the key live",
+                    f"{error.message}; and the list shows the key as live",
                     status=error.status,
                     request_id=error.request_id,
-                    cure=error.cure if told else "the next pass tries again; else revoke it by hand",
+                    cure=error.cure
+                    if told
+                    else "the next pass tries again; if that fails, too, revoke the key by hand",
                 ) from None
         else:
             self.asked_to_revoke.add(key_id)
@@ -220,10 +223,10 @@ class Gateway:
             except Denied as error:
                 denied = error
         raise Rejected(
-            f"{denied.message}; the bearer is good for other requests",
+            f"{denied.message}; the gateway accepts the bearer for other requests",
             status=denied.status,
             request_id=denied.request_id,
-            cure="ask the gateway's support why it refuses this one, with the request_id",
+            cure="ask the gateway's support why it refuses this one, and name the request_id",
         ) from None
 
     def _send(self, request: Request, bearer: Secret) -> GatewayAnswer:
@@ -254,5 +257,5 @@ def _contradiction(fault: str, answer: GatewayAnswer) -> BrokenContract:
     return BrokenContract(
         f"GET /keys: the list contradicts itself: {fault}; nothing is decided on a part of it",
         request_id=answer.request_id,
-        cure="the next pass asks again; if it lasts, ask the gateway's support, with the request_id",
+        cure="the next pass asks again; if it lasts, ask the gateway's support, and name the request_id",
     )

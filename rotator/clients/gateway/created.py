@@ -21,7 +21,7 @@ _WHOLE: Final = re.compile(r"([0-9]{1,19})(\.0+)?")
 
 
 _MAY_HAVE_MADE: Final = (
-    "a key may have been made all the same, and a pass revokes it after orphan_after; if it stays, ask the "
+    "if a key was made all the same, a pass revokes it after orphan_after; if it stays, ask the "
     "gateway's support"
 )
 
@@ -42,7 +42,7 @@ class CreateAnswer(GatewayAnswer):
 
     def broken(self, fault: str) -> BrokenContract:
         """The URL is right: the list came from it. But there may be a key."""
-        return self.broken_contract(f"not the contract's answer: {fault}", _MAY_HAVE_MADE)
+        return self.broken_contract(f"the answer breaks the contract: {fault}", _MAY_HAVE_MADE)
 
 
 def _stripped(data: dict[str, Any]) -> dict[str, Any]:

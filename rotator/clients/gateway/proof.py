@@ -15,7 +15,7 @@ from rotator.clients.gateway.answers import GatewayAnswer
 from rotator.errors import BrokenContract, Denied, Limited, Rejected, RotatorError, Transient
 from rotator.redaction import Secret, is_word
 
-_ASK_WHY: Final = "ask the gateway's support why it refuses a key's own requests, with the request_id"
+_ASK_WHY: Final = "ask the gateway's support why it refuses a key's own requests, and name the request_id"
 
 Call = Callable[[Request, Secret | None], GatewayAnswer]
 """One call, by another bearer or, with None, by our own."""
@@ -84,7 +84,7 @@ class Proof:
         except (Denied, Rejected, BrokenContract):
             self._refuses_a_wrong_one |= {way.path}
         else:
-            raise Rejected(f"{way} takes a bearer that is none", request_id=answer.request_id)
+            raise Rejected(f"{way} accepts a bearer that is not a key", request_id=answer.request_id)
 
 
 def _untold(errors: list[RotatorError]) -> RotatorError:
@@ -92,7 +92,7 @@ def _untold(errors: list[RotatorError]) -> RotatorError:
     later = next((error for error in errors if isinstance(error, Transient)), None)
     last = later or errors[-1]
     said = "; ".join(error.message for error in errors)
-    message = f"it cannot be told whether the key works: {said}"
+    message = f"the rotator cannot tell whether the key works: {said}"
     if later:
         kind = Limited if isinstance(later, Limited) else Transient
         return kind(

@@ -95,10 +95,10 @@ class VaultAnswer(Answer):
 
     def broken(self, fault: str) -> BrokenContract:
         """The error for an answer that lacks what it must have."""
-        cure = "is vault.address a Vault server, and vault.mount a KV version 2 mount?"
+        cure = "check that vault.address is a Vault server, and that vault.mount is a KV version 2 mount"
         if self.fault and "nested" in self.fault:
-            cure = "move what is nested so deep to a secret of its own"
-        return self.broken_contract(f"not Vault's answer: {self.fault or fault}", cure)
+            cure = "move the deeply nested data to a secret of its own"
+        return self.broken_contract(f"the answer is not Vault's: {self.fault or fault}", cure)
 
     def raise_for_refusal(self) -> None:
         """Raise what the status means. Returns for a success, and for a 404, which is an answer too."""
@@ -112,7 +112,7 @@ class VaultAnswer(Answer):
             raise self.transient(said, ambiguous=False, cure=_cure(self))
         if self.status == HTTPStatus.NOT_FOUND and not _NOWHERE.search(self.errors):
             if not self.body.keys() & {"errors", "data"}:
-                raise self.broken("a 404 that is not Vault's own")
+                raise self.broken("a 404 that does not come from Vault")
             return
         if HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES:
             return
@@ -121,7 +121,7 @@ class VaultAnswer(Answer):
         foreign = self.status not in _OWN or (self.fault and self.status != HTTPStatus.NOT_FOUND)
         if foreign and self.status in _REFUSALS:
             cure = "a proxy or a firewall between here and Vault answered; let it pass what goes to Vault"
-            raise self.transient(f"{self.status}, and not by Vault", ambiguous=True, cure=cure)
+            raise self.transient(f"{self.status}, but not from Vault", ambiguous=True, cure=cure)
         mistaken = _MISTAKEN.search(self.errors)
         if self.status == HTTPStatus.REQUEST_TIMEOUT or (self.status >= 500 and not mistaken):
             raise self.transient(said, ambiguous=True, cure=_cure(self))
@@ -146,15 +146,15 @@ _MISTAKEN: Final = re.compile("claim .{1,40} is invalid|invalid (issuer|audience
 
 def _cure(answer: VaultAnswer) -> str | None:
     if _NO_NAMESPACE in answer.errors:
-        return "the namespace does not exist: correct or unset vault.namespace, or VAULT_NAMESPACE"
+        return "the namespace does not exist; correct or unset vault.namespace or VAULT_NAMESPACE"
     if answer.status == HTTPStatus.NOT_FOUND:
         return (
-            "there is no such mount: make one with `vault secrets enable -path=MOUNT -version=2 kv`, or mend "
-            "vault.mount"
+            "there is no such mount; make it: `vault secrets enable -path=MOUNT -version=2 kv`; "
+            "or correct vault.mount"
         )
     if answer.status == HTTPStatus.FORBIDDEN:
         needed = "read" if answer.what.startswith("GET") else "create and update"
-        return f"has the token expired, and does its policy grant {needed} on this path?"
+        return f"check that the token has not expired, and that its policy grants {needed} on this path"
     if _MISTAKEN.search(answer.errors):
         return (
             "Vault before 1.9 checks who issued a service account's token: set `disable_iss_validation=true`, or "
@@ -162,12 +162,18 @@ def _cure(answer: VaultAnswer) -> str | None:
         )
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
         return (
-            "a quota of Vault's own is reached: `vault read sys/quotas/config`, and the quotas on this mount"
+            "a quota in Vault is reached; look at the quotas on this mount, and at the settings: "
+            "`vault read sys/quotas/config`"
         )
     if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        return "is Vault sealed? `vault status` tells, and `vault operator unseal` opens it"
+        return (
+            "find out whether Vault is sealed: `vault status`; if it is, unseal it: `vault operator unseal`"
+        )
     if answer.status == HTTPStatus.TEMPORARY_REDIRECT:
-        return "set vault.address to the active node or to a load balancer: tokens are not sent elsewhere"
+        return (
+            "set vault.address to the active node or to a load balancer; the rotator does not "
+            "follow the redirect with its token"
+        )
     return None
 
 

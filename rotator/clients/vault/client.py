@@ -111,21 +111,19 @@ class Vault:
         options, kind, place = (answer.data.get(name) for name in ("options", "type", "path"))
         version = options.get("version") if isinstance(options, dict) else None
         if kind != "kv" or version != "2":
-            another = (
-                "name a KV version 2 mount in vault.mount: `vault secrets list -detailed` says which are"
-            )
+            another = "name a KV version 2 mount in vault.mount; to find one: `vault secrets list -detailed`"
             raise Rejected(
                 f"the mount {self._mount}/ is not a KV version 2 secrets engine; without check-and-set a key "
                 "could be lost",
-                cure=f"run `vault kv enable-versioning {self._mount}/`, or {another}"
+                cure=f"enable versions on it: `vault kv enable-versioning {self._mount}/`; or {another}"
                 if kind == "kv"
                 else another,
             )
         if place != f"{self._mount}/":  # Vault answers for whatever mount holds the path
             whole = words(str(place or "another")).strip("/")
             raise Rejected(
-                f"{self._mount}/ is no mount, but a path in the mount {whole}/",
-                cure=f"name the mount alone, {whole}, in vault.mount; paths of keys are below it",
+                f"{self._mount}/ is not a mount but a path in the mount {whole}/",
+                cure=f"write only the mount, {whole}, in vault.mount; the paths of keys begin below it",
             )
 
     def whereabouts(self) -> Whereabouts:
@@ -164,9 +162,9 @@ class Vault:
         token = self.look_up_token()
         if token.uses is not None and not self._session.ours:
             raise Rejected(
-                f"the Vault token is good for {token.uses} more requests, and could be used up between a create "
-                "and its store; nothing was created",
-                cure="make one without num_uses, or let the rotator log in: vault.auth",
+                f"the Vault token can make {token.uses} more requests, and could be used up "
+                f"between creating a key and storing it; nothing was created",
+                cure="make a token without num_uses, or let the rotator log in (vault.auth)",
             )
         if token.ttl is None or token.ttl >= at_least:
             return token.ttl

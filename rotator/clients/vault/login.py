@@ -24,8 +24,8 @@ class Token(Kept):
     token: Secret
     where = "VAULT_TOKEN"
     cure = (
-        f"it is mistyped, expired or without Vault's `default` policy: issue another with {ISSUE}, and put it into "
-        "VAULT_TOKEN"
+        f"it is mistyped, has expired, or lacks Vault's `default` policy; issue another one: "
+        f"{ISSUE}; then put it into VAULT_TOKEN"
     )
 
     def __call__(self, _client: Any) -> Lease:
@@ -40,8 +40,8 @@ class TokenFile(Kept):
     read: Read
     where = "the file that vault.auth.file names"
     cure = (
-        "it is expired or without Vault's `default` policy: see to the agent that writes the file, or issue "
-        f"another with {ISSUE}, and put it there"
+        "it has expired, or lacks Vault's `default` policy; check the agent that writes the "
+        f"file, or issue another token: {ISSUE}; then put it into the file"
     )
 
     def __call__(self, _client: Any) -> Lease:
@@ -65,7 +65,9 @@ class Jwt:
         except Rejected as error:
             at = f"auth/{self.mount}"
             raise _refused(
-                error, f"check vault.auth, `vault read {at}/config` and `vault read {at}/role/{self.role}`"
+                error,
+                f"check vault.auth and what Vault holds about it: `vault read "
+                f"{at}/config` and `vault read {at}/role/{self.role}`",
             ) from None
 
 
@@ -87,9 +89,10 @@ class AppRole:
         except Rejected as error:
             raise _refused(
                 error,
-                "check vault.auth.mount and role_id; if they are right, the secret id has expired or is used up: "
-                f"issue one with `vault write -f auth/{self.mount}/role/ROLE/secret-id`; one that is "
-                "response-wrapped needs vault.auth.secret_id_response_wrapping_path",
+                "check vault.auth.mount and role_id; if they are right, the secret id has "
+                f"expired or is used up; issue another one: `vault write -f "
+                f"auth/{self.mount}/role/ROLE/secret-id`; if it is response-wrapped, set "
+                f"vault.auth.secret_id_response_wrapping_path",
             ) from None
 
 
@@ -125,7 +128,7 @@ class Wrapped:
             raise self._gone(error, token) from None
         if seen.data.get("creation_path") != self.path:
             raise self._suspect(
-                "was not made at vault.auth.secret_id_response_wrapping_path (is that right?)"
+                "was not made at vault.auth.secret_id_response_wrapping_path (check that path)"
             )
 
     def _unwrap(self, client: Any, token: Secret) -> Secret:
@@ -147,15 +150,18 @@ class Wrapped:
                 status=error.status,
                 cure=f"issue a new wrapped one at {self.path}",
             )
-        return self._suspect("is not valid: it was used before, has expired, or never was one", error.status)
+        return self._suspect(
+            "is not valid: it was used before, has expired, or never was a token", error.status
+        )
 
     def _suspect(self, wrong: str, status: int | None = None) -> Rejected:
         return Rejected(
-            f"the wrapping token of the secret id {wrong}; if you did not do that yourself, somebody else may hold "
-            "the secret id",
+            f"the wrapping token of the secret id {wrong}; unless you used it yourself, somebody "
+            "else may hold the secret id",
             status=status,
-            cure=f"find the accessors with `vault list {self.path}`, destroy what nobody should hold with "
-            f"`vault write {self.path}-accessor/destroy secret_id_accessor=…`, and issue a new wrapped one",
+            cure=f"list the accessors: `vault list {self.path}`; destroy each that nobody should "
+            f"hold: `vault write {self.path}-accessor/destroy secret_id_accessor=…`; then issue "
+            f"a new wrapped secret id",
         )
 
 
