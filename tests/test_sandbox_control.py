@@ -84,7 +84,7 @@ def test_control_revokes_a_key_by_the_operator_s_hand(gateway: GatewayServer) ->
 )
 def test_control_switches_faults(gateway: GatewayServer, sent: dict[str, object], fault: Fault) -> None:
     status, answer = control(gateway, "POST", "/faults", {"on": "* *", **sent})
-    assert (status, answer) == (200, {"faults": [repr(fault)]})
+    assert (status, answer) == (200, {"faults": [{"on": "* *", "at": "before", "times": 1, **sent}]})
     assert list(gateway.faults.pending) == [fault]
     assert control(gateway, "DELETE", "/faults") == (200, {"faults": []})
     assert not gateway.faults.pending
@@ -123,18 +123,13 @@ def test_control_says_what_there_is(gateway: GatewayServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "answered"),
-    [
-        ({"do": {"date": "+2d"}}, "Dated(says='+2d')"),
-        ({"do": {"set": {"id": 3}}}, "Rewrite"),
-    ],
+    "sent",
+    [{"do": {"date": "+2d"}}, {"do": {"set": {"id": 3}}}],
 )
-def test_control_switches_lies_of_an_answer(
-    gateway: GatewayServer, sent: dict[str, object], answered: str
-) -> None:
+def test_control_switches_lies_of_an_answer(gateway: GatewayServer, sent: dict[str, object]) -> None:
     status, answer = control(gateway, "POST", "/faults", {"on": "* *", "at": "after", **sent})
     assert status == 200
-    assert answered in answer["faults"][0]
+    assert answer["faults"][0]["do"] == sent["do"]
 
 
 def test_control_switches_quirks_one_after_the_other(gateway: GatewayServer) -> None:

@@ -206,8 +206,7 @@ def test_a_documented_line_makes_the_gateway_answer_so(gateway: GatewayServer, f
     (lines,) = [lines for says, lines in documented(gateway).items() if says.startswith(first)]
     assert "error" not in run(lines[at])
     SEEN[first][at](call)
-    off = documented(gateway)["all of it off"][0]
-    for line in off.split("; "):
+    for line in documented(gateway)["turn all of it off"]:
         run(line)
     assert call.create().json["success"] is True
     assert call("GET", "/account/balances").status == 200

@@ -131,7 +131,7 @@ def _switch(faults: Faults, request: Request) -> Reply:
         faults.add(_fault(_object(request)))
     else:
         faults.clear()
-    return _plain(200, {"faults": [repr(fault) for fault in faults.pending]})
+    return _plain(200, {"faults": [_in_json(fault) for fault in faults.pending]})
 
 
 def _fault(value: Mapping[str, Any]) -> Fault:
@@ -145,6 +145,7 @@ def _fault(value: Mapping[str, Any]) -> Fault:
             do=_ACTIONS[name](argument),
             at=Phase(value.get("at", "before")),
             times=ALWAYS if times is None else index(times),
+            told=dict(do),
         )
     except (KeyError, TypeError, AttributeError):
         raise ValueError(
@@ -153,6 +154,12 @@ def _fault(value: Mapping[str, Any]) -> Fault:
             f"odd is one of {', '.join(ODD)}; a date is like +2d; "
             'what is set is like {"id": 3}'
         ) from None
+
+
+def _in_json(fault: Fault) -> dict[str, object]:
+    """A fault in the form in which it is switched on, with the `times` that are left."""
+    do = fault.told or [type(action).__name__.lower() for action in fault.actions]
+    return {"on": fault.on, "do": do, "at": fault.at, "times": fault.times}
 
 
 def _turned_on(quirks: Quirks) -> list[str]:

@@ -166,6 +166,8 @@ class Fault:
     at: Phase = Phase.BEFORE
     times: int | None = 1
     """How many requests it hits; ALWAYS for all."""
+    told: Mapping[str, object] | None = field(default=None, repr=False, compare=False)
+    """`do` in JSON, of a fault that was switched on in JSON."""
 
     def __post_init__(self) -> None:
         if len(self.on.split(" ")) != 2:

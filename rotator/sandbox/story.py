@@ -24,12 +24,14 @@ import click
 
 from rotator import SIGNALS
 from rotator.errors import RotatorError
+from rotator.lines import in_lines, width_of
 from rotator.redaction import redact
 from rotator.sandbox.ledger import AccountKey
 from rotator.sandbox.server import GatewayServer
 from rotator.sandbox.switches import SWITCHES, command
 from rotator.sandbox.vault import VaultServer, find_binary
 
+_PIPE_WIDTH: Final = 100
 GATEWAY_PORT: Final = 8210
 VAULT_PORT: Final = 8200
 PATHS: Final = {"Production backend": "apimall/production-backend", "Reporting": "apimall/reporting"}
@@ -107,9 +109,11 @@ class _Story:
         }
 
     def tell(self) -> bool:
-        click.echo(f"A gateway that keeps the contract is at {self._gateway.url}")
-        click.echo(f"and a real Vault-API server at {self._vault.address}.")
-        self._step("Vault is empty: what would happen?", "--dry-run", self._nothing_was_written)
+        _say_in_lines(
+            f"A gateway that keeps the contract is at {self._gateway.url} and a real Vault-API server is at "
+            f"{self._vault.address}."
+        )
+        self._step("Vault is empty: what would a pass do?", "--dry-run", self._nothing_was_written)
         self._step("The first rotation", "--once", self._all_current)
         first = self._current()
         self._wait(timedelta(days=30), "A month passes: the second rotation")
@@ -120,7 +124,7 @@ class _Story:
         if self._verified:
             click.secho("✓ every step was verified from outside", fg="green", bold=True)
         else:
-            click.secho("✗ a step did not hold", fg="red", bold=True)
+            click.secho("✗ a step did not do what it should", fg="red", bold=True)
         return self._verified
 
     def wait_for_visitors(self) -> None:
@@ -132,32 +136,41 @@ class _Story:
             + f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH\n"
         )
         control, vault = self._gateway.control_url, shlex.quote(str(find_binary()))
-        click.echo(
-            "\nBoth servers stay up until Ctrl-C. In another terminal (the first line exports their\n"
-            "addresses and throw-away credentials):\n\n"
-            f"  . {shlex.quote(str(env))}\n"
-            "  rotator check\n"
-            "  rotator --dry-run\n"
-            "  rotator --rotate-now --key Reporting\n"
-            "  rotator status\n"
-            "  rotator explain Reporting\n"
-            "  rotator rollback Reporting\n"
-            "  rotator --rotate-now --revoke-old-now --key Reporting\n"
-            f"  curl {control}/clock -H 'Content-Type: application/json' \\\n"
-            '    -d \'{"advance": "30d"}\'\n'
-            f"  curl {control}/keys\n"
-            "  rotator --once\n"
-            "  ROTATOR_SCHEDULE__EVERY=30s rotator run    # and look at http://127.0.0.1:9464/\n"
-            f"\nThe gateway also answers what no contract says, when it is told to:\n\n{_switches()}\n\n"
-            "One line turns a switch on, and another turns all of them off. The first of these shows the\n"
-            "lines of every switch, and how to find more of them:\n\n"
-            f"  curl {control}/switches\n"
-            f"  {command(control, SWITCHES[0], SWITCHES[0].bodies[0])}\n"
-            f"  curl -X DELETE {control}/faults; curl -X DELETE {control}/quirks\n"
-            "\nThe Vault-API server is a real one, and limits requests when it is told to: a quota of three\n"
-            "a second on the mount, and its end.\n\n"
-            f"  {vault} write sys/quotas/rate-limit/demo path=secret/ rate=3\n"
-            f"  {vault} delete sys/quotas/rate-limit/demo\n"
+        _say(
+            "Both servers stay up until Ctrl-C. Try these in another terminal. The first exports the addresses "
+            "of the servers and credentials that work for them alone.",
+            f". {shlex.quote(str(env))}",
+            "rotator check",
+            "rotator --dry-run",
+            "rotator --rotate-now --key Reporting",
+            "rotator status",
+            "rotator explain Reporting",
+            "rotator rollback Reporting",
+            "rotator --rotate-now --revoke-old-now --key Reporting",
+            f"curl {control}/clock -H 'Content-Type: application/json' -d '{{\"advance\": \"30d\"}}'",
+            f"curl {control}/keys",
+            "rotator --once",
+        )
+        _say(
+            "The last one runs until you stop it, and has a page at http://127.0.0.1:9464/:",
+            "ROTATOR_SCHEDULE__EVERY=30s rotator run",
+        )
+        _say("The gateway can also be told to answer against its contract:")
+        for switch in SWITCHES:
+            _say_in_lines(f"  – {switch.says}")  # noqa: RUF001
+        _say(
+            "The first of these shows how to turn on each of these faults, and how to find more; the second turns "
+            "on one of them, and the others turn all of them off.",
+            f"curl {control}/switches",
+            command(control, SWITCHES[0], SWITCHES[0].bodies[0]),
+            f"curl -X DELETE {control}/faults",
+            f"curl -X DELETE {control}/quirks",
+        )
+        _say(
+            "Vault can limit requests, too: the first of these allows three a second on the mount, and the second "
+            "ends that.",
+            f"{vault} write sys/quotas/rate-limit/demo path=secret/ rate=3",
+            f"{vault} delete sys/quotas/rate-limit/demo",
         )
         Event().wait()
 
@@ -195,7 +208,7 @@ class _Story:
     def _all_current(self) -> Iterator[tuple[bool, str]]:
         for name, current in self._current().items():
             id_ = current.key.id if current.key else "-"
-            yield current.works, f"{name}: Vault holds key {id_}, and the gateway takes it"
+            yield current.works, f"{name}: Vault holds key {id_}, and the gateway accepts it"
         live = [key for key in self._gateway.account.keys if key.live]
         yield len(live) == 1 + len(PATHS), f"{len(live)} keys live: one for each, and the bootstrap key"
 
@@ -234,8 +247,19 @@ class _Story:
         return status == 200
 
 
-def _switches() -> str:
-    return "\n".join(f"  - {switch.says}" for switch in SWITCHES)
+def _say(prose: str, *commands: str) -> None:
+    """A paragraph, and below it commands to copy, each whole on a line."""
+    click.echo()
+    _say_in_lines(prose)
+    if commands:
+        click.echo()
+    for line in commands:
+        click.echo(f"  {line}")
+
+
+def _say_in_lines(text: str) -> None:
+    for line in in_lines(text, width_of(sys.stdout) or _PIPE_WIDTH):
+        click.echo(line)
 
 
 def _calm_environment() -> dict[str, str]:

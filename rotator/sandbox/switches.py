@@ -101,12 +101,12 @@ def described(control_url: str) -> str:
         "\n".join([f"# {switch.says}", *(command(control_url, switch, body) for body in switch.bodies)])
         for switch in SWITCHES
     ]
-    off = f"curl -X DELETE {control_url}/faults; curl -X DELETE {control_url}/quirks"
-    return "\n\n".join([*parts, f"# all of it off\n{off}", _MORE.format(url=control_url)]) + "\n"
+    off = f"curl -X DELETE {control_url}/faults\ncurl -X DELETE {control_url}/quirks"
+    return "\n\n".join([*parts, f"# turn all of it off\n{off}", _MORE.format(url=control_url)]) + "\n"
 
 
 _MORE: Final = """\
 # There are more faults (delays, cut connections, garbage, dates) and quirks (titles, previews, times).
-# A name that it does not know makes it say which there are:
+# Each answers a name that it does not know with the names that it knows:
 curl {url}/faults -H 'Content-Type: application/json' -d '{{}}'
 curl {url}/quirks -H 'Content-Type: application/json' -d '{{"?": 0}}'"""
