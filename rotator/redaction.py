@@ -26,6 +26,8 @@ from urllib.parse import quote
 BLOCK: Final = 10
 MARK: Final = "[redacted]"
 MAX_WORDS: Final = 160
+_MAX_NAME: Final = 64
+"""Characters of the longest name that a managed key can have."""
 _ENOUGH: Final = 20 * MAX_WORDS
 DAY: Final = 86_400.0
 """In seconds."""
@@ -144,6 +146,15 @@ def words(text: str) -> str:
     if len(text) > _ENOUGH:  # a secret that is cut in two would not be known
         text = text[:_ENOUGH].rpartition(" ")[0]
     return "".join(character for character in redact(text)[:MAX_WORDS] if character.isprintable())
+
+
+def shown(typed: str) -> str:
+    """Return what a person typed, in quotes; or why it is not shown, for a slip may put a plaintext there."""
+    if len(typed) > _MAX_NAME:
+        return f"(a text of {len(typed)} characters, which is not shown)"
+    if not typed.isprintable() or redact(typed, short=True) != typed:
+        return "(a text that may be a secret, and is not shown)"
+    return f"“{typed}”"
 
 
 def forget() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rotator.config import Config, load
 from rotator.errors import ConfigError
+from rotator.redaction import shown
 
 
 def load_with(names: frozenset[str], config_path: Path | None, environ: Mapping[str, str]) -> Config:
@@ -21,8 +22,8 @@ def _check(names: frozenset[str], config: Config) -> None:
     faults = []
     for name in sorted(names - set(known)):
         near = difflib.get_close_matches(name, known, n=1)
-        # The name is not repeated: a slip of the hand may have put a plaintext there.
-        shown = ", ".join(known[:10]) + (" …" if len(known) > 10 else "")
-        faults.append(f"did you mean {near[0]!r}?" if near else f"the config has: {shown}")
+        there = ", ".join(known[:10]) + (" …" if len(known) > 10 else "")
+        hint = f"did you mean “{near[0]}”?" if near else f"the config has: {there}"
+        faults.append(f"{shown(name)}: {hint}")
     if faults:
         raise ConfigError("no such managed key", tuple(faults))

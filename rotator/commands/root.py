@@ -11,6 +11,7 @@ from typing import Any, Final
 import click
 
 from rotator import __version__
+from rotator.commands.help import WholeWords, in_lines_for, without_secrets
 from rotator.commands.options import (
     Common,
     common_options,
@@ -20,6 +21,7 @@ from rotator.commands.options import (
     shard_option,
 )
 from rotator.errors import ConfigError
+from rotator.redaction import shown
 
 COMPLETE: Final = "_ROTATOR_COMPLETE"
 """The variable in which a shell asks for completions."""
@@ -43,6 +45,7 @@ _COMMANDS: Final = {
 """By what they are for. Each is a module of this room, which is imported when it is asked for."""
 _MODES: Final = {"once", "rotate_now", "dry_run", "revoke_old_now"}
 """The options that make a single pass."""
+click.Context.formatter_class = WholeWords
 
 
 class _Group(click.Group):
@@ -68,16 +71,17 @@ class _Group(click.Group):
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Say a wrong use as JSON, too, to who asked for JSON."""
+        """Say a wrong use without secrets and in lines; as JSON, too, to who asked for JSON."""
         try:
             yield
         except click.UsageError as error:
+            said = without_secrets(error)
             if self._as_json:
                 from rotator.commands.output import print_json
                 from rotator.show.output import error_document
 
-                print_json(error_document(ConfigError(f"usage: {error.format_message()}")))
-            raise
+                print_json(error_document(ConfigError(f"usage: {said}")))
+            raise in_lines_for(error, said) from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return [name for commands in _COMMANDS.values() for name in commands]
@@ -108,9 +112,8 @@ class _Group(click.Group):
             modes = {name.lstrip("-"): name for option in self.get_params(ctx) for name in option.opts}
             known = {name: name for name in commands} | modes
             near = difflib.get_close_matches(args[0], known, n=1)
-            # What was typed is not repeated: a slip of the hand may have put a plaintext there.
-            shown = f"did you mean {known[near[0]]}?" if near else f"there are {', '.join(commands)}"
-            raise click.UsageError(f"no such command; {shown}", ctx)
+            hint = f"did you mean {known[near[0]]}?" if near else f"there are {', '.join(commands)}"
+            raise click.UsageError(f"no such command: {shown(args[0])}; {hint}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
