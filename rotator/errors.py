@@ -5,7 +5,10 @@ never holds a body, a header, a plaintext or a token; `cure` says what the opera
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
+
+RETRIED: Final = "the next pass tries again"
+"""What is said where there is no cure, because time alone is known to help."""
 
 
 class RotatorError(Exception):

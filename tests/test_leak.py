@@ -135,7 +135,7 @@ class TestTheCommand:
         done = rotator.run(*LEAK, "--yes")
         assert done.code == 1
         assert f"alive: {leaked}" in done.out
-        assert "rotator --once tries again" in done.out
+        assert "the next pass tries again, for they have no grace left" in done.out
 
     def test_a_rotation_that_failed_revokes_nothing(
         self, rotator: Program, gateway: GatewayServer, leaked: int
@@ -150,7 +150,10 @@ class TestTheCommand:
         self, rotator: Program, gateway: GatewayServer, leaked: int
     ) -> None:
         done = rotator.run(*LEAK, "--dry-run")
-        assert (done.code, f"key {leaked} is replaced; {leaked} is revoked without grace" in done.out) == (
+        assert (
+            done.code,
+            f"key {leaked} would be replaced; key {leaked} would be revoked without grace" in done.out,
+        ) == (
             0,
             True,
         )

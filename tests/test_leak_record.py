@@ -36,7 +36,7 @@ class TestNotOver:
         gateway.account.quirks = Quirks(omitted=frozenset({leaked}))
         done = rotator.run(*CONTAIN)
         assert (done.code, f"! alive: {leaked}" in done.out) == (1, True)
-        assert f"{leaked} is made by a person" in done.out
+        assert f"key {leaked}: made by a person" in done.out
 
     def test_a_leaked_key_that_fits_no_listed_one(
         self, rotator: Program, gateway: GatewayServer, vault_server: VaultServer, mount: str, leaked: int
@@ -56,7 +56,7 @@ class TestNotOver:
         assert done.code == 1
         assert f"replaced key {leaked}" in done.out
         assert "✗ the account: GET /keys: 403" in done.out
-        assert "rotator --once tries again" in done.out
+        assert "the next pass tries again, for they have no grace left" in done.out
 
     def test_somebody_else_wrote_another_key_first(
         self, rotator: Program, gateway: GatewayServer, vault_server: VaultServer, mount: str, leaked: int
@@ -69,8 +69,8 @@ class TestNotOver:
         once_created(gateway, rival)
         done = rotator.run(*CONTAIN)
         assert done.code == 1
-        assert ": run it again" in done.out
-        assert "no grace keeps" not in done.out
+        assert ": run this again" in done.out
+        assert "no grace left" not in done.out
         assert rotator.run(*CONTAIN).code == 1  # theirs is not ours to revoke
         assert not gateway.account.keys[leaked - 1].live
 
@@ -79,10 +79,10 @@ class TestNotOver:
     ) -> None:
         gateway.faults.add(Fault(f"DELETE /keys/{leaked}", Status(403), times=ALWAYS))
         done = rotator.run(*CONTAIN)
-        lines = [line.strip() for line in done.out.splitlines()]
-        (at,) = [at for at, line in enumerate(lines) if line.startswith("✗") and "DELETE" in line]
-        assert lines[at + 1].startswith("cure: ask the gateway's support why it refuses this one")
-        assert lines[at + 2] == "then: rotator --once tries again; no grace keeps them alive"
+        said = " ".join(done.out.split())
+        (told,) = [part for part in said.split("✗ ") if "DELETE /keys" in part and "cure: " in part]
+        assert "cure: ask the gateway's support why it refuses this one" in told
+        assert "then: the next pass tries again, for they have no grace left" in told
 
     def test_a_key_that_was_only_adopted_replaces_none(
         self, rotator: Program, gateway: GatewayServer, vault_server: VaultServer, mount: str
@@ -143,7 +143,7 @@ class TestThePrompt:
 
     def test_it_says_what_goes_wherever_the_record_goes(self, rotator: Program, leaked: int) -> None:
         asked = rotator.on_a_terminal(*LEAK, "--json", answer="n\n")
-        assert f"{leaked} is revoked without grace" in asked.out
+        assert f"key {leaked} will be revoked without grace" in asked.out
 
 
 def test_stopped_at_every_boundary(vault_server: VaultServer, tmp_path: Path, figure: Figure) -> None:

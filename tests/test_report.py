@@ -184,7 +184,9 @@ def test_what_is_not_reached_goes_first_in_the_next_pass(world: World) -> None:
     console = Console(width=120, highlight=False, markup=False)
     lines = render(result, console).splitlines()
     assert "not reached: missing" in lines[2]
-    assert lines[-1] == "3 managed: 1 rotated, 0 revoked, 0 failed; 2 not reached within pass_deadline"
+    assert lines[-1] == (
+        "3 managed: 1 rotated, 0 revoked, 0 failed; 2 not reached within pass_deadline, and first in the next pass"
+    )
     world.server.account.quirks = Quirks()
     world.timing = replace(world.timing, pass_deadline=timedelta(minutes=30))
     assert world.make_pass().converged
@@ -223,7 +225,7 @@ def test_a_stopped_pass_says_so(world: World) -> None:
     world.server.hook = lambda _method, _path, phase: (
         world.stopping.request() if phase is Phase.AFTER else None
     )
-    assert _shown(world)[-1].endswith("; stopped before all was done")
+    assert _shown(world)[-1].endswith("; stopped before all was done, and the next pass does the rest")
 
 
 def test_of_many_those_that_are_well_are_only_counted(world: World) -> None:

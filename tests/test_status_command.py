@@ -121,8 +121,9 @@ def test_what_a_pass_mends_names_the_pass(world: World, befalls: Callable[[World
     world.make_pass()
     assert "cure" not in words(look(world))
     befalls(world)
-    assert "cure: the next pass does it, or says why not; if none comes, make one: rotator --once" in words(
-        look(world)
+    assert (
+        "cure: the next pass does it, or says why it cannot; to make a pass now:\n        rotator --once\n"
+        in words(look(world))
     )
 
 

@@ -37,8 +37,8 @@ ANY_CLOCK = "3650d"
 
 
 def loopback_only_environment() -> Mapping[str, str]:
-    """This process's environment without what would reach into it: proxies, Vault's and our own variables."""
-    drop = ("ROTATOR_", "VAULT_", "BAO_", "APIMALL_", "NO_COLOR", "HTTP_PROXY", "HTTPS_PROXY")
+    """This process's environment without what would reach into it: proxies, a width, Vault's, ours."""
+    drop = ("ROTATOR_", "VAULT_", "BAO_", "APIMALL_", "NO_COLOR", "HTTP_PROXY", "HTTPS_PROXY", "COLUMNS")
     return {name: value for name, value in os.environ.items() if not name.upper().startswith(drop)}
 
 

@@ -27,7 +27,7 @@ def command(common: Common, *, as_json: bool) -> None:
     """Try what a pass needs, and say what was seen and what cures it.
 
     \b
-    Example: before the first pass, and when something is wrong
+    Example: before the first pass, or when something fails
       rotator check
 
     The config; DNS and TLS of both sides; the login to Vault, the token, the mount, the policy; the bearer, the

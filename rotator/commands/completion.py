@@ -26,7 +26,7 @@ def command(*, shell: str) -> None:
     """Print the script that completes commands, options and managed keys' names.
 
     \b
-    Example: for good, by a line in ~/.bashrc or ~/.zshrc, or for fish
+    Example: for good, in ~/.bashrc or ~/.zshrc; for fish
       eval "$(rotator completion bash)"
       eval "$(rotator completion zsh)"
       rotator completion fish > ~/.config/fish/completions/rotator.fish

@@ -11,6 +11,7 @@ from rotator.commands.names import load_with
 from rotator.commands.options import Common, common_options, heed_signals, json_option
 from rotator.commands.output import CONVERGED, MISCONFIGURED, Output
 from rotator.commands.screen import waiting
+from rotator.lines import in_lines, width_of
 from rotator.passes.installation import Change, change_installation
 from rotator.passes.stopping import Stopping
 from rotator.rules.installation import Identity
@@ -35,7 +36,7 @@ def command(common: Common, *, change: str, yes: bool, as_json: bool) -> None:
     """Say what happened to Vault: moved, copied, new address, identity lost. A pass refuses to guess.
 
     \b
-    Example: Vault has a new address; it was moved; this is a copy of it
+    Example: a new address; a moved Vault; a copy of it
       rotator installation add-address
       rotator installation move
       rotator installation renew
@@ -65,4 +66,5 @@ def run_installation(
 
 
 def _words(identity: Identity) -> str:
-    return f"installation {identity.installation}, bound to the Vault at {', '.join(identity.addresses)}\n"
+    text = f"installation {identity.installation}, bound to the Vault at {', '.join(identity.addresses)}"
+    return "".join(f"{line}\n" for line in in_lines(text, width_of(sys.stdout)))

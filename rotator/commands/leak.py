@@ -54,7 +54,7 @@ def run_leak(
             _show(exposed, output)
             return CONVERGED
         if not yes and not output.confirmed(
-            foretell(exposed, console_for_stdout()), "Replace and revoke now?"
+            foretell(exposed, console_for_stdout(), dry_run=False), "Replace and revoke now?"
         ):
             return MISCONFIGURED
         stopping = stop_on_signals()
@@ -96,7 +96,7 @@ def _show(exposed: tuple[Exposed, ...], output: Output) -> None:
     output.show(
         Kind.EXPOSURE,
         lambda: {"dry_run": True, "keys": keys},
-        lambda: foretell(exposed, console_for_stdout()) + "nothing was changed\n",
+        lambda: foretell(exposed, console_for_stdout(), dry_run=True) + "nothing was changed\n",
     )
 
 

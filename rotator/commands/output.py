@@ -9,7 +9,8 @@ from typing import Any
 import click
 import structlog
 
-from rotator.errors import ConfigError, RotatorError
+from rotator.errors import RETRIED, ConfigError, RotatorError
+from rotator.lines import in_lines, width_of
 from rotator.passes.stopping import Stopped
 from rotator.printing import streams
 from rotator.redaction import redact, redact_values
@@ -41,7 +42,7 @@ class Output:
             if isinstance(error, ConfigError):
                 return MISCONFIGURED
             if self.plain_errors:
-                sys.stderr.write("run `rotator check`: it tests each thing that a pass needs\n")
+                sys.stderr.write(for_stderr("to test everything that a pass needs: `rotator check`"))
             return UNREACHABLE
 
     def show(self, kind: Kind, as_json: Callable[[], dict[str, Any]], as_text: Callable[[], str]) -> None:
@@ -61,15 +62,20 @@ class Output:
             )
         return False
 
+    def _again(self) -> str:
+        """What is said where there is no cure."""
+        return RETRIED if self.command in ("reconcile", "run") else "run this again"
+
     def complain(self, error: RotatorError) -> None:
         """Say why the command cannot go on."""
         faults = list(error.faults) if isinstance(error, ConfigError) else None
         if self.as_json:
             print_json(error_document(error))
         if self.plain_errors:
-            sys.stderr.write(redact(f"rotator: {error}", short=True) + "\n")
+            sys.stderr.write(for_stderr(f"rotator: {error}"))
         else:
-            fields = {"request_id": error.request_id, "cure": error.cure, "faults": faults}
+            cure = error.cure or (None if isinstance(error, (ConfigError, Stopped)) else self._again())
+            fields = {"request_id": error.request_id, "cure": cure, "faults": faults}
             log.critical(
                 f"{self.command}.failed",
                 error=error.message,
@@ -90,6 +96,11 @@ def _answered_yes(what: str, question: str) -> bool:
     unanswered = "" if answer else "\nrotator: no answer was given; in a script, add --yes\n"
     sys.stderr.write(f"{unanswered}rotator: nothing was changed\n")
     return False
+
+
+def for_stderr(text: str) -> str:
+    """Return a text for a person as it is written: redacted, and in lines."""
+    return redact("".join(f"{line}\n" for line in in_lines(text, width_of(sys.stderr))), short=True)
 
 
 def print_json(body: dict[str, Any]) -> None:

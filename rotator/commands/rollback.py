@@ -12,6 +12,7 @@ from rotator.commands.options import Common, common_options, json_option, key_op
 from rotator.commands.output import CONVERGED, FAILED, Output
 from rotator.commands.run import stop_on_signals
 from rotator.commands.screen import waiting
+from rotator.lines import in_lines, width_of
 from rotator.passes.rollback import NotRolledBack, RolledBack, roll_back
 from rotator.passes.stopping import Stopped
 from rotator.redaction import redact
@@ -70,16 +71,16 @@ def _fate(done: RolledBack) -> str:
 
 
 def _words(done: RolledBack) -> str:
-    is_ = "would be" if done.dry_run else "is"
-    return "\n".join(
+    is_, was = ("would be", "would be") if done.dry_run else ("is", "was")
+    text = "\n".join(
         (
             f"{done.name}: key {done.current} {is_} current again",
-            f"  its plaintext: version {done.from_version} of {done.path}",
+            f"  its plaintext {was} taken from version {done.from_version} of {done.path}",
             f"  tested, and it works: request_id {done.request_id}",
-            f"  stored: as version {done.version}",
+            f"  its plaintext {was} stored as version {done.version}",
             f"  next rotation: {until(done.due_at, done.now)}; a new period begins",
             f"  key {done.superseded}: {_fate(done)}",
             *(["nothing was changed"] if done.dry_run else []),
-            "",
         )
     )
+    return "".join(f"{line}\n" for line in in_lines(text, width_of(sys.stdout)))

@@ -44,7 +44,7 @@ def command(common: Common, *, shard: str | None) -> None:
     """Make a pass at once, and then on the config's schedule, until it is stopped.
 
     \b
-    Example: for a terminal; a service manager or a container runs the same
+    Example: on a terminal, in a container, as a service
       rotator run
 
     The page, the metrics and the probes are at http.listen. SIGTERM and Ctrl-C begin nothing new: a key that was

@@ -13,7 +13,7 @@ def command(*, keep: bool) -> None:
     """Try it all on this machine: a gateway that keeps the contract, and a real Vault-API server.
 
     \b
-    Example: a story in two rotations, or two servers to try commands on
+    Example: two rotations; or two servers to try things on
       rotator sandbox
       rotator sandbox --keep
     """

@@ -107,7 +107,8 @@ def _watch(account: Account, about: About, only: frozenset[str], output: Output,
                     text = "" if output.as_json else render(status, console_for_stdout())
                 except RotatorError as error:
                     code, body = FAILED, error_document(error)
-                    text = captured(console_for_stdout(), lines_of("the account", error))
+                    retried = f"rotator status looks again in {seconds} s"
+                    text = captured(console_for_stdout(), lines_of("the account", error, retried))
                 if output.as_json:
                     print_json(body)
                 else:

@@ -202,5 +202,5 @@ def _write(account: Account, facts: Facts, update: Update) -> None:
 
 
 def _refused(name: str, why: str, *, cure: str | None = None, request_id: str | None = None) -> NotRolledBack:
-    cure = cure or f"to replace the current key instead: rotator --rotate-now --key {name!r}"
+    cure = cure or f"to replace the current key instead: `rotator --rotate-now --key {name!r}`"
     return NotRolledBack(f"{name} was not rolled back: {why}", cure=cure, request_id=request_id)

@@ -14,7 +14,7 @@ from typing import Any, Literal, TextIO
 import structlog
 from structlog.typing import EventDict, Processor
 
-from rotator.errors import RotatorError
+from rotator.errors import RETRIED, RotatorError
 from rotator.printing import streams
 from rotator.redaction import redact, redact_values
 
@@ -60,9 +60,9 @@ def configure(format_: Format, level: str, stream: TextIO | None = None) -> None
 
 
 def log_failure(event: str, error: RotatorError, **fields: object) -> None:
-    """Log an error of this program as `event`, with its cure and the request that it came from."""
+    """Log an error of this program as `event`, with its cure, or that it is tried again, and its request."""
     structlog.get_logger().error(
-        event, error=error.message, request_id=error.request_id, cure=error.cure, **fields
+        event, error=error.message, request_id=error.request_id, cure=error.cure or RETRIED, **fields
     )
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from rotator.lines import NO_BREAK
 from rotator.rules.explain import Explanation
-from rotator.show.console import captured, folded
+from rotator.show.console import Rows, captured
 
 
 def render(explanation: Explanation, console: Console) -> str:
@@ -15,10 +15,10 @@ def render(explanation: Explanation, console: Console) -> str:
     return captured(console, _parts(explanation))
 
 
-def _parts(explanation: Explanation) -> Iterator[Table | Text]:
+def _parts(explanation: Explanation) -> Iterator[Rows | Text]:
     facts, plan = explanation.facts, explanation.plan
     yield Text(facts.key.name, style="bold")
-    yield folded([f"{facts.key.path}, as it is {facts.now:%Y-%m-%d %H:%M} UTC"])
+    yield Text(f"{facts.key.path}, as it is {facts.now:%Y-%m-%d %H:%M} UTC")
     yield from _section(
         "Rotate because (the first ✓ counts)",
         [(row.holds, row.name, row.text) for row in explanation.reasons],
@@ -32,21 +32,21 @@ def _parts(explanation: Explanation) -> Iterator[Table | Text]:
         [(it.kept is None, f"{it.victim} {it.key_id}", it.text) for it in plan.others],
     )
     yield Text("")
-    yield folded([explanation.verdict], style="bold")
-    yield folded([explanation.note] if explanation.note else [])
-    yield folded([f"cure: {plan.held.cure}"] if plan.held and plan.held.cure else [])
-    yield folded([f"! {warning}" for warning in plan.warnings], style="yellow")
+    yield Text(explanation.verdict, style="bold")
+    if explanation.note:
+        yield Text(explanation.note)
+    if plan.held and plan.held.cure:
+        yield Text(f"cure: {plan.held.cure}")
+    yield from (Text(f"! {warning}", "yellow") for warning in plan.warnings)
 
 
-def _section(heading: str, rows: Iterable[tuple[bool, str, str]]) -> Iterator[Table | Text]:
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
+def _section(heading: str, rows: Iterable[tuple[bool, str, str]]) -> Iterator[Rows | Text]:
+    cells = []
     for holds, name, text in rows:
-        mark = "✓" if holds else "–"  # noqa: RUF001
-        table.add_row(f"  {mark}", name, text, style="yellow" if holds else "")
-    if table.row_count:
+        style = "yellow" if holds else ""
+        mark = f"  {'✓' if holds else '–'}  ".replace(" ", NO_BREAK)  # noqa: RUF001
+        cells.append((Text(mark + name.replace(" ", NO_BREAK), style), Text(text, style)))
+    if cells:
         yield Text("")
         yield Text(heading, style="bold")
-        yield table
+        yield Rows(cells)

@@ -170,18 +170,21 @@ def changing(steps: Sequence[Step]) -> tuple[Step, ...]:
     )
 
 
-def foretell(exposed: Sequence[Exposed], console: Console) -> str:
-    """Return what a person is asked to confirm."""
+def foretell(exposed: Sequence[Exposed], console: Console, *, dry_run: bool) -> str:
+    """Return what a person is asked to confirm or, in a dry run, what would be done."""
+    be = "would be" if dry_run else "will be"
+    fail = "would fail" if dry_run else "fail"
 
     def lines() -> Iterator[Text]:
         for key in exposed:
-            current = f"key {key.current} is replaced" if key.current else "a key is made"
-            yield Text(f"{key.name}: {current}; {_ids(key.going)} revoked without grace", style="bold")
+            current = f"key {key.current} {be} replaced" if key.current else f"a key {be} made"
+            going = f"{_ids(key.going)} {be} revoked without grace"
+            yield Text(f"{key.name}: {current}; {going}", style="bold")
             if key.staying:
-                yield Text(f"! {_ids(key.staying)} not ours to revoke: {_STAYS}", style="yellow")
+                yield Text(f"! {_ids(key.staying)} {be} left alive: {_STAYS}", style="yellow")
             if key.unknown:
                 yield Text(f"! {_UNKNOWN}", style="yellow")
-        yield Text("Programs that hold a revoked key fail until they read the new one from Vault.")
+        yield Text(f"Programs that hold a revoked key {fail} until they read the new one from Vault.")
 
     return captured(console, lines())
 
@@ -241,16 +244,16 @@ def _lines_of_key(key: Contained) -> Iterator[Text]:
 def _cures(key: Contained) -> Iterator[Text]:
     cure = None
     if not key.successor or key.in_grace:
-        cure = "run it again"
+        cure = "run this again"
     elif set(key.alive) & set(key.exposed.going):
-        cure = "rotator --once tries again; no grace keeps them alive"
+        cure = "the next pass tries again, for they have no grace left; to make a pass now: `rotator --once`"
     if cure:
-        yield Text(f"  {'then' if key.errors and key.errors[-1].cure else 'cure'}: {cure}")
+        yield Text(f"  {'then' if key.errors else 'cure'}: {cure}")
     if stay := [id_ for id_ in key.alive if id_ in key.exposed.staying]:
-        yield Text(f"  {_ids(stay)} {_STAYS}")
+        yield Text(f"  {_ids(stay)}: {_STAYS}")
 
 
 def _ids(ids: Sequence[int]) -> str:
     if not ids:
-        return "no key is"
-    return f"{', '.join(map(str, ids))} {'is' if len(ids) == 1 else 'are'}"
+        return "no key"
+    return f"key{'s' * (len(ids) > 1)} {', '.join(map(str, ids))}"

@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from rotator.lines import NO_BREAK
 from rotator.passes.result import Action, KeyResult, Outcome, PassResult
 from rotator.rules.revocations import Victim, going
 from rotator.rules.times import short, until
-from rotator.show.console import NO_BREAK, captured, concerns_of, lines_of, plain_table
+from rotator.show.console import Rows, captured, concerns_of, lines_of
 from rotator.show.key_status import key_status
 
 _DONE: Final = {
@@ -58,19 +58,9 @@ def _left_out(result: PassResult, shown: Sequence[KeyResult]) -> Iterator[Text]:
         yield Text(f"{left} {'more ' if shown else ''}are ok, and there is nothing to do")
 
 
-def _table(result: PassResult, shown: Sequence[KeyResult]) -> Table:
-    table = plain_table()
-    for heading, justify in (
-        ("managed key", "left"),
-        ("state", "left"),
-        ("key id", "right"),
-        ("age", "right"),
-    ):
-        table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
-    table.add_column("next rotation", justify="right", no_wrap=True)
-    table.add_column("other keys", overflow="fold")
-    for key in shown:
-        table.add_row(
+def _table(result: PassResult, shown: Sequence[KeyResult]) -> Rows:
+    cells = [
+        (
             key.key.name,
             _state(key),
             str(key.key_id or "-"),
@@ -78,7 +68,10 @@ def _table(result: PassResult, shown: Sequence[KeyResult]) -> Table:
             "next pass" if key.unrotated and not result.dry_run else _in(key.due_at, result.now),
             _other_keys(key, result.now),
         )
-    return table
+        for key in shown
+    ]
+    headings = ("managed key", "state", "key id", "age", "next rotation", "other keys")
+    return Rows(cells, headings, right=frozenset({2, 3, 4}))
 
 
 def _state(key: KeyResult) -> Text:
@@ -112,7 +105,7 @@ def _each_other(key: KeyResult, now: datetime) -> Iterator[str]:
 
 
 def _in(at: datetime | None, now: datetime) -> str:
-    return until(at, now) if at else "-"
+    return until(at, now).replace(" ", NO_BREAK) if at else "-"
 
 
 def _attention(result: PassResult) -> Iterator[Text]:
@@ -135,6 +128,7 @@ def _sum(result: PassResult) -> Text:
     )
     text += f", {held} held" if held else ""
     text += "; nothing was changed" if result.dry_run else ""
-    text += f"; {result.not_reached} not reached within pass_deadline" if result.not_reached else ""
-    text += "; stopped before all was done" if result.stopped else ""
+    if result.not_reached:
+        text += f"; {result.not_reached} not reached within pass_deadline, and first in the next pass"
+    text += "; stopped before all was done, and the next pass does the rest" if result.stopped else ""
     return Text(text, style="bold" if result.converged else "bold red")

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from rotator.lines import NO_BREAK
 from rotator.passes.observe import Observation
 from rotator.passes.result import Action, KeyResult
 from rotator.redaction import words
@@ -17,7 +17,7 @@ from rotator.rules.model import Key
 from rotator.rules.revocations import Victim, going
 from rotator.rules.times import format_time, short, when
 from rotator.show.about import NOTHING, About
-from rotator.show.console import captured, concerns_of, plain_table
+from rotator.show.console import Rows, captured, concerns_of
 from rotator.show.key_status import KeyStatus, by_severity, key_status
 from rotator.show.other_keys import OtherKey
 from rotator.show.severity import Headline, KeyState, Severity, headline
@@ -83,7 +83,7 @@ def render(status: AccountStatus, console: Console) -> str:
     """Return what is printed, redacted."""
     seen = status.seen
 
-    def parts() -> Iterator[Table | Text]:
+    def parts() -> Iterator[Rows | Text]:
         for line in status.about.lines(seen.installation):
             yield Text(line, style="dim")
         keys = by_severity(status.keys)
@@ -105,22 +105,19 @@ def render(status: AccountStatus, console: Console) -> str:
     return captured(console, parts())
 
 
-def _table(keys: Sequence[KeyStatus], now: datetime) -> Table:
-    table = plain_table()
-    table.add_column("managed key", overflow="fold")
-    table.add_column("state", no_wrap=True)
-    table.add_column("key id", justify="right", overflow="fold")
-    table.add_column("age of period", justify="right", no_wrap=True)
-    table.add_column("next rotation (UTC)", no_wrap=True)
-    for key in keys:
-        table.add_row(
+def _table(keys: Sequence[KeyStatus], now: datetime) -> Rows:
+    cells = [
+        (
             key.name,
-            Text(key.word, style=_style(key.severity)),
+            Text(key.word.replace(" ", NO_BREAK), style=_style(key.severity)),
             str(key.key_id or "-"),
-            key.age_of_period or "-",
-            _next(key, now),
+            (key.age_of_period or "-").replace(" ", NO_BREAK),
+            _next(key, now).replace(" ", NO_BREAK),
         )
-    return table
+        for key in keys
+    ]
+    headings = ("managed key", "state", "key id", "age of period", "next rotation (UTC)")
+    return Rows(cells, headings, right=frozenset({2, 3}))
 
 
 def _style(severity: Severity) -> str:
@@ -161,9 +158,9 @@ def _attention(status: AccountStatus, keys: Sequence[KeyStatus]) -> Iterator[Tex
                 yield Text(f"! key {other.id} of {key.name} {_late(other, status.seen.now)}", style=_BAD)
         yield from concerns_of(key.name, key.errors, key.warnings)
     if status.held:
-        yield Text("rotator explain NAME says by which facts a key is held")
+        yield Text("to see why a key is held: `rotator explain NAME`")
     if any(key.overdue or (key.state in _LEFT and key.name not in status.held) for key in status.keys):
-        yield Text("cure: the next pass does it, or says why not; if none comes, make one: rotator --once")
+        yield Text("cure: the next pass does it, or says why it cannot; to make a pass now: `rotator --once`")
 
 
 def _late(other: OtherKey, now: datetime) -> str:
@@ -186,7 +183,7 @@ def _section(heading: str, lines: Iterator[Text]) -> Iterator[Text]:
         yield Text("")
         yield Text(heading, style="bold")
         for line in found:
-            yield Text("  ") + line
+            yield Text(f"  {line.plain}", line.style)
 
 
 def _sum(status: AccountStatus) -> Text:

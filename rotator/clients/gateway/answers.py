@@ -56,9 +56,9 @@ class GatewayAnswer(Answer):
         elif status == HTTPStatus.TOO_MANY_REQUESTS:
             raise self.limited(f"rate limited{said}")
         elif status == HTTPStatus.TOO_EARLY:
-            raise self.transient(f"too early{said}", ambiguous=False)
+            raise self.transient(f"too early{said}", ambiguous=False, cure=_IF_IT_LASTS)
         elif status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
-            raise self.transient(f"{status}{said}", ambiguous=True)
+            raise self.transient(f"{status}{said}", ambiguous=True, cure=_IF_IT_LASTS)
         elif status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             raise Denied(
                 f"{self.what}: {status}{said}",
@@ -118,6 +118,9 @@ def has_plaintext(data: Any) -> bool:
 
 
 _IS_IT_THE_URL: Final = "check gateway.url: it must be the API's base URL, which ends in /api/v1"
+_IF_IT_LASTS: Final = (
+    "the next pass tries again; if it lasts, ask the gateway's support, and name the request_id"
+)
 _ASK_THE_VENDOR: Final = "ask the gateway's support, and name the request_id"
 _DENIED: Final = {
     HTTPStatus.UNAUTHORIZED: "the bearer is mistyped or revoked; put a live key where gateway.api_key points",
