@@ -187,6 +187,18 @@ class TestTheProgram:
         waits.append(daemon._pass())
         assert waits == [timedelta(seconds=1), timedelta(seconds=2), None, timedelta(seconds=1)]
 
+    def test_a_failure_that_no_other_try_soon_may_mend_says_when_the_schedule_tries_again(
+        self, stage: Stage
+    ) -> None:
+        stage.world.server.faults.add(Fault("POST /keys", Status(400), times=ALWAYS))
+        stage.configure(schedule={"every": "50m", "jitter": "0s"})
+        process = stage.start()
+        stage.until(lambda: stage.logged("daemon.tries_on_schedule") == 1)
+        assert re.search(rb'"wait_s": (2[89]|30)\d\d\.', (stage.directory / "stderr").read_bytes())
+        assert stage.logged("daemon.tries_again") == 0
+        process.send(signal.SIGTERM)
+        assert process.wait() == 0
+
     def test_a_refusal_is_not_asked_for_again_in_a_moment_but_a_new_config_is(self, stage: Stage) -> None:
         wrong = {"url": stage.world.server.url, "api_key": {"file": str(stage.directory / "wrong")}}
         (stage.directory / "wrong").write_text("sk-" + "0" * 32)

@@ -124,6 +124,8 @@ class Daemon:
             self._running_since = None
         why = record and (record.error or (record.result and record.result.passing))
         self._failures = self._failures + 1 if why else 0
+        if record and not (record.converged or why):  # nothing that a try soon after could mend
+            self._scheduler.say_when()
         return again_after(self._failures, why) if why else None
 
     def _make_pass(self, began: datetime, run_id: str) -> PassRecord | None:

@@ -84,6 +84,11 @@ class Scheduler:
         """The next call but the first, by the local clock, in UTC."""
         return self._again_at or self._trigger.next_at
 
+    def say_when(self) -> None:
+        """Log when the schedule tries again what failed."""
+        wait = (self._trigger.next_at or self._trigger.latest()) - datetime.now(UTC)
+        log.info("daemon.tries_on_schedule", wait_s=round(wait.total_seconds(), 1))
+
     def _call(self) -> None:
         """Call `work` until it is content, or until the schedule would call it sooner.
 
@@ -102,6 +107,7 @@ class Scheduler:
         at, due = now + wait * random.uniform(1, 1.5), self._trigger.next_at  # noqa: S311
         # In the first moment of a call APScheduler has not yet asked when the next one is.
         if at >= (due if due and due > now else self._trigger.latest()):
+            self.say_when()
             return False
         log.info("daemon.tries_again", wait_s=round((at - now).total_seconds(), 1))
         self._again_at = at
