@@ -41,7 +41,7 @@ class TestAdoption:
         world.memory.put(PATH, {**world.secret(), "rotation": {**world.rotation(), "key_id": "nonsense"}})
         result = world.one()
         assert result.action is Action.ADOPT
-        assert "makes no sense" in result.warnings[0]
+        assert "cannot read the secret's bookkeeping" in result.warnings[0]
         assert world.rotation()["key_id"] == made
 
     def test_an_overwritten_key_lives_on_for_its_grace_and_then_goes(self, world: World) -> None:

@@ -197,7 +197,7 @@ FILES: Final[list[Row]] = [
     # What is wrong with the text itself.
     ("is bigger than 1 MiB; split it", "#" * (MAX_BYTES + 1), "# half of it"),
     ("; begin with `vault:` and `keys:`", "- a", ""),
-    ("a tab stands here; indent with spaces", "gateway:\n\ttimeout: 5s", "gateway:\n  timeout: 5s"),
+    ("there is a tab here; indent with spaces", "gateway:\n\ttimeout: 5s", "gateway:\n  timeout: 5s"),
     ("the colons and the quotes", "gateway: {timeout: `5s`}", "gateway: {timeout: '5s'}"),
     ("keep one document in the file", "in_flight: 5s\n---\na: b", "in_flight: 5s"),
     ("is nested deeper than 16 levels; flatten it", "a: " + "[" * 17 + "]" * 17, "in_flight: 5s"),
@@ -212,7 +212,7 @@ FILES: Final[list[Row]] = [
         "in_flight: 5s",
     ),
     ("the tag before this value is not supported; remove it", "in_flight: !!int 5", "in_flight: 5s"),
-    ("an unprintable character stands here; remove it", "in_flight: \x07 5s", "in_flight: 5s"),
+    ("there is an unprintable character here; remove it", "in_flight: \x07 5s", "in_flight: 5s"),
     ("a number that YAML does not know follows; remove it", 'in_flight: "\\UFFFFFFFF"', "in_flight: 5s"),
 ]
 Set: TypeAlias = Mapping[str, str | None]

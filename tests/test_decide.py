@@ -251,7 +251,7 @@ class TestNote:
         data = {"api_key": plaintext(5), "rotation": 7}
         plan = decide(facts([key(5)], data, now=at(2)))
         assert plan.note is Note.ADOPT
-        assert "makes no sense (`rotation` is not an object)" in plan.warnings[0]
+        assert "cannot read the secret's bookkeeping (`rotation` is not an object)" in plan.warnings[0]
 
     def test_record(self) -> None:
         plan = decide(facts([key(2), key(9)], FRESH, now=at(2), traces={9: Trace.PUBLISHED}))

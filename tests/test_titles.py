@@ -71,7 +71,7 @@ def test_what_only_looks_like_a_title_of_ours_does_not_parse(title: str) -> None
         ("{name} [{nonce}]", "{installation} missing"),
         ("x", "{name}, {installation}, {nonce} missing"),
         ("{name} [{installation}-{nonce}-{when}]", "{when} is not a placeholder"),
-        ("{name} [{installation}-{nonce}-{nonce}]", "{nonce} stands twice"),
+        ("{name} [{installation}-{nonce}-{nonce}]", "{nonce} is there twice"),
         ("{name} {installation}-{nonce}", "{name} must stand at an edge"),
         ("[{installation}] {nonce} {name}", "{name} must stand at an edge"),
         ("a{name}[{installation}{nonce}]", "{name} must stand at an edge"),

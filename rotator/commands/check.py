@@ -24,17 +24,17 @@ from rotator.show.output import Kind, document
 @common_options
 @click.pass_obj
 def command(common: Common, *, as_json: bool) -> None:
-    """Try what a pass needs, and say what was seen and what cures it.
+    """Test everything that a pass needs. Say what was seen, and how to mend what fails.
 
     \b
     Example: before the first pass, or when something fails
       rotator check
 
-    The config; DNS and TLS of both sides; the login to Vault, the token, the mount, the policy; the bearer, the
-    gateway's clock and list; titles and grace periods. Writes nothing, and logs out of Vault. A secret id that is
-    response-wrapped is not used up.
+    Tests the config; DNS and TLS of both sides; the login to Vault, the token, the mount, the policy; the bearer,
+    the gateway's clock and list; titles and grace periods. Writes nothing, and logs out of Vault. Does not use up a
+    secret id that is response-wrapped.
 
-    Exit codes: 0 nothing is bad; 1 something is; 2 usage or config.
+    Exit codes: 0 nothing failed; 1 something did; 2 wrong usage or config.
     """
     output = common.begin(as_json=as_json, command="check", asked=True)
     heed_signals()

@@ -41,10 +41,10 @@ def command(common: Common, *, words: tuple[str, ...], names: tuple[str, ...], a
     Example:
       rotator explain "Production backend"
 
-    Row by row of the decision tables, with the facts that each goes by; then why each of its other live keys is or
-    is not revoked now. ✓ is a row that holds; the first of them counts.
+    Prints each row of the decision tables with the facts behind it, and then why each other live key is or is not
+    revoked now. ✓ marks a row that applies; the first one counts.
 
-    Writes nothing. Exit codes: 0, also when it is due; 2 usage or config; 3 Vault or the gateway could not be
+    Writes nothing. Exit codes: 0, also when it is due; 2 wrong usage or config; 3 Vault or the gateway could not be
     reached or refused us, or the secret cannot be used as it is.
     """
     name = the_name(words, names)

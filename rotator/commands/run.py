@@ -47,8 +47,8 @@ def command(common: Common, *, shard: str | None) -> None:
     Example: on a terminal, in a container, as a service
       rotator run
 
-    The page, the metrics and the probes are at http.listen. SIGTERM and Ctrl-C begin nothing new: a key that was
-    just created is still proved and stored. SIGHUP reads the config again.
+    The page, the metrics and the probes are at http.listen. After SIGTERM or Ctrl-C nothing new begins, but a
+    key that was just created is still proved and stored. SIGHUP reads the config again.
     """
     environ = dict(os.environ) | shard_environ(shard)
     sys.exit(run_daemon(common.config_path, environ, common.begin(command="run")))
@@ -161,7 +161,9 @@ def stop_on_signals() -> Stopping:
         stopping.request()
         streams.hurry()
         if first and sys.stderr.isatty():
-            sys.stderr.write("\nrotator: stopping; a key that was just created is still proved and stored\n")
+            sys.stderr.write(
+                "\nrotator: stopping; a key that was just created will still be proved and stored\n"
+            )
 
     on_signals({signal.SIGTERM, signal.SIGINT}, stop)
     return stopping

@@ -49,15 +49,15 @@ from rotator.wiring import open_account
 def command(
     common: Common, *, words: tuple[str, ...], names: tuple[str, ...], watch: int | None, as_json: bool
 ) -> None:
-    """Show every managed key: its state, its next rotation, and the keys that live beside it.
+    """Show every managed key: its state, its next rotation, and its other keys.
 
     \b
     Example: for a person, for a monitor
       rotator status --watch
       rotator status --json
 
-    Writes nothing. Exit codes: 0 all is well; 1 something failed or is overdue; 2 usage or config; 3 Vault or the
-    gateway could not be reached or refused us.
+    Writes nothing. Exit codes: 0 all is well; 1 something failed or is overdue; 2 wrong usage or config; 3 Vault
+    or the gateway could not be reached or refused us.
     """
     output = common.begin(as_json=as_json, command="status", asked=True)
     heed_signals()

@@ -241,7 +241,7 @@ def _at(event: Event) -> tuple[int, int]:
 def _unreadable(text: str, position: int) -> Fault:
     before = text[:position]
     column = position - (before.rfind("\n") + 1) + 1
-    return Fault(before.count("\n") + 1, column, "an unprintable character stands here; remove it")
+    return Fault(before.count("\n") + 1, column, "there is an unprintable character here; remove it")
 
 
 def _a_mark(quoted: re.Match[str]) -> str:
@@ -252,7 +252,7 @@ def _a_mark(quoted: re.Match[str]) -> str:
 def _syntax(text: str, error: yaml.MarkedYAMLError) -> Fault:
     mark: Any = error.problem_mark
     if text[mark.index : mark.index + 1] == "\t":
-        return Fault(mark.line + 1, mark.column + 1, "a tab stands here; indent with spaces")
+        return Fault(mark.line + 1, mark.column + 1, "there is a tab here; indent with spaces")
     problem = _QUOTED.sub(_a_mark, error.problem or "")
     cure = "check the indentation, the colons and the quotes, and quote what begins with a special character"
     return Fault(mark.line + 1, mark.column + 1, f"is not valid YAML ({problem}); {cure}")

@@ -96,7 +96,7 @@ def _note(facts: Facts, note: Note) -> str:
     if facts.current and facts.current.rolled_back:
         return "record: somebody restored an older version; the grace of the keys that it names begins again"
     if facts.current and facts.current.redated:
-        return "record: a time in the bookkeeping is missing or makes no sense, and is to be written again"
+        return "record: a time in the bookkeeping is missing or impossible, and is to be written again"
     found = [id_ for id_, trace in facts.traces.items() if trace is Trace.PUBLISHED]
     return f"record: published once, and to be named now: {', '.join(map(str, found))}"
 

@@ -79,7 +79,7 @@ def read_identity(data: Mapping[str, Any], path: str) -> Identity:
     addresses = fields.get("addresses")
     if len(parts) != 3 or not isinstance(addresses, list):
         raise Rejected(
-            f"the secret at {path} does not say which Vault it is of: `{BOUND}` makes no sense",
+            f"the secret at {path} does not say which Vault it belongs to: `{BOUND}` cannot be read",
             cure=f"roll the secret back; or, if this is the Vault that it was made for: {MOVE}",
         )
     cluster_id, mount, namespace = parts

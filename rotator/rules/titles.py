@@ -68,7 +68,7 @@ class TitleTemplate:
                 f"{_listed(missing)} missing: without it the rotator could not recognise its keys"
             )
         if twice := [name for name in _PLACEHOLDERS if names.count(name) > 1]:
-            raise ValueError(f"{_listed(twice)} stands twice")
+            raise ValueError(f"{_listed(twice)} is there twice; write it once")
         if not all(literal.isprintable() and literal.isascii() for literal in literals):
             raise ValueError("only printable ASCII characters can stand between the placeholders")
         if template != template.strip():
