@@ -126,9 +126,10 @@ class TestOtherModes:
             (["stauts"], "did you mean status?"),
             (["rotate"], "did you mean --rotate-now?"),
             (["help"], "did you mean --help?"),
-            (["xyzzy"], "no such command; there are status, explain, check, run, "),
-            (["--once", "--key", "Reportin"], "did you mean 'Reporting'?"),
-            (["--once", "--key", "Zzz"], "the config has: Production backend, Reporting"),
+            (["xyzzy"], "no such command: “xyzzy”; there are status, explain, check, run, "),
+            (["--once", "--key", "Reportin"], "did you mean “Reporting”?"),
+            (["--once", "--key", "Zzz"], "“Zzz”: the config has: Production backend, Reporting"),
+            (["--once", f"--shard={'x' * 65}"], "is not a shard"),
         ],
     )
     def test_bad_usage_is_exit_code_2(self, rotator: Program, options: list[str], says: str) -> None:

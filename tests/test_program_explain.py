@@ -58,7 +58,7 @@ def test_for_programs(rotator: Program) -> None:
 def test_a_wrong_name_is_exit_code_2(rotator: Program) -> None:
     run = rotator.run("explain", "Reportin", "--log-format", "console")
     assert (run.code, run.out) == (2, "")
-    assert "did you mean 'Reporting'?" in run.err
+    assert "did you mean “Reporting”?" in run.err
 
 
 def test_a_side_that_refuses_is_exit_code_3(rotator: Program, gateway: GatewayServer) -> None:

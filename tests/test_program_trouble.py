@@ -44,7 +44,7 @@ class TestBadInput:
         run = rotator.run("--once", "--log-format", "console", environ={"APIMALL_API_KEY": "sk-" + "0" * 48})
         assert run.code == 3
         assert "GET /keys: 401 (unauthorized: Unauthorized) (request_id req_" in run.err
-        assert "run `rotator check`: it tests" in run.err
+        assert run.err.endswith("to test everything that a pass needs:\n  rotator check\n")
 
     def test_a_refused_vault_token(self, rotator: Program, gateway: GatewayServer) -> None:
         run = rotator.run("--once", "--log-format", "console", environ={"VAULT_TOKEN": "s.nonsense"})

@@ -147,10 +147,30 @@ class TestNames:
         done = rotator.run("--rotate-now", "Reporting", "--json", NAME, "--dry-run")
         assert sorted(key["name"] for key in done.json["keys"]) == [NAME, "Reporting"]
 
-    def test_a_word_that_is_no_name_is_not_repeated(self, rotator: Program, gateway: GatewayServer) -> None:
+    def test_a_word_that_is_no_name_is_named(self, rotator: Program, gateway: GatewayServer) -> None:
         done = rotator.run("--rotate-now", "statsu")
-        assert (done.code, "statsu" in done.out + done.err) == (2, False)
+        assert (done.code, "“statsu”" in done.out + done.err) == (2, True)
         assert gateway.requests == ()
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            ("--rotate-now", "{}"),
+            ("{}",),
+            ("--once", "--shard={}"),
+            ("--once", "--log-level", "{}"),
+            ("--{}",),
+        ],
+    )
+    @pytest.mark.parametrize("secret", ["sk-0123456789abcdef01234567", "s." + "a1" * 12, "long" * 17])
+    def test_a_word_that_may_be_a_secret_is_not_repeated(
+        self, rotator: Program, options: tuple[str, ...], secret: str
+    ) -> None:
+        for form in ((), ("--json",)):
+            done = rotator.run(*(option.format(secret) for option in options), *form)
+            assert done.code == 2
+            assert secret not in done.out + done.err
+            assert secret[:12] not in done.out + done.err
 
 
 class TestWhatItWorksOn:
@@ -203,7 +223,7 @@ class TestToAPerson:
         assert (done.code, done.out) == (3, "")
         assert "\nrotator: " in done.err
         assert '"event"' not in done.err
-        assert done.err.endswith("run `rotator check`: it tests each thing that a pass needs\n")
+        assert done.err.endswith("to test everything that a pass needs:\n  rotator check\n")
         asked = rotator.run(*command, "--log-format", "json")
         assert asked.events[-1]["event"] == f"{command[0]}.failed"
 

@@ -35,7 +35,7 @@ _COMMANDS: Final = {
     "Act": {
         "run": "Make passes on the schedule until you stop it.",
         "rollback": "Make the previous key current again, within its grace.",
-        "installation": "Say what happened to Vault: moved, copied, new address, identity lost.",
+        "installation": "Tell it that Vault was moved, copied or has a new address.",
     },
     "Begin": {
         "sandbox": "Try everything on this machine, with servers of its own.",
@@ -126,8 +126,8 @@ class _Group(click.Group):
     cls=_Group,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 converged; 1 a managed key failed; 2 wrong usage or config; 3 Vault or "
-    "the gateway could not be reached or refused us, and nothing was changed.",
+    epilog="Exit codes: 0 converged; 1 a managed key failed; 2 wrong usage or config; 3 a server could not be "
+    "reached or refused us, and nothing was changed.",
     subcommand_metavar="[COMMAND] [NAME]...",
 )
 @click.option("--once", is_flag=True, help="One pass: do what is due, then exit.")
@@ -137,7 +137,7 @@ class _Group(click.Group):
 @click.option(
     "--revoke-old-now",
     is_flag=True,
-    help="With --rotate-now --key: revoke the old keys without grace. Asks first.",
+    help="With --rotate-now --key: give no grace. Asks first.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @shard_option
