@@ -144,6 +144,7 @@ UNWALKED: Final[Mapping[str, str]] = {
     "check gateway.url (": "the same walk as that of vault.address, by the same code",
     "check vault.address (": "the same walk as that of `rotator check`, by the same code",
     "write another title_template": "the config refuses each template that would provoke it",
+    "is there twice; write it once": "what to write is said by test_titles.py, which reads it",
     "see the description of this field": "no field of today has a fault of another kind",
     "`vault operator init`": _ELSEWHERE,
     "set vault.address to the active node": _ELSEWHERE,
