@@ -25,14 +25,15 @@ def render(name: str, finding: Finding, console: Console) -> str:
     return captured(console, _lines(name, finding, console.width))
 
 
-def render_sum(found: Sequence[Found], console: Console) -> str:
-    """Return the last line, redacted: how many checks there were, and how they came out."""
+def render_sum(found: Sequence[Found], console: Console, looks: int = 1) -> str:
+    """Return the last line, redacted: how many checks there were, how they came out, after how many looks."""
     counts = Counter(finding.state for _, finding in found)
     notes = "warning" if counts[State.NOTE] == 1 else "warnings"
     words = {State.OK: "ok", State.NOTE: notes, State.BAD: "failed", State.SKIPPED: "not tried"}
     parts = ", ".join(f"{counts[state]} {words[state]}" for state in State if counts[state])
     style = "bold" if well(found) else "bold red"
-    return captured(console, (Text(f"{count(len(found), 'check')}: {parts}", style=style),))
+    after = f", after {looks} looks" if looks > 1 else ""
+    return captured(console, (Text(f"{count(len(found), 'check')}: {parts}{after}", style=style),))
 
 
 def _lines(name: str, finding: Finding, width: int) -> Iterator[Text]:

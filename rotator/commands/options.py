@@ -13,6 +13,8 @@ import click
 from rotator import SIGNALS
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from click.shell_completion import CompletionItem
 
     from rotator.commands.output import Output
@@ -129,6 +131,22 @@ def the_name(words: tuple[str, ...], names: tuple[str, ...]) -> str:
     if len(chosen) != 1:
         raise click.UsageError("name one managed key: NAME, or --key NAME")
     return chosen.pop()
+
+
+def duration_option(name: str, *, help: str) -> Callable[[C], C]:  # noqa: A002 - click's own word
+    """An option that takes a duration as the config has it."""
+
+    def parse(_context: click.Context, _parameter: click.Parameter, text: str | None) -> "timedelta | None":
+        if text is None:
+            return None
+        from rotator.rules.times import parse_duration
+
+        try:
+            return parse_duration(text)
+        except ValueError as error:
+            raise click.UsageError(f"{name} {error}") from None
+
+    return click.option(name, metavar="DURATION", callback=parse, help=help)
 
 
 shard_option = click.option("--shard", metavar="I/N", help="Handle only share I of N, counted from 0.")

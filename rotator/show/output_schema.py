@@ -110,6 +110,7 @@ KINDS: Final[Mapping[Kind, tuple[str, Fields]]] = {
         {
             "well": (BOOL, "Whether nothing is bad."),
             "checks": (list_of(part("finding")), "What was tried, in order."),
+            "looks": (COUNT, "How often all of it was tried; these are the findings of the last time."),
         },
     ),
     Kind.EXPLANATION: (
