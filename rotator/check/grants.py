@@ -1,16 +1,30 @@
 """What a token lacks, and the policy that grants it. Pure."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from rotator.check.findings import Finding, bad, ok, some
+from rotator.passes.preflight import NEEDED, NEEDED_FOR_IDENTITY
+from rotator.rules.claims import claims_path
 from rotator.rules.times import count
 
 Capabilities: TypeAlias = Mapping[str, tuple[str, ...]]
 """By path below the mount."""
 _BLOCKS: Final = 20
 """So many are written out."""
+
+
+def needed_by(paths: Iterable[str], bearer: str | None, state_path: str) -> Capabilities:
+    """Return what a pass needs: on the secret of each entry, on the bearer's, on claims and identity."""
+    paths = list(paths)
+    needed: dict[str, tuple[str, ...]] = dict.fromkeys(paths, NEEDED)
+    if bearer:
+        needed.setdefault(bearer, ("read",))
+    needed.setdefault(state_path, NEEDED_FOR_IDENTITY)
+    for path in paths:
+        needed.setdefault(claims_path(state_path, path), NEEDED)
+    return needed
 
 
 def judged(mount: str, needed: Capabilities, lacking: Capabilities) -> Iterator[Finding]:
@@ -28,6 +42,55 @@ def judged(mount: str, needed: Capabilities, lacking: Capabilities) -> Iterator[
         )
 
 
+def policy(
+    mount: str,
+    paths: Sequence[str],
+    bearer: str | None,
+    state_path: str,
+    *,
+    others: Collection[str] = (),
+) -> str:
+    """Return the policy that grants what `needed_by` says: for each path, or for a folder of none but such.
+
+    `others`: the other secrets of the mount. A folder that holds one of them is not granted as a whole.
+    """
+    claims = f"{claims_path(state_path, '').rstrip('/')}/*"
+    parts: dict[str, dict[str, tuple[str, ...]]] = {
+        "the managed keys, and the bearer if it is in Vault": {
+            **dict.fromkeys(_shortened(paths, others), NEEDED),
+            **({bearer: ("read",)} if bearer and bearer not in paths else {}),
+        },
+        "what this installation has asked the gateway for, a record for each managed key": {claims: NEEDED},
+        "this installation's identity: made once, and never written again": {state_path: NEEDED_FOR_IDENTITY},
+    }
+    return "\n".join(
+        "".join([f"# {why}\n", *(_line(mount, path, names) for path, names in blocks.items())])
+        for why, blocks in parts.items()
+    )
+
+
+def unfit(path: str) -> str | None:
+    """Return why no policy can name a path and mean that path alone; None where one can."""
+    if "{{" in path or "${" in path:
+        return "has braces, which a policy takes for a template"
+    if "+" in path.split("/"):
+        return "has a part `+`, which a policy takes for any part"
+    return None
+
+
+def _shortened(paths: Sequence[str], others: Collection[str]) -> Iterator[str]:
+    """Yield each path; in place of several in one folder that holds nothing else, a glob."""
+    ours = set(paths)
+    told: set[str] = set()
+    for path in paths:
+        folder = f"{_folder(path)}/"
+        inside = [other for other in (*others, *paths) if other.startswith(folder)]
+        whole = folder != "/" and ours.issuperset(inside) and len({*inside}) > 1
+        if (block := f"{folder}*" if whole else path) not in told:
+            told.add(block)
+            yield block
+
+
 def _alike(needed: Capabilities, lacking: Capabilities) -> Mapping[str, str]:
     """Return a glob for each folder of several paths that need the same and lack the same."""
     seen: dict[str, list[object]] = {}
@@ -41,10 +104,18 @@ def _alike(needed: Capabilities, lacking: Capabilities) -> Mapping[str, str]:
 def _hcl(mount: str, blocks: Sequence[tuple[str, tuple[str, ...]]]) -> Iterator[str]:
     for path, names in blocks[:_BLOCKS]:
         listed = ", ".join(f'"{name}"' for name in names)
-        quoted = json.dumps(f"{mount}/data/{path}", ensure_ascii=False)
-        yield f"path {quoted} {{\n  capabilities = [{listed}]\n}}"
+        yield f"path {_quoted(mount, path)} {{\n  capabilities = [{listed}]\n}}"
     if len(blocks) > _BLOCKS:
         yield f"# and {len(blocks) - _BLOCKS} more"
+
+
+def _line(mount: str, path: str, names: Sequence[str]) -> str:
+    listed = ", ".join(f'"{name}"' for name in names)
+    return f"path {_quoted(mount, path)} {{ capabilities = [{listed}] }}\n"
+
+
+def _quoted(mount: str, path: str) -> str:
+    return json.dumps(f"{mount}/data/{path}", ensure_ascii=False)
 
 
 def _folder(path: str) -> str:

@@ -13,10 +13,9 @@ from rotator.clients.vault.client import Vault
 from rotator.clients.vault.login import ISSUE
 from rotator.config import Config
 from rotator.errors import Rejected
-from rotator.passes.account import claims_path
-from rotator.passes.preflight import NEEDED, NEEDED_FOR_IDENTITY
 from rotator.passes.read import raise_for_owner
 from rotator.passes.stopping import Stopping
+from rotator.rules.claims import claims_path
 from rotator.rules.installation import check_place, lost, read_identity
 from rotator.rules.model import ManagedKey, Version
 from rotator.rules.times import format_duration, short
@@ -134,12 +133,8 @@ class VaultChecks:
 
     def _policy(self) -> Iterator[Finding]:
         config = self._config
-        needed: dict[str, tuple[str, ...]] = {key.path: NEEDED for key in config.managed}
-        if bearer := config.gateway.api_key.vault:
-            needed.setdefault(bearer, ("read",))
-        needed.setdefault(config.vault.state_path, NEEDED_FOR_IDENTITY)
-        for key in config.managed:
-            needed.setdefault(claims_path(config.vault.state_path, key.path), NEEDED)
+        paths = [key.path for key in config.managed]
+        needed = grants.needed_by(paths, config.gateway.api_key.vault, config.vault.state_path)
         yield from grants.judged(config.vault.mount, needed, self.vault.lacking(needed))
 
     def _installation(self) -> Iterator[Finding]:

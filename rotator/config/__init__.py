@@ -14,7 +14,7 @@ from rotator.config.auth import (
     TokenFileAuth,
 )
 from rotator.config.fields import BearerSources, GatewayBlock, VaultBlock
-from rotator.config.load import load, managed_names
+from rotator.config.load import load, loaded, managed_names, read
 from rotator.config.monitoring import Webhook, signing_secrets
 from rotator.config.texts import Sources
 
@@ -32,6 +32,8 @@ __all__ = [
     "VaultBlock",
     "Webhook",
     "load",
+    "loaded",
     "managed_names",
+    "read",
     "signing_secrets",
 ]

@@ -45,7 +45,11 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     over from work on another cluster must not redirect secrets. Raises ConfigError with a line for every
     fault; no line repeats a value that could be a secret.
     """
-    name, content = _read(path, environ)
+    return loaded(*read(path, environ), environ)
+
+
+def loaded(name: str, content: bytes, environ: Mapping[str, str]) -> Config:
+    """Return the config that a file called `name` would hold. Raises ConfigError, as `load` does."""
     document = _parse(content)
     overrides, faults = environment.overrides(environ)
     faults = [*(f"{name}:{line}:{column}: {text}" for line, column, text in document.faults), *faults]
@@ -78,7 +82,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
 def managed_names(path: Path | None, environ: Mapping[str, str]) -> list[str]:
     """Return the names that the config has, whatever else is wrong with it; none where it cannot be read."""
     try:
-        document = _parse(_read(path, environ)[1])
+        document = _parse(read(path, environ)[1])
     except ConfigError:
         return []
     values: dict[str, Any] = document.root.plain() if document.root else {}
@@ -168,7 +172,8 @@ def _refused(line: int, column: int, text: str) -> Document:
     return Document(None, (Fault(line, column, text),))
 
 
-def _read(path: Path | None, environ: Mapping[str, str]) -> tuple[str, bytes]:
+def read(path: Path | None, environ: Mapping[str, str]) -> tuple[str, bytes]:
+    """Return the name of the config and what is in it. Raises ConfigError where there is none."""
     chosen = path or (Path(environ["ROTATOR_CONFIG"]) if environ.get("ROTATOR_CONFIG") else None)
     for candidate in [chosen] if chosen else USUAL_PLACES:
         try:

@@ -76,9 +76,3 @@ class Account:
     def is_bearer(self, key: ManagedKey) -> bool:
         """Whether the bearer is read from this managed key's secret. Such a key is rotated last."""
         return key.path == self.bearer_path
-
-
-def claims_path(state_path: str, path: str) -> str:
-    """Return where the claims of the secret at `path` are kept: beside the identity."""
-    directory = state_path.rpartition("/")[0]
-    return f"{directory}/claims/{path}" if directory else f"claims/{path}"

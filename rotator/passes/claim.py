@@ -5,10 +5,10 @@ from contextlib import suppress
 
 from rotator.clients import retry
 from rotator.errors import BrokenContract, Conflict, RotatorError, Transient
-from rotator.passes.account import Account, claims_path
+from rotator.passes.account import Account
 from rotator.passes.fence import Moved
 from rotator.passes.rotate import look_again
-from rotator.rules.claims import Claim, Claims, read_claims
+from rotator.rules.claims import Claim, Claims, claims_path, read_claims
 from rotator.rules.facts import Facts
 from rotator.rules.holds import MAX_ORPHANS
 from rotator.rules.times import age, short

@@ -6,10 +6,10 @@ from datetime import datetime
 from functools import partial
 
 from rotator.errors import Rejected, Transient
-from rotator.passes.account import Account, claims_path
+from rotator.passes.account import Account
 from rotator.redaction import Secret, remember
 from rotator.rules.bookkeeping import WITHOUT_GRACE, fault_of_owner, read_block, read_plaintext
-from rotator.rules.claims import read_claims
+from rotator.rules.claims import claims_path, read_claims
 from rotator.rules.facts import Facts
 from rotator.rules.history import Read, Trace, held_by, rolled_back, suspects, trace
 from rotator.rules.identify import identify, named_by

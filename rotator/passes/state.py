@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 
 from rotator.errors import Denied, RotatorError
-from rotator.passes.account import Account, claims_path
+from rotator.passes.account import Account
 from rotator.passes.preflight import Preflight
 from rotator.printing.log import log_failure
+from rotator.rules.claims import claims_path
 from rotator.rules.decide import Plan
 
 

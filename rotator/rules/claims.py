@@ -123,3 +123,9 @@ def _claim(entry: object) -> Claim | None:
         )
     except ValueError:
         return None
+
+
+def claims_path(state_path: str, path: str) -> str:
+    """Return where the claims of the secret at `path` are kept: beside the identity."""
+    directory = state_path.rpartition("/")[0]
+    return f"{directory}/claims/{path}" if directory else f"claims/{path}"
