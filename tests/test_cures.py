@@ -20,6 +20,7 @@ _LOOK: Final = f"{_WALK}test_check_says_what_to_write"
 _CREDENTIALS: Final = f"{_WALK}TestCredentials::"
 _PROXY: Final = "test_proxies_used.py::TestARealProxy::"
 _CHECK: Final = "test_check_program.py::TestVault::"
+_INIT: Final = "test_init.py::TestWhatIsRefused::"
 _BESIDE: Final = "test_vault_as_it_is.py::TestNeighbours::"
 _CLAIM: Final = "test_rotate.py::TestTheClaim::"
 _CAS: Final = "test_proxies_used.py::TestCas::"
@@ -28,6 +29,9 @@ _PASS: Final = "test_cures_passes.py::"
 WALKED: Final[Mapping[str, str]] = {
     # A part of the cure, or after `=` the whole of it; and the test.
     "put an API key of the account into one of them": _LOOK,
+    "grant what deploy/vault/init.hcl has": f"{_INIT}test_a_mount_that_may_not_be_listed",
+    "name another one with --mount": f"{_INIT}test_no_mount_and_one_of_version_1",
+    "make its directory, or name another --config": f"{_INIT}test_a_place_that_cannot_be_written",
     "grant in a policy of the token": f"{_CHECK}test_the_policy_that_it_writes_is_the_cure",
     "check … (…), and the network between here and there": _LOOK,
     "check …, and this machine's name servers": _LOOK,

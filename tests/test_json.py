@@ -81,6 +81,10 @@ class TestTheProgram:
         assert read(rotator.run("check", "--json"), Kind.CHECK)["checks"]
         assert read(rotator.run("rollback", "--key", NAME, "--dry-run", "--json"), Kind.ROLLBACK)["dry_run"]
         read(rotator.run("rollback", "--key", NAME, "--json"), Kind.ROLLBACK)
+        (rotator.directory / "rotator.hcl").write_text("")
+        started = read(rotator.run("init", "--json"), Kind.PROPOSAL)
+        assert started["config"]["exists"]
+        assert started["policy"]["diff"]
         moved = read(rotator.run("installation", "move", "--yes", "--json"), Kind.INSTALLATION)
         assert moved["bound"]["addresses"]
 

@@ -19,7 +19,7 @@ from tests.logs import captured
 from tests.needs import NAMESPACES, Needs
 from tests.proxy import Proxy
 from tests.serving import Answering, cut, reply, serving, truncated
-from tests.vaults import LEAST, connect, connect_to, new_token
+from tests.vaults import LEAST, connect, connect_to, new_kv, new_token
 
 
 class TestAgainstARealServer:
@@ -53,6 +53,20 @@ class TestAgainstARealServer:
         vault = connect(vault_server, new_token(vault_server))
         missing = vault.missing_capabilities(dict.fromkeys(paths, NEEDED))
         assert list(missing) == ["elsewhere/x"]
+
+    def test_a_folder_is_listed(self, vault_server: VaultServer) -> None:
+        vault = connect(vault_server, mount=new_kv(vault_server))
+        assert list(vault.list("")) == []
+        for path in ("a", "b c/é$%7B", "b c/d/e"):
+            vault.write(path, {}, cas=0)
+        assert (vault.list(""), vault.list("b c/")) == (["a", "b c/"], ["d/", "é$%7B"])
+        assert (vault.list("b c"), list(vault.list("nowhere/"))) == (["d/", "é$%7B"], [])
+
+    def test_a_folder_that_may_not_be_listed(self, vault_server: VaultServer) -> None:
+        with pytest.raises(Rejected) as raised:
+            connect(vault_server, new_token(vault_server)).list("app/")
+        assert raised.value.status == 403
+        assert "does its policy grant list on this path?" in str(raised.value)
 
     def test_a_read_that_goes_well_is_no_line_at_info(self, vault_server: VaultServer) -> None:
         """Each pass makes one for each managed key. Whatever is written, or refused, is told."""

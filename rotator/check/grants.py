@@ -1,7 +1,7 @@
 """What a token lacks, and the policy that grants it. Pure."""
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from rotator.check.findings import Finding, bad, ok, some
@@ -49,15 +49,18 @@ def policy(
     state_path: str,
     *,
     others: Collection[str] = (),
+    saw: Callable[[str], bool] = lambda _folder: True,
 ) -> str:
     """Return the policy that grants what `needed_by` says: for each path, or for a folder of none but such.
 
-    `others`: the other secrets of the mount. A folder that holds one of them is not granted as a whole.
+    `others`: the other secrets of the mount; `saw`: whether they are all that a folder holds. One that holds
+    another's secret is not granted as a whole.
     """
+    others = {*others, *([bearer] if bearer else [])}
     claims = f"{claims_path(state_path, '').rstrip('/')}/*"
     parts: dict[str, dict[str, tuple[str, ...]]] = {
         "the managed keys, and the bearer if it is in Vault": {
-            **dict.fromkeys(_shortened(paths, others), NEEDED),
+            **dict.fromkeys(_shortened(paths, others, saw), NEEDED),
             **({bearer: ("read",)} if bearer and bearer not in paths else {}),
         },
         "what this installation has asked the gateway for, a record for each managed key": {claims: NEEDED},
@@ -78,14 +81,14 @@ def unfit(path: str) -> str | None:
     return None
 
 
-def _shortened(paths: Sequence[str], others: Collection[str]) -> Iterator[str]:
+def _shortened(paths: Sequence[str], others: Collection[str], saw: Callable[[str], bool]) -> Iterator[str]:
     """Yield each path; in place of several in one folder that holds nothing else, a glob."""
     ours = set(paths)
     told: set[str] = set()
     for path in paths:
         folder = f"{_folder(path)}/"
         inside = [other for other in (*others, *paths) if other.startswith(folder)]
-        whole = folder != "/" and ours.issuperset(inside) and len({*inside}) > 1
+        whole = folder != "/" and saw(folder) and ours.issuperset(inside) and len({*inside}) > 1
         if (block := f"{folder}*" if whole else path) not in told:
             told.add(block)
             yield block

@@ -31,6 +31,9 @@ class Output:
     command: str = "reconcile"
     """What the log calls it: a failure of a pass is `reconcile.failed`."""
 
+    hint: bool = True
+    """Whether `rotator check` tells more of a failure."""
+
     def guard(self, command: Callable[[], int]) -> int:
         """Return the exit code of `command`; when it raises what this program names, say it."""
         try:
@@ -41,7 +44,7 @@ class Output:
                 return CONVERGED
             if isinstance(error, ConfigError):
                 return MISCONFIGURED
-            if self.plain_errors:
+            if self.plain_errors and self.hint:
                 sys.stderr.write(for_stderr("to test everything that a pass needs: `rotator check`"))
             return UNREACHABLE
 

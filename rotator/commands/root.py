@@ -38,6 +38,7 @@ _COMMANDS: Final = {
         "installation": "Tell it that Vault was moved, copied or has a new address.",
     },
     "Begin": {
+        "init": "Propose the config and the policy.",
         "sandbox": "Try everything on this machine, with servers of its own.",
         "completion": "Print the shell script that completes commands and names.",
     },

@@ -53,6 +53,12 @@ class Survey:
     cut: bool = False
     """Whether there was more than is looked at."""
 
+    def saw(self, folder: str) -> bool:
+        """Whether all that is in a folder is in `paths`."""
+        folder = folder.rstrip("/") + "/"
+        hidden = any(is_below(f"{one}/", folder) or is_below(folder, one) for one in self.unlisted)
+        return is_below(folder, self.under) and not (self.cut or hidden)
+
 
 class Doubt(StrEnum):
     """Why a key that was found is not proposed."""
@@ -162,7 +168,7 @@ def _question(path: str, here: Sequence[Found], unfit: Unfit) -> Question | None
     if any(one.bearer for one in here):
         words = (
             f"the secret {quoted(path)} holds the API key that this command was given. To let the rotator "
-            "read its own key there, write the path in gateway.api_key.vault; to have it rotated, add an entry, too"
+            "read its own key there, write the path in gateway.api_key.vault. To have it rotated, add an entry, too"
         )
         return Question(Doubt.BEARER, (path,), words)
     for text, check, what in (

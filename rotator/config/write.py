@@ -11,6 +11,7 @@ from typing import Final
 from rotator.config import yaml
 from rotator.config.fields import GatewayBlock, VaultBlock
 from rotator.config.propose import Candidate, Proposal, Survey, quoted
+from rotator.config.validate import value_at
 from rotator.rules.model import Key, ManagedKey
 
 _WIDTH: Final = 116
@@ -73,7 +74,9 @@ def remarks(proposal: Proposal, survey: Survey) -> Iterator[str]:
         yield "To decide:"
         for question in proposal.questions:
             yield from wrap(f"- {question.words}.", _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
-    yield from _list("Live keys of the account that are in no secret here", map(_key, proposal.unstored))
+    yield from _list(
+        "Live keys of the account that are in no secret that was seen", map(_key, proposal.unstored)
+    )
     yield from _list("Entries of the config whose secret is not there", map(_entry, proposal.gone))
     yield from _list("Secrets that could not be read", map(quoted, survey.unread))
     yield from _list("Folders that could not be listed", map(quoted, survey.unlisted))
@@ -81,13 +84,14 @@ def remarks(proposal: Proposal, survey: Survey) -> Iterator[str]:
         yield f"There are more secrets than the {len(survey.paths):,} that were looked at: see --under."
 
 
-def merged(text: str, candidates: Sequence[Candidate], field: str = FIELD) -> str | None:
+def merged(text: str, candidates: Sequence[Candidate]) -> str | None:
     """Return a config's text with further entries behind its last; None where that is for a person to do."""
     lines, root = text.split("\n"), yaml.parse(text).root
     keys = root.value.get("keys") if root and isinstance(root.value, dict) else None
     if root is None or keys is None or not isinstance(keys.value, list) or not keys.value:
         return None
-    last = keys.value[-1]
+    last, wanted = keys.value[-1], root.plain()
+    field = value_at(wanted, ("defaults", "field")) or FIELD
     found = re.fullmatch(r"( *)- +", lines[last.line - 1][: last.column - 1])
     if not found:
         return None
@@ -95,7 +99,6 @@ def merged(text: str, candidates: Sequence[Candidate], field: str = FIELD) -> st
     ending = "\r" if lines[end - 1].endswith("\r") else ""
     added = (line + ending for line in entries(candidates, found[1], field))
     new = "\n".join([*lines[:end], *added, *lines[end:]])
-    wanted = root.plain()
     wanted["keys"] += [_values(one, field) for one in candidates]
     after = yaml.parse(new)
     return new if after.root and not after.faults and after.root.plain() == wanted else None
@@ -115,17 +118,18 @@ def scalar(text: str) -> str:
     return text if bare else json.dumps(text, ensure_ascii=False)
 
 
-def _example(survey: Survey) -> Iterator[str]:
+def example_path(survey: Survey) -> str:
+    """Return where the example has its secret: at no path that is there."""
     folder = f"{survey.under or 'apimall'}/"
-    path = next(
-        path
-        for n in range(len(survey.paths) + 1)
-        if (path := f"{folder}example{n or ''}") not in survey.paths
-    )
+    numbered = (f"{folder}example{n or ''}" for n in range(len(survey.paths) + 1))
+    return next(path for path in numbered if path not in survey.paths)
+
+
+def _example(survey: Survey) -> Iterator[str]:
     yield "  # An example: no secret was found whose key is certain. Change it before the first pass, which makes a"
     yield "  # key for each entry that has no secret, and stores it at the path."
     yield "  - name: Example"
-    yield f"    path: {scalar(path)}"
+    yield f"    path: {scalar(example_path(survey))}"
 
 
 def _list(what: str, items: Iterable[str]) -> Iterator[str]:

@@ -24,6 +24,7 @@ class Kind(StrEnum):
     INSTALLATION = "installation"
     EXPOSURE = "exposure"
     INCIDENT = "incident"
+    PROPOSAL = "proposal"
     ERROR = "error"
 
 

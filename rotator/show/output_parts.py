@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
+from rotator.config.propose import Doubt
 from rotator.passes.result import Action, Outcome
 from rotator.rules.holds import Hold
 from rotator.rules.reasons import Reason
@@ -263,4 +264,30 @@ PARTS: Final[Mapping[str, tuple[str, Fields]]] = {
             "key": (nullable(TEXT), "The managed key for which it was made."),
         },
     ),
+    "proposed_file": (
+        "A file that `rotator init` proposes.",
+        {
+            "file": (TEXT, "Its name."),
+            "exists": (BOOL, "Whether it was there before."),
+            "text": (TEXT, "What should be in it."),
+            "diff": (TEXT, "What would change in a file that is there, as `patch` takes it."),
+        },
+    ),
+    "proposed_key": (
+        "An entry that `rotator init` proposes.",
+        {
+            **NAME,
+            "field": (TEXT, "The secret's field that holds the plaintext."),
+            "key_id": (ID, "The key whose preview it fits."),
+        },
+    ),
+    "question": (
+        "Why a key that was found is not proposed.",
+        {
+            "doubt": (one_of(Doubt), "The kind of doubt."),
+            "paths": (list_of(TEXT), "The secrets."),
+            "words": (TEXT, "What was seen, and what to do."),
+        },
+    ),
+    "named_path": ("An entry of the config.", NAME),
 }

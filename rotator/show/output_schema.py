@@ -178,6 +178,29 @@ KINDS: Final[Mapping[Kind, tuple[str, Fields]]] = {
             ),
         },
     ),
+    Kind.PROPOSAL: (
+        "`rotator init`: the config and the policy that it proposes.",
+        {
+            "written": (
+                list_of(TEXT),
+                "With `--write`: the files that were not there.",
+            ),
+            "config": (part("proposed_file"), "The config."),
+            "policy": (part("proposed_file"), "The policy of the rotator's own token."),
+            "entries": (list_of(part("proposed_key")), "Keys that are to be managed and are not yet."),
+            "questions": (list_of(part("question")), "What a person is to decide."),
+            "unstored": (
+                list_of(part("titled_key")),
+                "Live keys that are in no secret that was seen.",
+            ),
+            "gone": (list_of(part("named_path")), "Entries of the config whose secret is not there."),
+            "unread": (list_of(TEXT), "Secrets that could not be read."),
+            "unlisted": (list_of(TEXT), "Folders that could not be listed."),
+            "looked_at": (COUNT, "Secrets that were looked at."),
+            "cut": (BOOL, "Whether there are more."),
+            "next": (list_of(TEXT), "The commands that come next."),
+        },
+    ),
     Kind.ERROR: (
         "A failure, which any command prints in place of its result, also after a wrong use.",
         {

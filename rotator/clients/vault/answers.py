@@ -128,6 +128,7 @@ class VaultAnswer(Answer):
         raise Rejected(message, status=self.status, cure=_cure(self))
 
 
+_NEEDED: Final = {"GET": "read", "LIST": "list"}
 _NO_NAMESPACE: Final = "namespace not found"
 # A 404 that is no answer of a secrets engine: there is none.
 _NOWHERE: Final = re.compile(f"no handler for route|{_NO_NAMESPACE}")
@@ -153,7 +154,7 @@ def _cure(answer: VaultAnswer) -> str | None:
             "or correct vault.mount"
         )
     if answer.status == HTTPStatus.FORBIDDEN:
-        needed = "read" if answer.what.startswith("GET") else "create and update"
+        needed = _NEEDED.get(answer.what.partition(" ")[0], "create and update")
         return f"check that the token has not expired, and that its policy grants {needed} on this path"
     if _MISTAKEN.search(answer.errors):
         return (
@@ -206,6 +207,16 @@ def token_of(answer: VaultAnswer) -> TokenFacts:
         tuple(words(str(name)) for name in policies) if isinstance(policies, list) else (),
         uses if isinstance(uses := answer.data.get("num_uses"), int) and uses > 0 else None,
     )
+
+
+def names_of(answer: VaultAnswer) -> list[str]:
+    """Return what a folder holds. A 404 is one that is not there."""
+    if answer.status == HTTPStatus.NOT_FOUND:
+        return []
+    names = answer.data.get("keys")
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        raise answer.broken("data.keys is not a list of names")
+    return names
 
 
 def version_of(answer: VaultAnswer) -> Version:

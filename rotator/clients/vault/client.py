@@ -5,7 +5,7 @@ answers becomes one of `rotator.errors` here.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -25,6 +25,7 @@ from rotator.clients.vault.answers import (
     VaultAnswer,
     capabilities_of,
     health_of,
+    names_of,
     token_of,
     version_of,
 )
@@ -93,6 +94,13 @@ class Vault:
             return version_of(answer)
 
         return attempt() if once else self._patiently(attempt)
+
+    def list(self, folder: str) -> Sequence[str]:
+        """Return the names in a folder, with a slash where one is a folder itself. One that is missing has none.
+
+        No pass asks for it: the rotator's own policy does not allow it. The folder without a name is the mount.
+        """
+        return names_of(self._patiently(partial(self._kv.list_secrets, folder, mount_point=self._mount)))
 
     def write(self, path: str, data: Mapping[str, Any], *, cas: int) -> int:
         """As the port says. With `cas` 0 Vault writes only where nothing was ever written."""
@@ -254,7 +262,9 @@ def _ask(server: Server, governor: Governor, request: Request, headers: Mapping[
         return answer
 
     with governor.turn() as told:
-        return logged("vault.request", "vault_request_id", request, exchange, quiet=request.method == "GET")
+        return logged(
+            "vault.request", "vault_request_id", request, exchange, quiet=request.method in ("GET", "LIST")
+        )
 
 
 def _server(connection: Connection) -> Server:
