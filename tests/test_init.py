@@ -16,7 +16,7 @@ from rotator.sandbox.ledger import AccountKey
 from rotator.sandbox.server import GatewayServer
 from rotator.sandbox.vault import VaultServer
 from tests.deployed import DEPLOY, debian_tool
-from tests.program import Finished, Program
+from tests.program import ROOT, Finished, Program
 from tests.vaults import new_token
 from tests.world import ANY_CLOCK
 
@@ -302,6 +302,12 @@ def capabilities() -> list[tuple[str, str]]:
     lines = re.findall(r'^path "([^"]+)" +\{ capabilities = \["(\w+)"\] \}$', POLICY, re.MULTILINE)
     assert len(lines) == POLICY.count("\npath ")
     return lines
+
+
+def test_the_page_shows_the_policy() -> None:
+    page = (ROOT / "docs/operations.md").read_text()
+    lines = [line for line in POLICY.splitlines() if line.startswith("path ")]
+    assert "```\n{}\n```".format("\n".join(lines)) in page
 
 
 @pytest.mark.parametrize(("path", "name"), capabilities())
