@@ -64,6 +64,7 @@ def test_what_lies_beyond_is_said() -> None:
     found = drawn(1, 8, 200)
     assert found.words == "week of 1 Dec: 1; week of 8 Dec: 1."
     assert found.said == "Of 3 keys: 1 within 7 days, 1 after 1 Mar."
+    assert drawn(8, 9).said == "Of 2 keys: none within 7 days."
 
 
 def test_what_is_due_now_stands_apart_and_looks_unlike_the_others() -> None:
@@ -74,6 +75,12 @@ def test_what_is_due_now_stands_apart_and_looks_unlike_the_others() -> None:
     assert found.words == "now: 2; 7 Dec: 1."
     assert found.said == "Of 3 keys: 2 now, 1 within 7 days."
     assert "now" in [label.text for label in found.labels]
+
+
+def test_what_fell_due_earlier_today_is_due_now() -> None:
+    found = forecast(due_in(0.4, 0.6), NOW + timedelta(days=0.5))
+    assert found
+    assert found.words == "now: 1; 1 Dec: 1."
 
 
 def test_a_single_key_and_one_of_which_nothing_is_known_need_none() -> None:

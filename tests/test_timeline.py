@@ -115,6 +115,11 @@ class TestTheCurrentKey:
         assert lane.bars[1].begin == line.now
         assert lane.bars[2].begin == end(lane.bars[1])
 
+    def test_one_whose_window_is_open_shows_when_that_closes(self) -> None:
+        line = drawn(windowed(at(29.8)))
+        assert kinds(line.lanes[0]) == ["current", "late", "window"]
+        assert line.words.endswith("Its window closes 2026-12-01 04:00 UTC.")
+
     def test_a_window_too_short_to_be_seen_is_in_its_mark(self) -> None:
         (lane,) = drawn(windowed(at(29), CronSchedule("0 3 * * SUN", window=timedelta(hours=1)))).lanes
         assert (kinds(lane), marks(lane)) == (["current", "ahead"], ["opens"])

@@ -127,6 +127,6 @@ def _said(times: Sequence[datetime], now: datetime, end: datetime) -> str:
     soon = sum(now < at <= now + _WEEK for at in times)
     later = sum(at >= end for at in times)
     said = [f"{at_once} now"] if at_once else []
-    said.append(f"{soon} within 7 days")
+    said.append(f"{soon or 'none'} within 7 days")
     said += [f"{later} after {day(end - _DAY)}"] if later else []
     return f"Of {count(len(times), 'key')}: {', '.join(said)}."
