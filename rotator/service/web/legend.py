@@ -17,7 +17,7 @@ class Sign(NamedTuple):
 BARS: Final = {
     "current": "current",
     "ahead": "time left",
-    "past": "was current",
+    "past": "until superseded",
     "grace": "in grace",
     "orphan": "orphan",
     "waits": "due, waits",
