@@ -84,10 +84,12 @@ def facts(
     refused: bool = False,
     protected: Iterable[int] = (),
     forced: bool = False,
+    custom: Mapping[str, str] | None = None,
 ) -> Facts:
     """Facts as they would be gathered; what history says of the suspects must be given, if there are any."""
     by_id = {key.id: key for key in listed}
-    latest = Version((1 if data else 0) if version is None else version, data)
+    number = (1 if data else 0) if version is None else version
+    latest = Version(number, data, custom=custom or {})
     family = tuple(key for key in by_id.values() if key.live and key.title.startswith("Backend ["))
     current = identify(latest, managed(), by_id, Previews(by_id.values()), now)
     unnamed = suspects(current, family)
@@ -119,6 +121,19 @@ _CADENCES: list[Cadence] = [
     CronSchedule("0 3 * * SUN", window=timedelta(hours=2)),
     CronSchedule("0 0 * * *", window=timedelta(hours=23)),
 ]
+
+
+_ENDS = [
+    "2026-11-02",
+    "2027-02-15T12:00:00+01:00",
+    "2027-03-01T00:00:00Z",
+    "2099-01-01",
+    "tomorrow",
+    "2027-01-01T10:00",
+]
+_CUSTOM: st.SearchStrategy[Mapping[str, str]] = st.just({}) | st.sampled_from(_ENDS).map(
+    lambda end: {"rotator-hold": f"{end} a sale"}
+)
 
 
 @st.composite
@@ -159,4 +174,5 @@ def any_facts(draw: st.DrawFn) -> Facts:
         refused=draw(st.booleans()) and bool((data or {}).get("api_key")),
         protected=[id_ for id_ in ids if draw(st.integers(0, 4)) == 0],
         forced=draw(st.booleans()),
+        custom=draw(_CUSTOM),
     )

@@ -26,6 +26,8 @@ class MemoryStore:
     clock: Callable[[], datetime] | None = None
     """When versions are written; they do not say without it."""
     written: dict[tuple[str, int], datetime] = field(default_factory=dict)
+    custom: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By path: the custom metadata."""
     ttl: timedelta | None = None
     missing: dict[str, str] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
@@ -39,7 +41,8 @@ class MemoryStore:
             return Version(0, None)
         data = kept[number - 1]
         at = self.written.get((path, number))
-        return Version(number, None if data is None else json.loads(data), at)
+        custom = dict(self.custom.get(path, {}))
+        return Version(number, None if data is None else json.loads(data), at, custom=custom)
 
     def write(self, path: str, data: Mapping[str, Any], *, cas: int) -> int:
         self.calls.append(f"write {path}")
@@ -51,6 +54,15 @@ class MemoryStore:
             if self.clock:
                 self.written[path, len(kept)] = self.clock()
             return len(kept)
+
+    def read_custom(self, path: str) -> Mapping[str, str] | None:
+        self.calls.append(f"read_custom {path}")
+        return dict(self.custom.get(path, {})) if path in self.versions else None
+
+    def write_custom(self, path: str, changes: Mapping[str, str | None]) -> None:
+        self.calls.append(f"write_custom {path}")
+        merged = {**self.custom.get(path, {}), **changes}
+        self.custom[path] = {name: value for name, value in merged.items() if value is not None}
 
     def check_mount(self) -> None:
         self.calls.append("check_mount")
@@ -78,7 +90,9 @@ class MemoryStore:
 
     def copied(self) -> "MemoryStore":
         """Another Vault with the same secrets in all their versions: a snapshot restored elsewhere."""
-        return MemoryStore(copy.deepcopy(self.versions), max_versions=self.max_versions)
+        return MemoryStore(
+            copy.deepcopy(self.versions), max_versions=self.max_versions, custom=copy.deepcopy(self.custom)
+        )
 
     def _oldest(self, kept: list[str | None]) -> int:
         return max(1, len(kept) - self.max_versions + 1)

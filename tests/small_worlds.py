@@ -127,7 +127,7 @@ class Told:
     def key(self) -> str:
         value = self.value
         if isinstance(value, Version):
-            value = (value.number, json.dumps(value.data), value.written_at)
+            value = (value.number, json.dumps(value.data), value.written_at, value.custom)
         return f"{value!r} {self.at} {self.error!r}"
 
     def tell(self) -> Any:

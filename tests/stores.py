@@ -27,6 +27,12 @@ class StoreWrapper:
     def write(self, path: str, data: Mapping[str, Any], *, cas: int) -> int:
         return self._store.write(path, data, cas=cas)
 
+    def read_custom(self, path: str) -> Mapping[str, str] | None:
+        return self._store.read_custom(path)
+
+    def write_custom(self, path: str, changes: Mapping[str, str | None]) -> None:
+        self._store.write_custom(path, changes)
+
     def check_mount(self) -> None:
         self._store.check_mount()
 

@@ -102,6 +102,7 @@ class TestReasons:
 class TestHolds:
     def test_all_is_well(self) -> None:
         assert holds(facts([key(2)], FRESH, now=at(1))) == [
+            (False, "nobody has frozen it"),
             (False, "there is no orphan"),
             (False, "0 orphans of 3, 0 superseded of 12"),
             (False, "key 2 is listed as created"),
@@ -113,7 +114,7 @@ class TestHolds:
         young, old = key(14, created=at(8) - timedelta(seconds=40)), key(15)
         traces = {14: Trace.ORPHAN, 15: Trace.ORPHAN}
         observed = facts([key(2), young, old], FRESH, now=at(8), traces=traces)
-        assert holds(observed)[:2] == [
+        assert holds(observed)[1:3] == [
             (True, "orphan 14 is 40s old, younger than 2m: another replica may be about to store it"),
             (False, "2 orphans of 3, 0 superseded of 12"),
         ]
@@ -121,7 +122,7 @@ class TestHolds:
             "not rotated now: due, but held: in_flight; the next pass revokes 15"
         )
         forced = facts([key(2), young, old], FRESH, now=at(8), traces=traces, forced=True)
-        assert holds(forced)[0] == (
+        assert holds(forced)[1] == (
             False,
             "orphan 14 is 40s old, younger than 2m: another replica may be about to store it; "
             "but that does not hold back what is forced",
@@ -132,7 +133,7 @@ class TestHolds:
         observed = facts(
             [key(id_, created=at(1)) for id_ in traces], None, version=30, now=at(1.5), traces=traces
         )
-        assert holds(observed)[1] == (
+        assert holds(observed)[2] == (
             True,
             "0 orphans of 3, 24 superseded of 24: making more keys does not help; "
             "one more in each grace of 1d: the youngest is 12h old",
@@ -140,8 +141,8 @@ class TestHolds:
 
     def test_a_list_that_omits_it(self) -> None:
         says = "the list omits key 2, though it works, so it may omit others"
-        assert holds(facts([], FRESH, now=at(8)))[2] == (True, says)
-        assert holds(facts([], FRESH, now=at(8), refused=True))[2] == (
+        assert holds(facts([], FRESH, now=at(8)))[3] == (True, says)
+        assert holds(facts([], FRESH, now=at(8), refused=True))[3] == (
             False,
             "key 2 is not listed, and is refused",
         )
@@ -149,12 +150,12 @@ class TestHolds:
     def test_a_window(self) -> None:
         entry = managed(WEEKLY)
         inside = facts([key(2)], FRESH, now=at(7, minutes=150), managed_key=entry)
-        assert holds(inside)[3] == (False, "its window is open until 2026-11-08 04:00, in 1h 30m")
+        assert holds(inside)[4] == (False, "its window is open until 2026-11-08 04:00, in 1h 30m")
         outside = facts([key(2)], FRESH, now=at(8), managed_key=entry)
         says = "its window is closed, and opens 2026-11-15 02:00, in 6d 2h"
-        assert holds(outside)[3] == (True, says)
+        assert holds(outside)[4] == (True, says)
         missing = facts([], None, now=at(8), managed_key=entry)
-        assert holds(missing)[3] == (False, f"{says}; but that does not hold back what is missing")
+        assert holds(missing)[4] == (False, f"{says}; but that does not hold back what is missing")
 
 
 class TestOtherKeys:
@@ -230,6 +231,7 @@ Rotate because (the first ✓ counts)
   –  forced   --rotate-now would rotate it at once
 
 Hold back because
+  –  frozen          nobody has frozen it
   ✓  in_flight       orphan 14 is 40s old, younger than 2m: another replica may
                      be about to store it
   –  backing_off     1 orphan of 3, 1 superseded of 12
@@ -268,7 +270,7 @@ def test_as_json() -> None:
         "kept": None,
         "text": told["others"][0]["text"],
     }
-    assert told["holds"][3] == {
+    assert told["holds"][4] == {
         "name": Hold.OUTSIDE_WINDOW,
         "holds": False,
         "text": "it has no window",

@@ -46,11 +46,17 @@ class TestWhateverIsObserved:
         assert said[Reason.REVOKED].holds is ("answered 401" in said[Reason.REVOKED].text)
         due = said[Reason.DUE].text
         assert said[Reason.DUE].holds is bool(re.search(r"(due at once|ago|now)$", due))
-        in_flight, piled_up, omitted, window, _clock = explain(observed).holds
-        spared = [" does not hold back " in row.text for row in (in_flight, piled_up, omitted, window)]
+        frozen, in_flight, piled_up, omitted, window, _clock = explain(observed).holds
+        spared = [
+            " does not hold back " in row.text for row in (in_flight, piled_up, omitted, window, frozen)
+        ]
         assert (in_flight.holds or spared[0]) is (", younger than" in in_flight.text)
         assert (omitted.holds or spared[2]) is ("omits key" in omitted.text)
         assert (window.holds or spared[3]) is ("is closed" in window.text)
+        keeps = (
+            bool(re.match("frozen (until|, by)|frozen,", frozen.text)) and "keeps nothing" not in frozen.text
+        )
+        assert (frozen.holds or spared[4]) is keeps
         assert not spared[1]
 
     @given(any_facts())

@@ -104,3 +104,36 @@ def test_the_mount_and_the_token_are_good(subject: Subject) -> None:
     subject.store.check_mount()
     assert subject.store.token_ttl() is None
     assert subject.store.missing_capabilities({subject.path: ["create", "read", "update"]}) == {}
+
+
+class TestCustomMetadata:
+    """What people write beside a secret comes with the read of it, and is of no version."""
+
+    def test_a_read_brings_it(self, subject: Subject) -> None:
+        subject.store.write(subject.path, {"a": 1}, cas=0)
+        assert subject.store.read(subject.path).custom == {}
+        assert subject.store.read_custom(subject.path) == {}
+        subject.store.write_custom(subject.path, {"owner": "Ünï", "rotator-hold": "2026-12-24 a sale"})
+        expected = {"owner": "Ünï", "rotator-hold": "2026-12-24 a sale"}
+        assert subject.store.read(subject.path).custom == expected
+        assert subject.store.read_custom(subject.path) == expected
+        assert subject.store.read(subject.path, 1, once=True).custom == expected
+
+    def test_a_write_of_it_is_no_version_and_keeps_the_rest(self, subject: Subject) -> None:
+        subject.store.write(subject.path, {"a": 1}, cas=0)
+        subject.store.write_custom(subject.path, {"owner": "x", "contact": "y"})
+        subject.store.write_custom(subject.path, {"owner": None, "rotator-hold": "z", "never": None})
+        assert subject.store.read(subject.path) == Version(1, {"a": 1})
+        assert subject.store.read_custom(subject.path) == {"contact": "y", "rotator-hold": "z"}
+        subject.store.write(subject.path, {"a": 2}, cas=1)
+        assert subject.store.read(subject.path).custom == {"contact": "y", "rotator-hold": "z"}
+
+    def test_that_of_a_deleted_secret_is_there(self, subject: Subject) -> None:
+        subject.store.write(subject.path, {"a": 1}, cas=0)
+        subject.store.write_custom(subject.path, {"owner": "x"})
+        subject.delete(1)
+        assert subject.store.read(subject.path).custom == {"owner": "x"}
+
+    def test_where_nothing_was_ever_written_there_is_none(self, subject: Subject) -> None:
+        assert subject.store.read(subject.path).custom == {}
+        assert subject.store.read_custom(subject.path) is None

@@ -31,6 +31,14 @@ class Store(Protocol):
         """Write a version on top of version `cas` and return its number. Raises Conflict on a lost race."""
         ...
 
+    def read_custom(self, path: str) -> Mapping[str, str] | None:
+        """Return the secret's custom metadata alone; None where nothing was ever written."""
+        ...
+
+    def write_custom(self, path: str, changes: Mapping[str, str | None]) -> None:
+        """Set these entries of the custom metadata, or remove those that are None; the others stay."""
+        ...
+
     def check_mount(self) -> None:
         """Raise Rejected, with the cure, when the mount is missing or is not KV version 2."""
         ...

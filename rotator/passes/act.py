@@ -12,7 +12,7 @@ import structlog
 from rotator.errors import RotatorError
 from rotator.passes.account import Account
 from rotator.passes.claim import Claiming
-from rotator.passes.fence import Moved, write_on_top
+from rotator.passes.fence import Frozen, Moved, write_on_top
 from rotator.passes.result import KeyResult, Outcome, outcome_of
 from rotator.passes.revoke import Revoker
 from rotator.passes.rotate import Making, Unsettled
@@ -86,10 +86,11 @@ class Actor:
             try:
                 self._state.go_on(facts.key.path, plan)
                 revoker.check(revocation)
-                fence = written or self._standing(facts, revocation)
+                fence = written or fenced(facts, revocation)
                 if fence is None:
                     self._yield_to_another(facts)
                     fence = written = self._overwrite(facts, plan)
+                self._look_again(facts, revocation, fence)
                 self._state.changing()
                 revoker.revoke(revocation, fence)
             except (Moved, Stopped, NotReached) as error:
@@ -107,13 +108,22 @@ class Actor:
                 revoked.append(revocation)
         return replace(result, revoked=tuple(revoked), errors=tuple(errors))
 
-    def _standing(self, facts: Facts, revocation: Revocation) -> Fence | None:
-        """Return the fence of an earlier pass, if the secret is still as it was read."""
-        fence = fenced(facts, revocation)
-        may_be_back = fence and revocation.victim is Victim.SUPERSEDED
-        if may_be_back and self._account.store.read(facts.key.path) != facts.version:
+    def _look_again(self, facts: Facts, revocation: Revocation, fence: Fence) -> None:
+        """Raise Moved if a superseded key may be back by now, Frozen if a person has frozen the secret meanwhile.
+
+        What leaked waits for no read, unless an earlier pass wrote the fence.
+        """
+        stands = fence.key_id is not None
+        leaked = facts.is_leaked(revocation.key_id, revocation.since)
+        if revocation.victim is Victim.ORPHAN or (leaked and not stands):
+            return
+        latest = self._account.store.read(facts.key.path)
+        if latest.number > facts.version.number + (not stands) or (stands and latest != facts.version):
             raise Moved
-        return fence
+        # What was written since is ours: only what people say beside it may be new.
+        seen = replace(facts, version=replace(facts.version, custom=latest.custom))
+        if seen.revocation_frozen_until(revocation.key_id, revocation.since):
+            raise Frozen
 
     def _yield_to_another(self, facts: Facts) -> None:
         """Raise Moved while another rotator may be about to store a key: a write of ours would undo its work."""

@@ -18,6 +18,13 @@ class Moved(RotatorError):  # noqa: N818
         super().__init__("the secret was written after the decision; the next pass decides again")
 
 
+class Frozen(Moved):
+    """A person has frozen the secret since the decision."""
+
+    def __init__(self) -> None:
+        RotatorError.__init__(self, "the secret was frozen since the decision; the next pass decides anew")
+
+
 def write_on_top(account: Account, path: str, update: Update, *, alone: bool) -> Fence:
     """Write the secret at `path` on top of the version that was decided on, and return the fence that this is.
 

@@ -146,6 +146,7 @@ class Reader:
         used: dict[int, str] = {}
         texts: dict[int, frozenset[Secret]] = {}
         ended: dict[int, datetime] = {}
+        leaked: set[int] = set()
         for id_, since in facts.superseded.items():
             key, gone = facts.listed.get(id_), since + facts.key.grace_period <= facts.now
             if key is None or not key.live or not gone:
@@ -154,7 +155,9 @@ class Reader:
             texts[id_] = found.texts
             if why := ownership.used_by(key, found.texts, besides=facts.key):
                 used[id_] = why
-            if found.until and not self._ended_by_an_operator(facts, since):
+            if self._ended_by_an_operator(facts, since, found.version):
+                leaked.add(id_)
+            elif found.until:
                 ended[id_] = found.until
             if found.version is None:
                 unproven |= {id_} - facts.asked_at.keys() - facts.recorded
@@ -168,14 +171,18 @@ class Reader:
             recorded=facts.recorded | recorded,
             texts=texts,
             ended=ended,
+            leaked=frozenset(leaked),
             protected={**used, **facts.protected},
         )
 
-    def _ended_by_an_operator(self, facts: Facts, since: datetime) -> bool:
-        """Whether a claim, too, says that a key has no grace: who may write the secret could say so there."""
-        claims = facts.claims.kept
-        landed = any(claim.without_grace and claim.version <= facts.version.number for claim in claims)
-        return since == WITHOUT_GRACE and landed
+    def _ended_by_an_operator(self, facts: Facts, since: datetime, held_in: Version | None) -> bool:
+        """Whether a claim, too, says that a key has no grace: who may write the secret could say so there.
+
+        An operator ended the grace of what was held before the version that was claimed.
+        """
+        first = held_in.number + 1 if held_in else 0
+        ended = (claim.version for claim in facts.claims.kept if claim.without_grace)
+        return since == WITHOUT_GRACE and any(first <= version <= facts.version.number for version in ended)
 
     def _versions(self, key: ManagedKey) -> Read:
         def read(number: int) -> Version:

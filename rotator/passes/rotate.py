@@ -5,6 +5,7 @@ published is revoked at once, and one of which that cannot be known is left for 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
 
@@ -13,14 +14,14 @@ import structlog
 from rotator.clients import retry
 from rotator.errors import BrokenContract, Conflict, Rejected, RotatorError, Transient
 from rotator.passes.account import Account
-from rotator.passes.fence import Moved
+from rotator.passes.fence import Frozen, Moved
 from rotator.redaction import Secret
 from rotator.rules.bookkeeping import Rotation, read_plaintext
 from rotator.rules.claims import Claim
 from rotator.rules.decide import succeed
 from rotator.rules.evidence import Proven, to_discard, to_update
 from rotator.rules.facts import Facts
-from rotator.rules.holds import MAX_ORPHANS
+from rotator.rules.holds import FROZEN, MAX_ORPHANS
 from rotator.rules.model import CreatedKey, Version
 from rotator.rules.titles import resembles
 
@@ -43,11 +44,16 @@ class Unsettled(RotatorError):  # noqa: N818
 
 
 def look_again(account: Account, facts: Facts) -> None:
-    """Raise Moved or Overtaken if the secret was written since the decision: cheaper than a key to revoke."""
+    """Raise Moved or Overtaken if the secret was written since the decision: cheaper than a key to revoke.
+
+    Frozen, if a person has frozen it, and what was decided does not pass a freeze.
+    """
     latest = account.store.read(facts.key.path)
     moved = latest.number == facts.version.number and latest.data != facts.version.data
     if moved or latest.number > facts.version.number:
         raise _overtaken(facts, latest)
+    if latest.number == facts.version.number and FROZEN.row(replace(facts, version=latest)).holds:
+        raise Frozen
 
 
 class Making:

@@ -13,9 +13,11 @@ from enum import StrEnum
 from rotator.redaction import words
 from rotator.rules.bookkeeping import WITHOUT_GRACE, Rotation, stripped
 from rotator.rules.facts import Facts
+from rotator.rules.freeze import Freeze
 from rotator.rules.history import Trace
 from rotator.rules.holds import HOLDS, Hold
 from rotator.rules.model import CreatedKey
+from rotator.rules.owner import NOBODY, Owner
 from rotator.rules.previews import matches_preview
 from rotator.rules.reasons import REASONS, Reason, Row, first
 from rotator.rules.revocations import LASTING, Revocation, Victim, fates
@@ -48,6 +50,12 @@ class Plan:
     """Those of the warnings by which the key that programs use may fail them at any time."""
     doubt: str | None = None
     """Why the time is not to be relied on."""
+    freeze: Freeze | None = None
+    """What a person has said of freezing the secret, in force or not."""
+    frozen_until: datetime | None = None
+    """When a freeze lets the next rotation go on; None where it keeps none."""
+    owner: Owner = NOBODY
+    """Whose the secret is, as people say."""
 
     @property
     def reason(self) -> Reason | None:
@@ -99,12 +107,16 @@ def decide(facts: Facts) -> Plan:
         warnings=(
             *dangers,
             *_warnings(facts),
+            *_of_freeze(facts),
             *_titles(facts),
             *_left_behind(facts),
             *_left_to_a_person(others),
         ),
         dangers=dangers,
         doubt=facts.doubt,
+        freeze=facts.freeze,
+        frozen_until=_frozen_until(facts),
+        owner=facts.owner,
     )
 
 
@@ -169,6 +181,17 @@ def _warnings(facts: Facts) -> Iterator[str]:
             "the secret's plaintext matches no listed key, or more than one; if that key is "
             "live, revoke it by hand after it has been replaced"
         )
+
+
+def _of_freeze(facts: Facts) -> Iterator[str]:
+    if facts.freeze and (said := facts.freeze.warning(facts.key.name, facts.now)):
+        yield said
+
+
+def _frozen_until(facts: Facts) -> datetime | None:
+    """When a freeze lets the rotation go on that falls due then, or is due."""
+    ends = facts.frozen_until(facts.due_since)
+    return ends if ends and facts.due_at and ends > facts.due_at else None
 
 
 def _left_behind(facts: Facts) -> Iterator[str]:

@@ -8,9 +8,11 @@ from functools import cached_property
 from rotator.redaction import Secret
 from rotator.rules.bookkeeping import WITHOUT_GRACE, Block, Rotation, read_block, read_plaintext
 from rotator.rules.claims import Claim, Claims
-from rotator.rules.history import Trace
+from rotator.rules.freeze import Freeze, read_freeze
+from rotator.rules.history import Trace, when_written
 from rotator.rules.identify import Current, named_by
 from rotator.rules.model import Key, ManagedKey, Timing, Version
+from rotator.rules.owner import Owner, read_owner
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class Facts:
     """Why the time is not to be relied on; None while its witnesses agree."""
     without_grace: bool = False
     """The operator said `--revoke-old-now`: a rotation ends the grace of all that it supersedes."""
+    leaked: frozenset[int] = frozenset()
+    """Superseded keys whose grace an operator ended, as a claim says, too."""
 
     @property
     def rotation(self) -> Rotation | None:
@@ -155,6 +159,46 @@ class Facts:
         if self.rotation is None:
             return self.now if self.current else None
         return self.key.cadence.due_at(self.rotation.rotated_at)
+
+    @property
+    def due_since(self) -> datetime | None:
+        """When the current key falls due or, where it is not known which key it is, since when it stands there."""
+        return self.due_at if self.rotation else when_written(self.version, self.now)
+
+    @cached_property
+    def freeze(self) -> Freeze | None:
+        """What a person has said of freezing the secret, in force or not."""
+        return read_freeze(self.version.custom)
+
+    @cached_property
+    def owner(self) -> Owner:
+        """Whose the secret is, as people say."""
+        return read_owner(self.version.custom)
+
+    def is_leaked(self, id_: int, since: datetime) -> bool:
+        """Whether a key that is superseded `since` has no grace because an operator ended it."""
+        return since == WITHOUT_GRACE and (self.without_grace or id_ in self.leaked)
+
+    def frozen_until(self, since: datetime | None) -> datetime | None:
+        """When a freeze lets go on what should be done `since`; None where it keeps that no longer.
+
+        Without knowing since when, nothing would bound it, so it keeps nothing.
+        """
+        if self.freeze is None or since is None:
+            return None
+        ends = self.freeze.keeps_until(since)
+        return ends if ends > self.now else None
+
+    def revocation_frozen_until(self, id_: int, since: datetime) -> datetime | None:
+        """The same of the revocation of a key that is superseded `since`. A leak passes a freeze."""
+        if self.is_leaked(id_, since):
+            return None
+        ends = self.lives_until(id_, since)
+        if (
+            ends == WITHOUT_GRACE
+        ):  # its revocation has begun: it was superseded by this rotation, at the latest
+            ends = self.rotation.rotated_at + self.key.grace_period if self.rotation else ends
+        return self.frozen_until(ends)
 
     @property
     def doubted(self) -> bool:

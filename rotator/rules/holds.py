@@ -7,6 +7,7 @@ from typing import Final
 from rotator.errors import HeldBack
 from rotator.rules.claims import Claim
 from rotator.rules.facts import Facts
+from rotator.rules.freeze import LONGEST
 from rotator.rules.reasons import Reason, Rule, listed_as
 from rotator.rules.times import age, count, short, when
 
@@ -31,6 +32,7 @@ _EARLY: Final = timedelta(minutes=5)
 class Hold(StrEnum):
     """Why a rotation that has a reason is not done now."""
 
+    FROZEN = "frozen"
     IN_FLIGHT = "in_flight"
     BACKING_OFF = "backing_off"
     OUTSIDE_WINDOW = "outside_window"
@@ -159,13 +161,31 @@ def _say_outside_window(facts: Facts) -> str:
     return f"its window is open until {when(ends, now)}" if ends else "it has no window"
 
 
+def _frozen(facts: Facts) -> bool:
+    return facts.frozen_until(facts.due_since) is not None
+
+
+def _say_frozen(facts: Facts) -> str:
+    freeze = facts.freeze
+    if freeze is None:
+        return "nobody has frozen it"
+    text = freeze.say(facts.now)
+    if not freeze.in_force(facts.now):
+        return text
+    if not _frozen(facts):
+        return f"{text}; but it keeps nothing for longer than {short(LONGEST)} after it was due"
+    return text
+
+
 SET_THE_CLOCK: Final = (
     "check that this machine's clock is right (NTP); if it is, ask the gateway's support about "
     "its Date header. "
     "clock_tolerance says how far the two may be apart"
 )
 _ALL_BUT_DUE: Final = frozenset({Reason.FORCED, Reason.MISSING, Reason.REVOKED})
+FROZEN: Final = Rule(Hold.FROZEN, _frozen, _say_frozen, spares=_ALL_BUT_DUE)
 HOLDS: Final[tuple[Rule[Hold], ...]] = (
+    FROZEN,
     Rule(Hold.IN_FLIGHT, _in_flight, _say_in_flight, spares=frozenset({Reason.FORCED})),
     Rule(
         Hold.BACKING_OFF,

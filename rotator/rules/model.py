@@ -55,6 +55,8 @@ class Version:
     """By Vault's clock; None where it does not say."""
     deletes_at: datetime | None = field(default=None, compare=False)
     """When Vault deletes it by itself; None where it does not."""
+    custom: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """The secret's custom metadata, as it was when this was read: it is of no version, and people write it."""
 
     def __repr__(self) -> str:  # `data` holds a plaintext
         return f"Version({self.number}, {'data' if self.data is not None else 'no data'})"

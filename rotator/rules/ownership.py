@@ -3,13 +3,14 @@
 Every managed key of the config is looked at together, for what one secret holds protects a key from the others.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from rotator.redaction import Secret
-from rotator.rules.bookkeeping import read_plaintext
+from rotator.rules.bookkeeping import WITHOUT_GRACE, read_plaintext
+from rotator.rules.freeze import read_freeze
 from rotator.rules.identify import Current
 from rotator.rules.model import Key, ManagedKey, Version
 from rotator.rules.previews import Previews, matches_preview
@@ -179,9 +180,17 @@ class Ownership:
         if held is None:
             return {}
         in_grace = [id_ for id_, since in held.superseded.items() if since + key.grace_period > self._now]
-        ids = dict.fromkeys(in_grace, f"{entry} has it in its grace")
+        ids = dict.fromkeys(self._frozen_in(key, held), f"{entry} is frozen, and held it")
+        ids |= dict.fromkeys(in_grace, f"{entry} has it in its grace")
         if plaintext := read_plaintext(held.version.data, key.field):
             ids |= {match.id: f"{entry} may hold it" for match in self._previews.matching(plaintext)}
         if held.current and held.current.key_id:
             ids[held.current.key_id] = f"{entry} holds it as its current key"
         return ids
+
+    def _frozen_in(self, key: ManagedKey, held: Held) -> Iterator[int]:
+        """The superseded keys of a secret that a freeze keeps; what has no grace it does not keep from others."""
+        freeze = read_freeze(held.version.custom)
+        for id_, since in held.superseded.items() if freeze else ():
+            if freeze and since != WITHOUT_GRACE and freeze.keeps_until(since + key.grace_period) > self._now:
+                yield id_

@@ -25,6 +25,7 @@ class Kept(StrEnum):
     WITHOUT_SUCCESSOR = "without_successor"
     CLOCK = "clock"
     IN_GRACE = "in_grace"
+    FROZEN = "frozen"
     YOUNG = "young"
     PROTECTED = "protected"
     ADOPTED = "adopted"
@@ -40,7 +41,10 @@ class Revocation:
     since: datetime
     """When it was superseded, or asked for, of an orphan; WITHOUT_GRACE where its grace was ended."""
     goes_at: datetime | None = field(default=None, compare=False)
-    """When its time is over, on the gateway's clock; None for one that stays, or whose grace was ended."""
+    """When its time is over, also that of a freeze, on the gateway's clock.
+
+    None for one that stays, or whose grace was ended.
+    """
     kept: Kept | None = field(default=None, compare=False)
     """Why it is not revoked now; None for one that is."""
     text: str = field(default="", compare=False)
@@ -85,6 +89,11 @@ KEPT: Final[Mapping[Victim, tuple[KeptRule, ...]]] = {
             Kept.IN_GRACE,
             lambda facts, id_, since: facts.lives_until(id_, since) > facts.now,
             lambda *_: "so it lives on",
+        ),
+        KeptRule(
+            Kept.FROZEN,
+            lambda facts, id_, since: facts.revocation_frozen_until(id_, since) is not None,
+            lambda *_: "but the secret is frozen",
         ),
         KeptRule(
             Kept.PROTECTED,
@@ -181,12 +190,18 @@ def _fate(
         rule for rule in holding if rule.name in LASTING and (rule is kept or _outlasts(facts, rule, id_))
     ]
     stays = lasting[0].words(facts, id_) if lasting else ""
+    frozen = next((rule for rule in holding if rule.name is Kept.FROZEN), None)
+    thaws = facts.revocation_frozen_until(id_, since) if frozen else None
     if kept is None:
         text += ", so it is revoked"
     elif kept.name in LASTING:
         text += f", but it stays: {stays}"
     else:
-        text += f", {kept.words(facts, id_)}" + (f"; then it stays: {stays}" if stays else "")
+        text += f", {kept.words(facts, id_)}"
+        text += f" until {when(thaws, facts.now)}" if thaws and kept is frozen else ""
+        text += f"; then it stays: {stays}" if stays else ""
+    if thaws:
+        ends = max(ends or thaws, thaws)
     listed = facts.listed.get(id_)
     return Revocation(
         id_,

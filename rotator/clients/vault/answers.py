@@ -225,11 +225,20 @@ def version_of(answer: VaultAnswer) -> Version:
         return Version(0, None)
     number = answer.integer("data", "metadata", "version")
     data = answer.data.get("data")
+    metadata = answer.data.get("metadata")
+    custom = custom_of(metadata)
     if answer.status == HTTPStatus.NOT_FOUND:
-        return Version(number, None, _time_of(answer, "created_time"))
+        return Version(number, None, _time_of(answer, "created_time"), custom=custom)
     if not isinstance(data, dict):
         raise answer.broken("data.data is not an object")
-    return Version(number, data, _time_of(answer, "created_time"), _time_of(answer, "deletion_time"))
+    written_at, deletes_at = _time_of(answer, "created_time"), _time_of(answer, "deletion_time")
+    return Version(number, data, written_at, deletes_at, custom)
+
+
+def custom_of(metadata: object) -> Mapping[str, str]:
+    """Return a secret's custom metadata. Servers before 1.9 have none; a value that is no text is shown as one."""
+    custom = metadata.get("custom_metadata") if isinstance(metadata, dict) else None
+    return {name: str(value) for name, value in custom.items()} if isinstance(custom, dict) else {}
 
 
 def _time_of(answer: VaultAnswer, name: str) -> datetime | None:

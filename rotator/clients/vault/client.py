@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 import hvac
 from hvac.adapters import RawAdapter
+from hvac.utils import format_url
 
 from rotator.clients import retry
 from rotator.clients.exchange import Request, Server, Trust, Watch
@@ -24,6 +25,7 @@ from rotator.clients.vault.answers import (
     TokenFacts,
     VaultAnswer,
     capabilities_of,
+    custom_of,
     health_of,
     names_of,
     token_of,
@@ -111,6 +113,18 @@ class Vault:
         if number != cas + 1:
             raise answer.broken(f"version {number} follows version {cas}")
         return number
+
+    def read_custom(self, path: str) -> Mapping[str, str] | None:
+        """As the port says, by the metadata alone: that shows no plaintext to who must not see it."""
+        answer = self._patiently(lambda: self._kv.read_secret_metadata(path, mount_point=self._mount))
+        return None if answer.status == HTTPStatus.NOT_FOUND else custom_of(answer.data)
+
+    def write_custom(self, path: str, changes: Mapping[str, str | None]) -> None:
+        """As the port says. Done twice it is the same, so it is repeated; hvac knows no patch of metadata."""
+        url = format_url("/v1/{mount}/metadata/{path}", mount=self._mount, path=path)
+        headers = {"Content-Type": "application/merge-patch+json"}
+        body = {"custom_metadata": dict(changes)}
+        self._patiently(lambda: self._client.adapter.request("patch", url, headers=headers, json=body))
 
     def check_mount(self) -> None:
         """As the port says. Where there is no mount Vault answers 403, as to who has no right on it."""
