@@ -24,6 +24,7 @@ _INIT: Final = "test_init.py::TestWhatIsRefused::"
 _BESIDE: Final = "test_vault_as_it_is.py::TestNeighbours::"
 _CLAIM: Final = "test_rotate.py::TestTheClaim::"
 _CAS: Final = "test_proxies_used.py::TestCas::"
+_FREEZE: Final = "test_freeze_program.py::TestBadInput::"
 _PASS: Final = "test_cures_passes.py::"
 
 WALKED: Final[Mapping[str, str]] = {
@@ -85,6 +86,7 @@ WALKED: Final[Mapping[str, str]] = {
     "look at the key: `rotator status`; then": f"{_PASS}test_a_rollback_that_met_another_write_is_run_again",
     "the next pass makes one; or put": f"{_PASS}test_a_key_that_cannot_be_rolled_back_is_replaced",
     "to replace the current key instead": f"{_PASS}test_a_key_that_cannot_be_rolled_back_is_replaced",
+    "a pass makes it, whatever is frozen": f"{_FREEZE}test_a_secret_that_is_not_there_yet_is_made_first",
     "the next pass rotates it; or run this again": f"{_PASS}test_a_rotation_that_met_another_write_is_run_again",
     "give the rotator another vault.state_path": f"{_PASS}test_a_record_of_claims_that_is_somebodys_is_moved",
     "check that this machine's clock is right (NTP)": f"{_PASS}test_a_clock_that_is_off_is_set",
@@ -153,6 +155,7 @@ UNWALKED: Final[Mapping[str, str]] = {
     "`vault operator init`": _ELSEWHERE,
     "set vault.address to the active node": _ELSEWHERE,
     "Vault before 1.9": _ELSEWHERE,
+    "Vault has custom metadata since 1.9": _ELSEWHERE,
     "a quota in Vault is reached": "which quota is right is known to who set it",
     "find out whether Vault is sealed": _ASKED,
     "check that vault.address is a Vault server": _ASKED,

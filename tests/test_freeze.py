@@ -1,5 +1,6 @@
 """A freeze: what a secret's custom metadata says, how long it keeps what, and what passes it."""
 
+import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +13,18 @@ from rotator.redaction import MARK, MAX_WORDS, remember
 from rotator.rules.bookkeeping import WITHOUT_GRACE
 from rotator.rules.decide import Plan, decide
 from rotator.rules.facts import Facts
-from rotator.rules.freeze import FIELD, LONGEST, Freeze, parse_moment, read_freeze, write_freeze
+from rotator.rules.freeze import (
+    FIELD,
+    LONGEST,
+    MOST_WORDS,
+    Freeze,
+    end_of,
+    fault_of_reason,
+    parse_moment,
+    parse_until,
+    read_freeze,
+    write_freeze,
+)
 from rotator.rules.history import Trace
 from rotator.rules.holds import Hold
 from rotator.rules.owner import NOBODY, Owner, read_owner
@@ -51,6 +63,7 @@ class TestRead:
             ("  2026-11-20   a  sale ", at(19), "a  sale"),
             ("2026-11-20 06:00:00Z a sale", at(19.25), "a sale"),
             ("2026-11-20 6 shops move", at(19), "6 shops move"),
+            ("2026-11-20T00:00:00Z 10:30 they move", at(19), "10:30 they move"),
         ],
     )
     def test_a_time_and_a_reason(self, text: str, until: datetime, reason: str) -> None:
@@ -89,7 +102,7 @@ class TestRead:
 
     @given(st.datetimes(timezones=st.just(DAY.tzinfo)), st.text(max_size=40))
     def test_what_is_written_is_read(self, until: datetime, reason: str) -> None:
-        read = read_freeze({FIELD: write_freeze(until, f"a {reason}")})
+        read = read_freeze({FIELD: write_freeze(until, reason)})
         assert read
         assert read.until == until.replace(microsecond=0)
 
@@ -239,3 +252,64 @@ class TestOwner:
         owner = read_owner({"owner": "who " * 300_000, "contact": f"call \x1b[31m {plaintext(7)}"})
         assert owner.contact == f"call [31m {MARK}"
         assert 0 < len(owner.owner or "") <= MAX_WORDS
+
+
+class TestWhatAPersonTypes:
+    @pytest.mark.parametrize(
+        ("text", "ends"),
+        [
+            ("7d", NOW + timedelta(days=7)),
+            ("1h30m", NOW + timedelta(hours=1.5)),
+            ("90d", NOW + LONGEST),
+            ("2026-11-20", at(19)),
+            ("2026-11-20T01:00:00+01:00", at(19)),
+        ],
+    )
+    def test_an_end(self, text: str, ends: datetime) -> None:
+        assert end_of(parse_until(text), NOW) == ends
+
+    @pytest.mark.parametrize(
+        ("text", "says"),
+        [
+            ("yesterday", "is not a duration"),
+            ("7", "7 what? write 7d, 7h, 7m or 7s; or a time"),
+            ("-7d", "is not a duration"),
+            ("", "is not a duration"),
+            ("0", "is past: by the gateway's clock it is 2026-11-09 00:00 UTC"),
+            ("2020-01-01", "is past: by the gateway's clock it is "),
+            ("91d", "is more than 90d ahead; write 2027-02-07T00:00:00Z at the latest"),
+            ("2999-01-01T00:00:00Z", "is more than 90d ahead; write "),
+            ("99999d", "is out of range"),
+            ("2026-12-24T18:00:00", "write one with its offset"),
+            ("2026-12-24 18:00", "write one with its offset"),
+            ("2026-13-24", "write one with its offset"),
+        ],
+    )
+    def test_an_end_that_is_none(self, text: str, says: str) -> None:
+        with pytest.raises(ValueError, match=re.escape(says)):
+            end_of(parse_until(text), NOW)
+
+    @pytest.mark.parametrize(
+        ("reason", "says"),
+        [
+            ("", "says nothing"),
+            (" ", "says nothing"),
+            ("x" * 121, "has 121 characters; write at most 120"),
+            ("x" * 1_000_000, "has 1,000,000 characters"),
+            ("two\nlines", "a line break or another character"),
+            ("\x1b[31mred", "a line break or another character"),
+            ("a \u202eright-to-left", "a line break or another character"),
+            ("a \udcff", "a line break or another character"),
+            (f"it was {plaintext(7)}", "holds what looks like a key"),
+        ],
+    )
+    def test_a_reason_that_is_none(self, reason: str, says: str) -> None:
+        fault = fault_of_reason(reason)
+        assert fault
+        assert says in fault
+        assert plaintext(7) not in fault
+
+    def test_the_longest_value_fits_into_vault(self) -> None:
+        reason = "\U0001d54f" * MOST_WORDS
+        assert fault_of_reason(reason) is None
+        assert len(write_freeze(NOW, reason).encode()) <= 512

@@ -1,9 +1,10 @@
 """The Vault client against a real server, and against answers that no Vault gives."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -167,6 +168,22 @@ class TestAgainstARealServer:
         with pytest.raises(Rejected, match=r"namespace not found.*vault.namespace"):
             vault.read("x")
 
+    @pytest.mark.parametrize("name", ["read", "patch"])
+    def test_what_a_person_lacks_for_custom_metadata_is_named(
+        self, vault_server: VaultServer, name: str
+    ) -> None:
+        lines = {
+            "read": 'path "secret/metadata/app/*" { capabilities = ["patch"] }',
+            "patch": 'path "secret/metadata/app/*" { capabilities = ["read"] }',
+        }
+        vault = connect(vault_server, new_token(vault_server, lines[name]))
+        call: Callable[[], object] = partial(vault.read_custom, "app/x")
+        if name == "patch":
+            call = partial(vault.write_custom, "app/x", {"owner": "x"})
+        with pytest.raises(Rejected) as raised:
+            call()
+        assert f"does its policy grant {name} on this path" in str(raised.value)
+
     def test_a_version_does_not_print(self) -> None:
         assert repr(Version(3, {"api_key": "sk-plain"})) == "Version(3, data)"
         assert repr(Version(3, None)) == "Version(3, no data)"
@@ -180,6 +197,28 @@ def answering(how: Answering) -> Iterator[Vault]:
 
 
 class TestAgainstAnswersThatNoVaultGives:
+    @pytest.mark.parametrize(
+        ("custom", "expected"),
+        [
+            (None, {}),
+            ([], {}),
+            ("x", {}),
+            ({"rotator-hold": 5, "owner": None}, {"rotator-hold": "5", "owner": "None"}),
+        ],
+    )
+    def test_odd_custom_metadata_costs_no_secret(self, custom: object, expected: dict[str, str]) -> None:
+        metadata = {"version": 3, "custom_metadata": custom}
+        with answering(reply(200, {"data": {"data": {"a": 1}, "metadata": metadata}})) as vault:
+            assert vault.read("x") == Version(3, {"a": 1})
+            assert vault.read("x").custom == expected
+
+    def test_a_server_that_has_no_patch_is_too_old(self) -> None:
+        answer = VaultAnswer("PATCH /v1/secret/metadata/x", 405, {}, b'{"errors": ["unsupported operation"]}')
+        with pytest.raises(Rejected) as raised:
+            answer.raise_for_refusal()
+        assert raised.value.cure
+        assert "since 1.9" in raised.value.cure
+
     @pytest.mark.parametrize(
         "how",
         [

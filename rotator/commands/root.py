@@ -35,6 +35,8 @@ _COMMANDS: Final = {
     "Act": {
         "run": "Make passes on the schedule until you stop it.",
         "rollback": "Make the previous key current again, within its grace.",
+        "hold": "Freeze a key: until a time it is not rotated when due.",
+        "release": "End a freeze.",
         "installation": "Tell it that Vault was moved, copied or has a new address.",
     },
     "Begin": {

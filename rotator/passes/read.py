@@ -180,9 +180,10 @@ class Reader:
 
         An operator ended the grace of what was held before the version that was claimed.
         """
-        first = held_in.number + 1 if held_in else 0
+        if since != WITHOUT_GRACE or held_in is None:
+            return False
         ended = (claim.version for claim in facts.claims.kept if claim.without_grace)
-        return since == WITHOUT_GRACE and any(first <= version <= facts.version.number for version in ended)
+        return any(held_in.number < version <= facts.version.number for version in ended)
 
     def _versions(self, key: ManagedKey) -> Read:
         def read(number: int) -> Version:

@@ -12,6 +12,7 @@ from rotator.rules.decide import Plan
 from rotator.rules.facts import Facts
 from rotator.rules.holds import clock_in_doubt
 from rotator.rules.model import Key, ManagedKey
+from rotator.rules.owner import NOBODY
 from rotator.rules.revocations import Kept, Revocation, Victim, fates_of
 from rotator.rules.times import time_to_json
 
@@ -104,6 +105,7 @@ class KeyResult:
     def held(self) -> bool:
         """Whether something of it is due and waits for what a row of a table asks for, and nothing went wrong."""
         waits = self.action is Action.HOLD or len(self.failures) < len(self.errors)
+        waits = waits or any(other.kept is Kept.FROZEN for other in self.others)
         return waits and not self.failures and self.outcome is not Outcome.FAILED
 
     @property
@@ -189,6 +191,8 @@ class KeyResult:
             ],
             "orphans": [other.key_id for other in self.left if other.victim is Victim.ORPHAN],
             "revoked": [{"key_id": done.key_id, "reason": done.victim} for done in self.revoked],
+            "frozen": plan.freeze.to_json() if plan and plan.freeze else None,
+            **(plan.owner if plan else NOBODY).to_json(),
             "warnings": list(self.warnings),
             "errors": [error.to_json() for error in self.errors],
         }

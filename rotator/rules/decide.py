@@ -51,7 +51,7 @@ class Plan:
     doubt: str | None = None
     """Why the time is not to be relied on."""
     freeze: Freeze | None = None
-    """What a person has said of freezing the secret, in force or not."""
+    """What a person has said of freezing the secret, while that is in force."""
     frozen_until: datetime | None = None
     """When a freeze lets the next rotation go on; None where it keeps none."""
     owner: Owner = NOBODY
@@ -114,7 +114,7 @@ def decide(facts: Facts) -> Plan:
         ),
         dangers=dangers,
         doubt=facts.doubt,
-        freeze=facts.freeze,
+        freeze=facts.freeze if facts.freeze and facts.freeze.in_force(facts.now) else None,
         frozen_until=_frozen_until(facts),
         owner=facts.owner,
     )

@@ -49,6 +49,8 @@ class Explanation:
                 for it in plan.others
             ],
             "note": plan.note,
+            "frozen": plan.freeze.to_json() if plan.freeze else None,
+            **plan.owner.to_json(),
             "warnings": list(plan.warnings),
         }
 

@@ -13,13 +13,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from rotator.redaction import words
-from rotator.rules.times import format_time, parse_time, short, time_to_json, when
+from rotator.redaction import redact, words
+from rotator.rules.times import format_time, parse_duration, parse_time, short, time_to_json, when
 
 FIELD: Final = "rotator-hold"
 """Its name in the custom metadata."""
 LONGEST: Final = timedelta(days=90)
 """How far ahead its end may be, and for how long it keeps anything at most."""
+
+MOST_WORDS: Final = 120
+"""Characters of a reason: whatever they are, the value fits into the 512 bytes that Vault allows."""
+_DATE: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ def read_freeze(custom: Mapping[str, str]) -> Freeze | None:
     if (text := custom.get(FIELD)) is None:
         return None
     moment, reason = (*text.split(maxsplit=1), "", "")[:2]
-    if re.match(r"[0-9]{1,2}:", reason):  # RFC 3339 allows a space before the time of day, too
+    if _DATE.fullmatch(moment) and re.match(r"[0-9]{1,2}:", reason):  # RFC 3339 allows a space there, too
         clock, reason = (*reason.split(maxsplit=1), "")[:2]
         moment = f"{moment}T{clock}"
     try:
@@ -99,6 +103,48 @@ def parse_moment(text: str) -> datetime:
 
     Raises ValueError, without the text.
     """
-    if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+    if _DATE.fullmatch(text):
         return datetime.fromisoformat(text).replace(tzinfo=UTC)
     return parse_time(text)
+
+
+def parse_until(text: str) -> timedelta | datetime:
+    """Parse what a person says of its end: a duration, a date, a time. Raises ValueError, without the text."""
+    if not re.match("[0-9]{4}-", text):
+        try:
+            return parse_duration(text)
+        except ValueError as error:
+            raise ValueError(f"{error}; or a time: 2026-12-24T18:00:00Z, or 2026-12-24") from None
+    try:
+        return parse_moment(text)
+    except ValueError:
+        raise ValueError(
+            "is not a time that is known everywhere; write one with its offset, such as 2026-12-24T18:00:00Z or "
+            "2026-12-24T18:00:00+01:00, or a date"
+        ) from None
+
+
+def end_of(until: timedelta | datetime, now: datetime) -> datetime:
+    """Return when a freeze ends that is begun `now`. Raises ValueError where it may not end then."""
+    ends = now + until if isinstance(until, timedelta) else until
+    if ends <= now:
+        raise ValueError(f"is past: by the gateway's clock it is {now:%Y-%m-%d %H:%M} UTC")
+    if ends > now + LONGEST:
+        latest = format_time(now + LONGEST)
+        raise ValueError(
+            f"is more than {short(LONGEST)} ahead; write {latest} at the latest, and freeze it again then"
+        )
+    return ends
+
+
+def fault_of_reason(reason: str) -> str | None:
+    """Say what is wrong with a reason that a person gives; None where nothing is. It does not repeat it."""
+    if not reason.strip():
+        return "says nothing; say why, for whoever asks"
+    if len(reason) > MOST_WORDS:
+        return f"has {len(reason):,} characters; write at most {MOST_WORDS}"
+    if not reason.isprintable():
+        return "has a line break or another character that is not printed; write one line of text"
+    if redact(reason, short=True) != reason:
+        return "holds what looks like a key or a token; leave that out"
+    return None

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import inf
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -251,7 +252,7 @@ def _build_info(snapshot: Snapshot) -> GaugeMetricFamily:
 
 def _of_keys(keys: tuple[KeyStatus, ...], now: datetime) -> Iterator[GaugeMetricFamily]:
     def family(
-        name: str, says: str, value: Callable[[KeyStatus], timedelta | int | None]
+        name: str, says: str, value: Callable[[KeyStatus], timedelta | float | None]
     ) -> GaugeMetricFamily:
         gauge = GaugeMetricFamily(f"rotator_key_{name}", says, labels=["key"])
         for key in keys:
@@ -268,8 +269,13 @@ def _of_keys(keys: tuple[KeyStatus, ...], now: datetime) -> Iterator[GaugeMetric
     yield family("age_seconds", "Since when the current key is in use.", lambda key: key.age)
     yield family(
         "until_rotation_seconds",
-        "Until the next rotation is due; negative when it is late.",
-        lambda key: key.due_at - now if key.due_at else None,
+        "Until the next rotation is due and not frozen; negative when it is late.",
+        lambda key: (key.frozen_until or key.due_at) - now if key.due_at else None,
+    )
+    yield family(
+        "frozen_until_timestamp_seconds",
+        "When the freeze of its secret ends, in Unix time; +Inf where that cannot be read. Absent for none.",
+        lambda key: (key.freeze.until.timestamp() if key.freeze.until else inf) if key.freeze else None,
     )
     yield family(
         "superseded", "Live superseded keys.", lambda key: len(key.superseded) if key.known else None

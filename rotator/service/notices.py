@@ -17,6 +17,8 @@ from rotator.show.key_status import key_status
 
 _TYPES: Final = "com.apimall.rotator."
 _SOURCE: Final = "urn:apimall:rotator"
+_BESIDE: Final = ("frozen", "owner", "contact")
+"""What people say of the secret: whoever is told of it knows whom to ask."""
 
 Topic: TypeAlias = tuple[NoticeType, str | None, int | None]
 """The type, the managed key's name, and the id of the key of which there may be several."""
@@ -116,7 +118,7 @@ def _of_pass(error: RotatorError, at: datetime | None) -> Notice:
 def _of_key(result: KeyResult, whole: PassResult) -> Iterator[Notice]:
     name, plan, body = result.key.name, result.plan, result.to_json()
     if plan and plan.rotates and result.rotation:
-        shown = ("key_id", "reason", "rotated_at", "due_at", "superseded")
+        shown = ("key_id", "reason", "rotated_at", "due_at", "superseded", *_BESIDE)
         yield Notice(
             "rotation.succeeded", name, result.rotation.rotated_at, {part: body[part] for part in shown}
         )
@@ -126,14 +128,15 @@ def _of_key(result: KeyResult, whole: PassResult) -> Iterator[Notice]:
     if not errors:
         return
     if result.outcome is Outcome.FAILED or (plan and plan.held and plan.held.cure):
-        shown = ("key_id", "reason", "hold", "rotated_at", "due_at")
+        shown = ("key_id", "reason", "hold", "rotated_at", "due_at", *_BESIDE)
         data = {part: body[part] for part in shown}
         data["severity"] = key_status(result, whole.now).severity.word
         yield Notice("rotation.failed", name, whole.now, {**data, "errors": errors})
     done = {revocation.key_id for revocation in result.revoked}
     for revocation in plan.revocations if plan else ():
         if revocation.key_id not in done:
-            yield Notice("revocation.overdue", name, whole.now, _overdue(revocation, errors))
+            beside = {part: body[part] for part in _BESIDE}
+            yield Notice("revocation.overdue", name, whole.now, {**_overdue(revocation, errors), **beside})
 
 
 def _overdue(revocation: Revocation, errors: list[dict[str, Any]]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from rotator.lines import NO_BREAK
 from rotator.rules.explain import Explanation
+from rotator.rules.owner import NOBODY
 from rotator.show.console import Rows, captured
 
 
@@ -19,6 +20,8 @@ def _parts(explanation: Explanation) -> Iterator[Rows | Text]:
     facts, plan = explanation.facts, explanation.plan
     yield Text(facts.key.name, style="bold")
     yield Text(f"{facts.key.path}, as it is {facts.now:%Y-%m-%d %H:%M} UTC")
+    if plan.owner != NOBODY:
+        yield Text(f"owner: {plan.owner}")
     yield from _section(
         "Rotate because (the first ✓ counts)",
         [(row.holds, row.name, row.text) for row in explanation.reasons],

@@ -14,6 +14,7 @@ from rotator.passes.result import KeyResult, PassResult
 from rotator.rules.bookkeeping import WITHOUT_GRACE, Rotation
 from rotator.rules.decide import Plan
 from rotator.rules.facts import Facts
+from rotator.rules.owner import NOBODY, Owner
 from rotator.rules.times import format_time
 from rotator.show.console import captured, lines_of
 
@@ -32,6 +33,8 @@ class Exposed:
     """Not ours to revoke."""
     unknown: bool
     """Whether the secret holds a key that may work and fits no listed one: nobody can tell which to revoke."""
+    owner: Owner = NOBODY
+    """Whose the secret is, as people say."""
 
     @property
     def keys(self) -> tuple[int, ...]:
@@ -104,6 +107,7 @@ class Incident:
                     "published_at": format_time(key.published_at) if key.published_at else None,
                     "revoked": list(key.revoked),
                     "alive": list(key.alive),
+                    **key.exposed.owner.to_json(),
                     "unknown": key.exposed.unknown,
                     "errors": [error.to_json() for error in key.errors],
                 }
@@ -129,7 +133,13 @@ def exposed_by(facts: Facts, plan: Plan, *, is_bearer: bool) -> Exposed:
     ]
     staying = tuple(id_ for id_ in ids if id_ not in going)
     return Exposed(
-        facts.key.name, facts.key.path, current, tuple(going), staying, unknown=works and not current
+        facts.key.name,
+        facts.key.path,
+        current,
+        tuple(going),
+        staying,
+        unknown=works and not current,
+        owner=facts.owner,
     )
 
 
@@ -180,6 +190,8 @@ def foretell(exposed: Sequence[Exposed], console: Console, *, dry_run: bool) -> 
             current = f"key {key.current} {be} replaced" if key.current else f"a key {be} made"
             going = f"{_ids(key.going)} {be} revoked without grace"
             yield Text(f"{key.name}: {current}; {going}", style="bold")
+            if key.owner != NOBODY:
+                yield Text(f"  owner: {key.owner}")
             if key.staying:
                 yield Text(f"! {_ids(key.staying)} {be} left alive: {_STAYS}", style="yellow")
             if key.unknown:
@@ -224,6 +236,8 @@ def render(incident: Incident, console: Console) -> str:
 
 def _lines_of_key(key: Contained) -> Iterator[Text]:
     yield Text(f"{key.exposed.name} ({key.exposed.path})", style="bold")
+    if key.exposed.owner != NOBODY:
+        yield Text(f"  owner: {key.exposed.owner}")
     if key.successor and key.published_at:
         replaced = f"key {key.exposed.current} by key " if key.exposed.current else "nothing by key "
         replaced = "an unknown key by key " if key.exposed.unknown else replaced

@@ -10,13 +10,15 @@ from typing import Any, Final
 
 from rotator.errors import RotatorError
 from rotator.passes.result import Action, KeyResult, Outcome
+from rotator.rules.freeze import Freeze
 from rotator.rules.holds import Hold
 from rotator.rules.model import Key
+from rotator.rules.owner import NOBODY, Owner
 from rotator.rules.reasons import Reason
 from rotator.rules.revocations import Victim
 from rotator.rules.times import short, time_to_json, until
 from rotator.show.other_keys import OVERDUE_AFTER, OtherKey, others_of
-from rotator.show.severity import KeyState, Standing, headline, severity_of, trouble_of
+from rotator.show.severity import KeyState, Severity, Standing, headline, severity_of, trouble_of
 from rotator.show.snapshot import PassRecord, Snapshot
 from rotator.show.why import Try, why_of
 
@@ -50,6 +52,12 @@ class KeyStatus(Standing):
     orphans: tuple[OtherKey, ...]
     warnings: tuple[str, ...]
     errors: tuple[RotatorError, ...]
+    freeze: Freeze | None = None
+    """What a person has said of freezing the secret, while that is in force."""
+    frozen_until: datetime | None = None
+    """When a freeze lets the next rotation go on, where it keeps it."""
+    owner: Owner = NOBODY
+    """Whose the secret is, as people say."""
     last_try: Try | None = None
     """The last rotation that failed, where the newest pass tried none; None where a key has been made since."""
 
@@ -84,6 +92,8 @@ class KeyStatus(Standing):
             "rotated_at": time_to_json(self.rotated_at),
             "age_seconds": int(self.age.total_seconds()) if self.age is not None else None,
             "due_at": time_to_json(self.due_at),
+            "frozen": self.freeze.to_json() if self.freeze else None,
+            **self.owner.to_json(),
             "retry_at": time_to_json(self.retry_at),
             "superseded": [other.to_json() for other in self.superseded],
             "orphans": [other.to_json() for other in self.orphans],
@@ -170,7 +180,8 @@ def _status(
 ) -> KeyStatus:
     rotated_at, due_at = seen.rotated_at, seen.due_at
     others = others_of(seen, seen_at)
-    state = _state(latest, seen, due_at, now, last)
+    freeze, frozen_until = _frozen(seen, due_at, now)
+    state = _state(latest, seen, frozen_until or due_at, now, last)
     dangers = seen.plan.dangers if seen.plan else ()
     unrotated = seen.unrotated or latest.plan is None
     earlier = last if last and not latest.failures else None
@@ -184,7 +195,8 @@ def _status(
             late=bool(latest.errors) or any(other.overdue for other in others),
             warned=bool(latest.warnings),
         ),
-        why=why_of(latest, seen, state, earlier, snapshot.now if snapshot else now),
+        why=why_of(latest, seen, state, earlier, snapshot.now if snapshot else now)
+        or (freeze.say(now) if freeze else None),
         known=seen.plan is not None,
         key_id=seen.key_id,
         rotated_at=rotated_at,
@@ -199,8 +211,21 @@ def _status(
         orphans=tuple(other for other in others if other.kind is Victim.ORPHAN),
         warnings=latest.warnings,
         errors=latest.errors,
+        freeze=freeze,
+        frozen_until=frozen_until,
+        owner=seen.plan.owner if seen.plan else NOBODY,
         last_try=earlier,
     )
+
+
+def _frozen(seen: KeyResult, due_at: datetime | None, now: datetime) -> tuple[Freeze | None, datetime | None]:
+    """The freeze that is in force, and when it lets the next rotation go on, if it keeps that."""
+    plan = seen.plan
+    if plan is None or plan.freeze is None:
+        return None, None
+    ends = plan.frozen_until
+    later = ends is not None and (due_at is None or ends > due_at)
+    return plan.freeze if plan.freeze.in_force(now) else None, ends if later else None
 
 
 def _state(
@@ -227,6 +252,8 @@ def _state(
 
 def next_rotation(key: KeyStatus, now: datetime, gateway_now: datetime, *, running: bool) -> str:
     """Say when it is rotated: what a pass could not do is tried again by the next one, whatever its period."""
+    if key.frozen_until and key.frozen_until > gateway_now and key.severity < Severity.REFUSED:
+        return f"when its freeze ends, {until(key.frozen_until, gateway_now)}"
     if key.opens_at:
         return f"when its window opens, {until(key.opens_at, gateway_now)}"
     late = key.due_at is not None and key.due_at <= gateway_now

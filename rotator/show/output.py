@@ -21,6 +21,7 @@ class Kind(StrEnum):
     CHECK = "check"
     EXPLANATION = "explanation"
     ROLLBACK = "rollback"
+    FREEZE = "freeze"
     INSTALLATION = "installation"
     EXPOSURE = "exposure"
     INCIDENT = "incident"

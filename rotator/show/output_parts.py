@@ -55,6 +55,17 @@ TROUBLE: Final = {
     "warnings": (list_of(TEXT), "What its owner should know."),
     "errors": (list_of(part("failure")), "What went wrong. A key that has been held for long counts, too."),
 }
+OWNER: Final = {
+    "owner": (
+        nullable(TEXT),
+        "Whose the secret is, by its custom metadata in Vault; cut, and without secrets.",
+    ),
+    "contact": (nullable(TEXT), "How they are reached, from there."),
+}
+BESIDE: Final = {
+    "frozen": (nullable(part("freeze")), "The freeze of the secret that is in force; null for none."),
+    **OWNER,
+}
 NOW: Final = {"now": (TIME, "The gateway's clock.")}
 BOTH_NOWS: Final = {**NOW, "gateway_now": (TIME, "The gateway's clock, the same as `now`.")}
 SEVERITY: Final = {
@@ -99,6 +110,16 @@ PARTS: Final[Mapping[str, tuple[str, Fields]]] = {
             **INSTALLATION,
         },
     ),
+    "freeze": (
+        "What a person has said of freezing a secret.",
+        {
+            "until": (
+                nullable(TIME),
+                "When it ends, by the gateway's clock; null where that cannot be read.",
+            ),
+            "reason": (TEXT, "Why, in their words; cut, and without secrets."),
+        },
+    ),
     "other_key": (
         "A live key of a managed key that is not the current one.",
         {
@@ -124,6 +145,7 @@ PARTS: Final[Mapping[str, tuple[str, Fields]]] = {
             **DUE,
             "superseded": (list_of(part("other_key")), "Live keys that it has replaced."),
             "orphans": (list_of(part("other_key")), "Its live keys that were never published."),
+            **BESIDE,
             "retry_at": (
                 nullable(TIME),
                 "When it is tried again, on this machine's clock, or null if it is not.",
@@ -163,6 +185,7 @@ PARTS: Final[Mapping[str, tuple[str, Fields]]] = {
             "superseded": (list_of(part("kept_key")), "Live keys that it has replaced."),
             "orphans": (list_of(ID), "The ids of its live keys that were never published."),
             "revoked": (list_of(part("revoked_key")), "The keys that were revoked."),
+            **BESIDE,
             **TROUBLE,
         },
     ),
@@ -249,6 +272,7 @@ PARTS: Final[Mapping[str, tuple[str, Fields]]] = {
             "published_at": (nullable(TIME), "When the successor was published, on the gateway's clock."),
             "revoked": (list_of(ID), "The ids of the keys that were revoked."),
             "alive": (list_of(ID), "The ids of the exposed keys that nobody has seen dead."),
+            **OWNER,
             "unknown": (BOOL, "Whether the secret held a key that fits no key of the list."),
             "errors": (list_of(part("failure")), "What went wrong."),
         },

@@ -13,6 +13,7 @@ from rotator.rules.holds import Hold
 from rotator.rules.reasons import Reason
 from rotator.show.output import SCHEMA, Kind
 from rotator.show.output_parts import (
+    BESIDE,
     BOOL,
     BOTH_NOWS,
     COUNT,
@@ -129,6 +130,7 @@ KINDS: Final[Mapping[Kind, tuple[str, Fields]]] = {
             "holds": (list_of(part("row")), "The rows that may hold a rotation."),
             "others": (list_of(part("fate")), "Its other keys."),
             "note": (nullable(one_of(Note)), "Why a pass writes only the bookkeeping."),
+            **BESIDE,
             "warnings": (list_of(TEXT), "What its owner should know."),
         },
     ),
@@ -144,6 +146,15 @@ KINDS: Final[Mapping[Kind, tuple[str, Fields]]] = {
             **DUE,
             **NOW,
             "request_id": (nullable(TEXT), "The id of the request that proved the previous key."),
+        },
+    ),
+    Kind.FREEZE: (
+        "`rotator hold` and `rotator release`: whether a secret is frozen.",
+        {
+            **NAME,
+            "frozen": (nullable(part("freeze")), "The freeze that stands there now; null for none."),
+            "before": (nullable(part("freeze")), "The one that stood there before; null for none."),
+            **NOW,
         },
     ),
     Kind.INSTALLATION: (

@@ -110,6 +110,8 @@ def _in(at: datetime | None, now: datetime) -> str:
 
 def _attention(result: PassResult) -> Iterator[Text]:
     for key in result.keys:
+        if key.plan and key.plan.freeze:
+            yield Text(f"{key.key.name} is {key.plan.freeze.say(result.now)}")
         yield from concerns_of(key.key.name, key.errors, key.warnings)
     for foreign in result.foreign:
         yield Text(

@@ -14,6 +14,7 @@ from rotator.passes.observe import Observation
 from rotator.passes.result import Action, KeyResult
 from rotator.redaction import words
 from rotator.rules.model import Key
+from rotator.rules.owner import NOBODY
 from rotator.rules.revocations import Victim, going
 from rotator.rules.times import format_time, short, when
 from rotator.show.about import NOTHING, About
@@ -127,6 +128,8 @@ def _style(severity: Severity) -> str:
 
 
 def _next(key: KeyStatus, now: datetime) -> str:
+    if key.frozen_until and key.frozen_until > now and key.severity < Severity.REFUSED:
+        return when(key.frozen_until, now)
     if key.opens_at:
         return when(key.opens_at, now)
     if key.unrotated:
@@ -151,8 +154,11 @@ def _other(other: OtherKey, now: datetime) -> str:
 def _attention(status: AccountStatus, keys: Sequence[KeyStatus]) -> Iterator[Text]:
     """The worst first, as the keys come."""
     for key in keys:
-        if key.state not in (KeyState.OK, KeyState.DUE) and key.why:
+        tells = key.state not in (KeyState.OK, KeyState.DUE) or key.freeze
+        if tells and key.why:
             yield Text(f"{key.name}: {key.why}", style=_style(key.severity))
+        if key.owner != NOBODY and (tells or key.severity > Severity.WELL):
+            yield Text(f"  owner of {key.name}: {key.owner}")
         for other in key.others:
             if other.overdue:
                 yield Text(f"! key {other.id} of {key.name} {_late(other, status.seen.now)}", style=_BAD)

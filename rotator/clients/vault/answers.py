@@ -145,6 +145,9 @@ _PASSING: Final = re.compile(
 _MISTAKEN: Final = re.compile("claim .{1,40} is invalid|invalid (issuer|audience)")
 
 
+_NEEDED: Final = {"GET": "read", "PATCH": "patch"}
+
+
 def _cure(answer: VaultAnswer) -> str | None:
     if _NO_NAMESPACE in answer.errors:
         return "the namespace does not exist; correct or unset vault.namespace or VAULT_NAMESPACE"
@@ -153,6 +156,8 @@ def _cure(answer: VaultAnswer) -> str | None:
             "there is no such mount; make it: `vault secrets enable -path=MOUNT -version=2 kv`; "
             "or correct vault.mount"
         )
+    if answer.status == HTTPStatus.METHOD_NOT_ALLOWED and answer.what.startswith("PATCH"):
+        return "Vault has custom metadata since 1.9: with an older one, a secret cannot be frozen"
     if answer.status == HTTPStatus.FORBIDDEN:
         needed = _NEEDED.get(answer.what.partition(" ")[0], "create and update")
         return f"check that the token has not expired, and that its policy grants {needed} on this path"
