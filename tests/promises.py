@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from rotator.passes.account import Store
+from rotator.passes.result import PassResult
+from rotator.rules.reasons import Reason
 from rotator.sandbox.ledger import AccountKey
 from tests.stores import StoreWrapper
 from tests.world import World
@@ -27,6 +29,17 @@ class Publication:
     """Whether a person put it there; then it need not be live."""
 
 
+@dataclass(frozen=True)
+class Freeze:
+    """From when on a secret was frozen, and until when."""
+
+    path: str
+    begins: datetime
+    ends: datetime
+    dead: frozenset[str]
+    """Plaintexts that were revoked by then."""
+
+
 class Promises:
     """What was published when, at each path; held against what was revoked when."""
 
@@ -42,6 +55,7 @@ class Promises:
         """By plaintext: the side at which a key was made."""
         self._leaked: set[str] = set()
         """Plaintexts whose grace an operator ended."""
+        self._freezes: list[Freeze] = []
 
     def by_hand(self, title: str, like: AccountKey | None = None) -> AccountKey:
         """A key that somebody else made: it must never be revoked. `like` another, of one preview."""
@@ -74,6 +88,32 @@ class Promises:
     def leak(self, path: str) -> None:
         """An operator ends the grace of all that was in this secret until now."""
         self._leaked |= {seen.plaintext for seen in self._published.get(path, []) if seen.plaintext}
+
+    def freeze(self, path: str, ends: datetime) -> None:
+        """From now on, until then, no superseded key of this secret goes, and no due rotation is made."""
+        self.release(path)
+        dead = frozenset(key.plaintext for key in self._world.server.account.keys if not key.live)
+        self._freezes.append(Freeze(path, self._world.server.account.clock.now(), ends, dead))
+
+    def release(self, path: str) -> None:
+        """It is over."""
+        now = self._world.server.account.clock.now()
+        self._freezes = [
+            replace(one, ends=min(one.ends, now)) if one.path == path else one for one in self._freezes
+        ]
+
+    def frozen(self, path: str) -> bool:
+        """Whether the secret is frozen now."""
+        now = self._world.server.account.clock.now()
+        return any(one.path == path and one.begins <= now < one.ends for one in self._freezes)
+
+    def heeded(self, result: PassResult) -> str | None:
+        """What is wrong with a pass that was just made: a secret that is frozen was rotated because it was due."""
+        for key in result.keys:
+            due = key.plan and key.plan.rotates and key.plan.reason is Reason.DUE
+            if due and key.rotation and self.frozen(key.key.path):
+                return f"{key.key.name} was rotated because it was due, though it is frozen"
+        return None
 
     def seen(self, method: str, path: str, status: int) -> None:
         """Watch a request that Vault answered."""
@@ -129,6 +169,14 @@ class Promises:
         assert key.plaintext not in self._bearers, f"key {key.id} is the bearer"
         unpublished = self._adoptable - self.published
         assert key.plaintext not in unpublished, f"key {key.id} is somebody else's, and stood in no secret"
+        where = {
+            path for path, log in self._published.items() for seen in log if seen.plaintext == key.plaintext
+        }
+        for freeze in self._freezes if key.plaintext not in self._leaked else ():
+            early = freeze.begins < key.revoked_at < freeze.ends and key.plaintext not in freeze.dead
+            assert not (early and where == {freeze.path}), (
+                f"key {key.id} was revoked while {freeze.path} was frozen"
+            )
         for path, log in self._published.items():
             grace = next(entry.grace_period for entry in self._world.keys if entry.path == path)
             for at, publication in enumerate(log):

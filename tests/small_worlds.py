@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from email.message import Message
 from email.utils import format_datetime
+from functools import partial
 from typing import Any, Self
 
 import pytest
@@ -26,13 +27,14 @@ from rotator.clients.gateway.clock import GatewayClock, LocalClock
 from rotator.clients.retry import Policy
 from rotator.errors import RotatorError, Transient
 from rotator.redaction import Secret
+from rotator.rules.freeze import FIELD, read_freeze, write_freeze
 from rotator.rules.model import Version
 from rotator.sandbox import contract
 from rotator.sandbox.ledger import AccountKey, Clock, Ledger
 from rotator.sandbox.server import GatewayServer
 from tests.facts import DAY, PATH
 from tests.memory_store import MemoryStore
-from tests.promises import Promises, Publication
+from tests.promises import Freeze, Promises, Publication
 from tests.world import GatedGateway, World
 
 LATER = (3, 15, 24 * 60, 24 * 60)
@@ -215,6 +217,8 @@ class Snapshot:
     versions: tuple[tuple[str, tuple[str | None, ...]], ...]
     written: tuple[tuple[tuple[str, int], datetime], ...]
     published: tuple[tuple[str, tuple[Publication, ...]], ...]
+    custom: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    freezes: tuple[Freeze, ...]
     now: datetime
 
 
@@ -232,6 +236,8 @@ class Small:
         self.promises = Promises(self.world, self.memory)
         self.world.store = self.truth = self.promises.watch(self.memory)
         self.port = Port(self)
+        self.freezes_until: datetime | None = None
+        """When the freeze ends that a person sets; None where nobody does."""
 
     @property
     def now(self) -> datetime:
@@ -243,6 +249,8 @@ class Small:
             tuple((path, tuple(kept)) for path, kept in sorted(self.memory.versions.items())),
             tuple(sorted(self.memory.written.items())),
             tuple((path, tuple(log)) for path, log in sorted(self.promises._published.items())),
+            tuple((path, tuple(custom.items())) for path, custom in sorted(self.memory.custom.items())),
+            tuple(self.promises._freezes),
             self.now,
         )
 
@@ -252,6 +260,8 @@ class Small:
         self.memory.versions = {path: list(kept) for path, kept in snapshot.versions}
         self.memory.written = dict(snapshot.written)
         self.promises._published = {path: list(log) for path, log in snapshot.published}
+        self.memory.custom = {path: dict(custom) for path, custom in snapshot.custom}
+        self.promises._freezes = list(snapshot.freezes)
         self.account.clock.advance(snapshot.now - self.now)
 
     def gateway_call(self, request: Request, bearer: str) -> Call:
@@ -264,7 +274,26 @@ class Small:
         if name == "write":
             version = kwargs["cas"] + 1
         used = getattr(self.truth, name)
+        if name == "write_custom" and (value := args[1].get(FIELD)):
+            return Call(name, path, None, f"{name} {args!r}", partial(self._frozen, str(path), value))
         return Call(name, path, version, f"{name} {args!r} {kwargs!r}", lambda: used(*args, **kwargs))
+
+    def freeze(self) -> None:
+        """A person freezes the secret, by one request."""
+        assert self.freezes_until
+        self.taped().write_custom(PATH, {FIELD: write_freeze(self.freezes_until, "a sale")})
+
+    def unheeded(self, call: Call, last: Told | None) -> str | None:
+        """What is wrong with revoking a superseded key after this answer, which must be a read without a freeze."""
+        if not call.name.startswith("DELETE /keys/") or last is None or not self.freezes_until:
+            return None
+        victim = next(key for key in self.account.keys if call.name == f"DELETE /keys/{key.id}")
+        seen = last.value
+        if victim.plaintext not in self.promises.published:
+            return None
+        if last.error is None and isinstance(seen, Version) and FIELD not in seen.custom:
+            return None
+        return "a key is revoked, and it was not looked whether its secret is frozen"
 
     def perform(self, call: Call) -> Told:
         """Carry out a request."""
@@ -275,6 +304,13 @@ class Small:
         except RotatorError as error:
             fields = {"ambiguous": error.ambiguous} if isinstance(error, Transient) else {}
             return Told(None, self.now, (type(error), (error.message,), fields))
+
+    def _frozen(self, path: str, value: str) -> None:
+        self.truth.write_custom(path, {FIELD: value})
+        freeze = read_freeze({FIELD: value})
+        assert freeze
+        assert freeze.until
+        self.promises.freeze(path, freeze.until)
 
     def _exchange(self, request: Request, bearer: str) -> Response:
         headers = Message()
@@ -342,6 +378,11 @@ class Node:
         self._children: dict[str, Node] = {}
         self._pending: Call | None = None
         self._ran = False
+
+    @property
+    def last(self) -> Told | None:
+        """The answer that it was given last."""
+        return self._tape[-1] if self._tape else None
 
     def after(self, told: Told) -> "Node":
         """What it is once its next request was answered."""
@@ -487,6 +528,8 @@ class Explorer:
             stand = True
             name = self._rotators[number].name
             self._small.restore(self._worlds[state.world])
+            if fault := self._small.unheeded(call, node.last):
+                self._note(fault, state)
             told = self._small.perform(call)
             yield self._moved(state, number, told), f"{name}: {call}"
             if state.lies and self._lies and number in self._liars:
@@ -560,7 +603,7 @@ class Explorer:
         small.advance(minutes=LATER[passes])
         small.straight(lambda small: small.make_pass(), f"later {passes}")
         last = small.world.log.pop()
-        if fault := self._look():
+        if fault := small.promises.heeded(last) or self._look():
             return fault
         if passes + 1 < len(LATER):
             return self._settle(self._number(), passes + 1)

@@ -31,6 +31,8 @@ from rotator.errors import RotatorError
 from rotator.printing import log
 from rotator.redaction import Secret
 from rotator.rules.bookkeeping import FIELD
+from rotator.rules.freeze import FIELD as HOLD
+from rotator.rules.freeze import write_freeze
 from rotator.sandbox.faults import ALWAYS, GARBAGE, Action, Cut, Delay, Fault, Phase, Status, Truncate
 from rotator.sandbox.ledger import Lag, Quirks
 from rotator.sandbox.replies import Breakage
@@ -147,7 +149,8 @@ class Histories(RuleBasedStateMachine):
         timing = replace(TIMING, verify_deadline=AT_ONCE, store_deadline=AT_ONCE)
         self.store: Vault = self.connect()
         self.world = World(self.gateway, self.store, keys, timing=timing, timeout=timedelta(seconds=PATIENCE))
-        self.promises = Promises(self.world, connect_to(self.vault.address, self.vault.token, self.mount))
+        self.truth = connect_to(self.vault.address, self.vault.token, self.mount)
+        self.promises = Promises(self.world, self.truth)
         self.proxy.watch = self.promises.seen
         self.gateway.hook = self.proxy.hook = self.traffic.hook
         self.sealed = False
@@ -256,7 +259,26 @@ class Histories(RuleBasedStateMachine):
             failures: tuple[RotatorError, ...] = (error,)
         else:
             failures = tuple(error for key in result.keys for error in key.errors)
+            assert self.promises.heeded(result) is None
         assert not [str(error) for error in failures if error.message.startswith("unexpected")]
+
+    @precondition(lambda self: not self.sealed)
+    @trouble(path=PATHS, days=st.sampled_from([0.5, 2, 10, 30]))
+    def a_person_freezes(self, path: str, days: float) -> None:
+        COVERED["by hand: frozen"] += 1
+        self.traffic.release()  # a DELETE that is on its way cannot heed it
+        ends = self.gateway.account.clock.now() + timedelta(days=days)
+        if self.number(path):
+            self.truth.write_custom(path, {HOLD: write_freeze(ends, "a sale")})
+            self.promises.freeze(path, ends)
+
+    @precondition(lambda self: not self.sealed)
+    @trouble(path=PATHS, text=st.sampled_from([None, None, "2999-01-01 forged", "forged", "2020-01-01 past"]))
+    def a_freeze_is_released_or_forged(self, path: str, text: str | None) -> None:
+        COVERED["by hand: released" if text is None else "by hand: forged freeze"] += 1
+        if self.number(path):
+            self.truth.write_custom(path, {HOLD: text})
+            self.promises.release(path)
 
     # the gateway's faults
 
@@ -437,6 +459,9 @@ class Histories(RuleBasedStateMachine):
         for _ in range(2):
             self.a_quiet_pass()
         self.promises.settled()
+        for path in NAMES:
+            self.truth.write_custom(path, {HOLD: None})
+            self.promises.release(path)
         for days in (1, 7, 1):  # what is superseded goes; all are due; what they superseded goes
             self.world.advance(days, minutes=1)
             self.a_quiet_pass()
