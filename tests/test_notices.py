@@ -78,6 +78,9 @@ class TestWhatIsTold:
                 "rotated_at": "2026-11-09T00:00:00Z",
                 "due_at": "2026-11-16T00:00:00Z",
                 "superseded": [{"key_id": 7, "revoke_at": "2026-11-10T00:00:00Z", "stays": None}],
+                "frozen": None,
+                "owner": None,
+                "contact": None,
             },
         }
 
@@ -98,6 +101,9 @@ class TestWhatIsTold:
             "rotated_at": "2026-11-01T00:00:00Z",
             "due_at": "2026-11-08T00:00:00Z",
             "severity": "late",
+            "frozen": None,
+            "owner": None,
+            "contact": None,
             "errors": ERRORS,
         }
 
@@ -124,6 +130,9 @@ class TestWhatIsTold:
             "key_id": 9,
             "reason": "orphan",
             "created_at": "2026-11-01T00:00:00Z",
+            "frozen": None,
+            "owner": None,
+            "contact": None,
             "errors": ERRORS,
         }
         neither = replace(unrevoked(ERROR), revoked=())

@@ -57,6 +57,9 @@ def test_a_managed_key_as_json() -> None:
         ],
         "orphans": [9],
         "revoked": [{"key_id": 1, "reason": "superseded"}, {"key_id": 8, "reason": "orphan"}],
+        "frozen": None,
+        "owner": None,
+        "contact": None,
         "warnings": [f"key 3 is superseded, and stays: {why}"],
         "errors": [{"message": "it failed", "request_id": "req_1", "cure": "mend it"}],
     }
@@ -76,6 +79,9 @@ def test_one_whose_secret_could_not_be_read_as_json() -> None:
         "superseded": [],
         "orphans": [],
         "revoked": [],
+        "frozen": None,
+        "owner": None,
+        "contact": None,
         "warnings": [],
         "errors": [],
     }
