@@ -242,7 +242,7 @@ class TestThePolicyForPeople:
         rotator.environ["VAULT_TOKEN"] = token.reveal()
         done = rotator.run(*HOLD)
         assert done.code == 3
-        assert f"does its policy grant {name} on this path" in done.err
+        assert f"its policy grants {name} on this path" in done.err
         rotator.environ["VAULT_TOKEN"] = new_token(vault_server, POLICY).reveal()
         assert rotator.run(*HOLD).code == 0
 

@@ -182,7 +182,7 @@ class TestAgainstARealServer:
             call = partial(vault.write_custom, "app/x", {"owner": "x"})
         with pytest.raises(Rejected) as raised:
             call()
-        assert f"does its policy grant {name} on this path" in str(raised.value)
+        assert f"its policy grants {name} on this path" in str(raised.value)
 
     def test_a_version_does_not_print(self) -> None:
         assert repr(Version(3, {"api_key": "sk-plain"})) == "Version(3, data)"

@@ -55,7 +55,7 @@ def found(keys: Iterable[KeyStatus], query: Query) -> list[KeyStatus]:
     _, order = _ORDERS.get(query.sort, _ORDERS["attention"])
 
     def text(key: KeyStatus) -> str:
-        return f"{key.name} {key.path} {key.state} {key.word} {key.key_id or ''}".casefold()
+        return f"{key.name} {key.path} {key.state} {key.word} {key.key_id or ''} {key.owner}".casefold()
 
     fitting = [key for key in keys if all(word in text(key) for word in words)]
     return sorted(fitting, key=lambda key: (order(key), key.name.casefold()))
