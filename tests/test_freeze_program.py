@@ -162,7 +162,7 @@ class TestBadInput:
         done = rotator.run(*command)
         assert done.code == 1
         assert f"there is no secret at {BACKEND} yet" in done.err
-        assert "rotator --once; then run it again" in done.err
+        assert "`rotator --once`; then run this again" in done.err
         rotator.run("--once")
         assert rotator.run(*command).code == 0
 

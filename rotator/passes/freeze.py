@@ -73,7 +73,7 @@ def change_freeze(account: Account, key: ManagedKey, value: str | None, now: dat
     except Transient as error:
         raise NotFrozen(
             f"{key.name}: {error.message}: somebody else may have written something else meanwhile",
-            cure="look at it with rotator status, and run it again",
+            cure="look at what stands there: `rotator status`; then run this again",
         ) from None
     log.info("secret.frozen" if value else "secret.released", key=key.name)
     return Changed(key, read_freeze(after), read_freeze(before), now)
@@ -84,6 +84,6 @@ def _custom(account: Account, key: ManagedKey) -> Mapping[str, str]:
     if custom is None:
         raise NotFrozen(
             f"{key.name}: there is no secret at {key.path} yet, so there is nothing to freeze or release",
-            cure="a pass makes it, whatever is frozen: rotator --once; then run it again",
+            cure="a pass makes it, whatever is frozen: `rotator --once`; then run this again",
         )
     return custom
