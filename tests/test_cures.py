@@ -86,7 +86,7 @@ WALKED: Final[Mapping[str, str]] = {
     "look at the key: `rotator status`; then": f"{_PASS}test_a_rollback_that_met_another_write_is_run_again",
     "the next pass makes one; or put": f"{_PASS}test_a_key_that_cannot_be_rolled_back_is_replaced",
     "to replace the current key instead": f"{_PASS}test_a_key_that_cannot_be_rolled_back_is_replaced",
-    "look at what stands there": f"{_FREEZE}test_somebody_else_writes_at_the_same_time",
+    "look at what stands there": "test_freeze_passes.py::test_somebody_else_writes_at_the_same_time",
     "a pass makes it, whatever is frozen": f"{_FREEZE}test_a_secret_that_is_not_there_yet_is_made_first",
     "the next pass rotates it; or run this again": f"{_PASS}test_a_rotation_that_met_another_write_is_run_again",
     "give the rotator another vault.state_path": f"{_PASS}test_a_record_of_claims_that_is_somebodys_is_moved",

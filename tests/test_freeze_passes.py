@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from rotator.passes.freeze import NotFrozen, change_freeze
 from rotator.passes.result import Action, KeyResult, Outcome
 from rotator.rules.freeze import FIELD, LONGEST, write_freeze
 from rotator.rules.holds import Hold
 from rotator.rules.revocations import Kept
 from rotator.sandbox.faults import Fault, Phase, Status
-from tests.facts import PATH, managed
+from tests.facts import DAY, PATH, managed
 from tests.stores import Paused, StoreWrapper
 from tests.world import CLAIMS, World
 
@@ -270,3 +271,19 @@ def test_until_is_the_gateways_time(world: World) -> None:
     assert result.plan
     assert result.plan.freeze
     assert result.plan.freeze.in_force(world.log[-1].now)
+
+
+def test_somebody_else_writes_at_the_same_time(world: World) -> None:
+    class Contested(StoreWrapper):
+        def write_custom(self, path: str, changes: Any) -> None:
+            super().write_custom(path, {FIELD: "2099-01-01 theirs"})
+
+    world.one()
+    value = write_freeze(DAY + timedelta(days=7), "ours")
+    with world.account(Contested(world.store)) as account, pytest.raises(NotFrozen) as raised:
+        change_freeze(account, world.keys[0], value, DAY)
+    assert "somebody else may have written something else meanwhile" in str(raised.value)
+    with world.account() as account:
+        changed = change_freeze(account, world.keys[0], value, DAY)
+    assert changed.freeze
+    assert changed.freeze.reason == "ours"
