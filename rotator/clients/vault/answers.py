@@ -128,7 +128,7 @@ class VaultAnswer(Answer):
         raise Rejected(message, status=self.status, cure=_cure(self))
 
 
-_NEEDED: Final = {"GET": "read", "LIST": "list"}
+_NEEDED: Final = {"GET": "read", "LIST": "list", "PATCH": "patch"}
 _NO_NAMESPACE: Final = "namespace not found"
 # A 404 that is no answer of a secrets engine: there is none.
 _NOWHERE: Final = re.compile(f"no handler for route|{_NO_NAMESPACE}")
@@ -143,9 +143,6 @@ _PASSING: Final = re.compile(
 )
 # A mistake in the set-up that old servers answer with 500.
 _MISTAKEN: Final = re.compile("claim .{1,40} is invalid|invalid (issuer|audience)")
-
-
-_NEEDED: Final = {"GET": "read", "PATCH": "patch"}
 
 
 def _cure(answer: VaultAnswer) -> str | None:
