@@ -18,6 +18,7 @@ from rotator.passes.result import Outcome
 from rotator.passes.stopping import NotReached, Stopping
 from rotator.rules.claims import read_claims
 from rotator.rules.model import Version
+from rotator.sandbox.faults import ALWAYS, Fault, Status
 from rotator.sandbox.ledger import Quirks, RateLimit, RetryAfter
 from tests.facts import managed
 from tests.stores import StoreWrapper
@@ -53,6 +54,19 @@ def test_a_revocation_that_had_no_turn_is_not_reached(world: World) -> None:
     assert world.server.requests[-1].method == "DELETE"
     assert [key.outcome for key in result.keys] == [Outcome.NOT_REACHED]
     assert (result.revoked, result.failed, result.converged) == (0, 0, False)
+
+
+def test_a_limit_on_revocations_alone_holds_no_rotation_up(world: World) -> None:
+    world.concurrency = 2
+    world.keys = tuple(replace(managed(), name=f"K{n}", path=f"apimall/{n}") for n in range(6))
+    world.make_pass()
+    world.make_pass(forced=True)
+    world.advance(2)
+    world.timing = replace(world.timing, pass_deadline=timedelta(seconds=0.5))
+    world.server.faults.add(Fault("DELETE /keys/*", Status(429), times=ALWAYS))
+    result = world.make_pass(forced=True)
+    assert [key.outcome for key in result.keys] == [Outcome.NOT_REACHED] * 6
+    assert [key.rotation is not None for key in result.keys] == [True] * 6
 
 
 class Queued(StoreWrapper):

@@ -1,4 +1,6 @@
-"""The acting half of a pass, one managed key at a time: rotate or note, then revoke.
+"""The acting half of a pass: rotate or note one managed key, and later revoke for it.
+
+A pass does the first for all keys before it does the second for any: a limit on revocations holds no rotation up.
 
 Every revocation is fenced by a write: before a key is revoked, the secret must have been written on top of the very
 version that was decided on, by this pass's rotation, or as it is, or empty where nothing was stored. No late write
@@ -6,6 +8,7 @@ can publish it after that.
 """
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import structlog
 
@@ -27,14 +30,24 @@ from rotator.rules.revocations import Revocation, Victim
 log = structlog.get_logger()
 
 
+class Written(NamedTuple):
+    """What came of the first half of acting on a key."""
+
+    result: KeyResult
+    proven: Proven | None = None
+    """The new key, where one was stored."""
+    over: bool = False
+    """Whether nothing is to be revoked."""
+
+
 class Actor:
     """Acts on the managed keys of one pass. Thread-safe."""
 
     def __init__(self, account: Account, installation: str, state: PassState) -> None:
         self._account, self._installation, self._state = account, installation, state
 
-    def act(self, facts: Facts, plan: Plan) -> KeyResult:
-        """Do what `plan` says, and say what came of it. Raises nothing that this program names."""
+    def write(self, facts: Facts, plan: Plan) -> Written:
+        """Rotate or note, as `plan` says, and say what came of it. Raises nothing that this program names."""
         result, proven = KeyResult.of(facts.key, Outcome.DONE, plan), None
         try:
             self._state.go_on(facts.key.path, plan)
@@ -42,13 +55,13 @@ class Actor:
             result = result.written(facts, made)
         except Moved:
             log.info("rotation.yielded", reason=plan.reason)
-            return replace(result, outcome=Outcome.YIELDED)
+            return Written(replace(result, outcome=Outcome.YIELDED), over=True)
         except (Stopped, NotReached) as error:
-            return replace(result, outcome=outcome_of(error))
+            return Written(replace(result, outcome=outcome_of(error)), over=True)
         except RotatorError as error:
             self._state.failed("rotation.failed", error, reason=plan.reason)
             result = replace(result, outcome=Outcome.FAILED, errors=(*result.errors, error))
-        return self._revoke(facts, plan, result, proven)
+        return Written(result, proven, over=not plan.revocations)
 
     def _write(self, facts: Facts, plan: Plan) -> tuple[Rotation | None, Proven | None]:
         """Rotate, or write the bookkeeping alone, or nothing; return what now stands in the secret."""
@@ -77,7 +90,11 @@ class Actor:
             self._account.bearer.forget()
         return made
 
-    def _revoke(self, facts: Facts, plan: Plan, result: KeyResult, proven: Proven | None) -> KeyResult:
+    def revoke(self, facts: Facts, plan: Plan, written_before: Written) -> KeyResult:
+        """Revoke what `plan` says, after `write`. Raises nothing that this program names."""
+        result, proven, over = written_before
+        if over:
+            return result
         revoker = Revoker(self._account, facts, proven)
         revoked: list[Revocation] = []
         errors = list(result.errors)

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cache, partial
@@ -12,8 +12,8 @@ import structlog
 
 from rotator.errors import RotatorError
 from rotator.passes.account import Account
-from rotator.passes.act import Actor
-from rotator.passes.each import each
+from rotator.passes.act import Actor, Written
+from rotator.passes.each import Each, each
 from rotator.passes.observe import Observation, confirmed, observe, second_look
 from rotator.passes.result import KeyResult, Outcome, PassResult, planned, unacted
 from rotator.passes.state import PassState
@@ -116,16 +116,12 @@ class _Work:
         failed: dict[str, RotatorError] = dict(decided.failed)
         # The bearer is last, so that no other call of this pass is made with a key that is going away.
         for is_bearer in (False, True):
-            batch = [
-                (facts, plan)
-                for facts, plan in decided.done.values()
+            batch = {
+                name: (facts, plan)
+                for name, (facts, plan) in decided.done.items()
                 if self._account.is_bearer(facts.key) is is_bearer
-            ]
-            acted = each(
-                [facts.key for facts, _ in sorted(batch, key=_urgency)],
-                lambda key: self._one(*decided.done[key.name]),
-                workers=self._account.concurrency,
-            )
+            }
+            acted = self._act(batch)
             results |= acted.done
             failed |= acted.failed
         done = tuple(results.get(key.name) or unacted(key, failed[key.name]) for key in keys)
@@ -162,12 +158,34 @@ class _Work:
             log.warning("rotation.held", reason=plan.reason, hold=plan.hold)
         return facts, plan
 
-    def _one(self, facts: Facts, plan: Plan) -> KeyResult:
-        result = self._foretell(facts.key, plan) if self._dry_run else self._actor.act(facts, plan)
+    def _act(self, decided: Mapping[str, tuple[Facts, Plan]]) -> Each[KeyResult]:
+        """Write for all of these keys, what is most urgent first; then revoke for all, in the same order."""
+        workers = self._account.concurrency
+        keys = [facts.key for facts, _ in sorted(decided.values(), key=_urgency)]
+        first = each(keys, lambda key: self._write(*decided[key.name]), workers=workers)
+        left = [key for key in keys if key.name in first.done and not first.done[key.name].over]
+        then = each(left, lambda key: self._revoke(*decided[key.name], first.done[key.name]), workers=workers)
+        written = {name: one.result for name, one in first.done.items() if name not in then.failed}
+        return Each({**written, **then.done}, {**first.failed, **then.failed})
+
+    def _write(self, facts: Facts, plan: Plan) -> Written:
+        if self._dry_run:
+            written = Written(self._foretell(facts.key, plan), over=True)
+        else:
+            written = self._actor.write(facts, plan)
+        if written.over:
+            self._count()
+        return written
+
+    def _revoke(self, facts: Facts, plan: Plan, written: Written) -> KeyResult:
+        result = self._actor.revoke(facts, plan, written)
+        self._count()
+        return result
+
+    def _count(self) -> None:
         with self._lock:
             self._finished += 1
             self._tell_progress()
-        return result
 
     def _tell_progress(self) -> None:
         if self._progress:
