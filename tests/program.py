@@ -56,18 +56,21 @@ class Program:
         path.write_text(yaml.safe_dump(self.config))
         return [sys.executable, "-m", "rotator", "--config", str(path), *options]
 
-    def run(self, *options: str, environ: Mapping[str, str] | None = None) -> Finished:
+    def run(
+        self, *options: str, environ: Mapping[str, str] | None = None, given: str | bytes = b""
+    ) -> Finished:
+        """Run it without a terminal; `given` is its standard input."""
         done = subprocess.run(
             self.command(*options),
             env={**self.environ, **(environ or {})},
             cwd=ROOT,
-            stdin=subprocess.DEVNULL,
+            input=given.encode() if isinstance(given, str) else given,
             capture_output=True,
-            text=True,
             timeout=60,
             check=False,
+            start_new_session=True,
         )
-        self.runs.append(Finished(done.returncode, done.stdout, done.stderr))
+        self.runs.append(Finished(done.returncode, done.stdout.decode(), done.stderr.decode()))
         return self.runs[-1]
 
     def on_a_terminal(

@@ -8,11 +8,13 @@ from typing import Any
 import jsonschema
 import pytest
 
+from rotator.sandbox.server import GatewayServer
+from rotator.sandbox.vault import VaultServer
 from rotator.show.output import Kind
 from rotator.show.output_parts import PARTS
 from rotator.show.output_schema import KINDS, render, schema
 from tests import json_page
-from tests.program import LEAK, ROOT, Finished, Program
+from tests.program import BACKEND, LEAK, ROOT, Finished, Program, secret
 from tests.served import Served
 
 NAME = "Production backend"
@@ -87,6 +89,20 @@ class TestTheProgram:
         assert started["policy"]["diff"]
         moved = read(rotator.run("installation", "move", "--yes", "--json"), Kind.INSTALLATION)
         assert moved["bound"]["addresses"]
+
+    def test_which_key_it_is(
+        self, rotator: Program, gateway: GatewayServer, vault_server: VaultServer, mount: str
+    ) -> None:
+        rotator.run("--once")
+        rotator.run("--rotate-now")
+        key = secret(vault_server, mount, BACKEND)["api_key"]
+        found = read(rotator.run("identify", "--json", given=key), Kind.IDENTIFIED)
+        assert found["keys"][0]["due_at"]
+        assert found["stored"]
+        by_hand = gateway.account.bootstrap
+        assert read(rotator.run("identify", "--json", given=by_hand.preview), Kind.IDENTIFIED)["keys"]
+        assert read(rotator.run("identify", "--json", given="2"), Kind.IDENTIFIED)["keys"][0]["revoke_at"]
+        assert read(rotator.run("leaked", "--yes", "--json", given="1"), Kind.IDENTIFIED)["keys"]
 
     def test_a_leak(self, rotator: Program) -> None:
         rotator.run("--once")

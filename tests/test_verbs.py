@@ -8,7 +8,8 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
@@ -28,10 +29,12 @@ NAME = "Production backend"
 class Typed:
     """A command on a terminal of its own: what it shows, until something is seen there."""
 
-    def __init__(self, subject: Program, *options: str) -> None:
+    def __init__(self, subject: Program, *options: str, given: Path | None = None) -> None:
+        """`given`: a file that is its standard input in place of the terminal."""
         self._ours, its = pty.openpty()
+        redirected = ["sh", "-c", 'exec "$@" < "$0"', str(given)] if given else []
         self.process = subprocess.Popen(
-            ["setsid", "--ctty", *subject.command(*options)],
+            ["setsid", "--ctty", *redirected, *subject.command(*options)],
             env={**subject.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "40"},
             cwd=ROOT,
             stdin=its,
@@ -40,6 +43,16 @@ class Typed:
         )
         os.close(its)
         self.shown = ""
+
+    def type(self, text: str) -> None:
+        os.write(self._ours, text.encode())
+
+    def ends(self) -> int:
+        """Read to its end; return its exit code."""
+        with suppress(OSError):  # it has closed its end
+            while chunk := os.read(self._ours, 1 << 16):
+                self.shown += chunk.decode(errors="replace")
+        return self.process.wait(30)
 
     def until(self, text: str, times: int = 1) -> str:
         deadline = time.monotonic() + 30
@@ -55,8 +68,8 @@ class Typed:
 
 
 @contextmanager
-def typed(subject: Program, *options: str) -> Iterator[Typed]:
-    terminal = Typed(subject, *options)
+def typed(subject: Program, *options: str, given: Path | None = None) -> Iterator[Typed]:
+    terminal = Typed(subject, *options, given=given)
     try:
         yield terminal
     finally:

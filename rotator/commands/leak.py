@@ -14,7 +14,8 @@ from rotator.commands.run import make_pass, stop_on_signals
 from rotator.commands.screen import waiting
 from rotator.config import Config
 from rotator.errors import RotatorError
-from rotator.passes.observe import observe
+from rotator.passes.account import Account
+from rotator.passes.observe import Observation, observe
 from rotator.passes.stopping import Stopped, Stopping
 from rotator.rules.decide import decide
 from rotator.rules.shard import Shard
@@ -49,36 +50,50 @@ def run_leak(
             log.warning("shard.left_out", key=name, shard=str(config.shard))
         if not ours:
             return _show_none(config.shard, output)
-        exposed = _look(config, environ, ours)
-        if dry_run:
-            _show(exposed, output)
-            return CONVERGED
-        if not yes and not output.confirmed(
-            foretell(exposed, console_for_stdout(), dry_run=False), "Replace and revoke now?"
-        ):
-            return MISCONFIGURED
-        stopping = stop_on_signals()
-        with open_notifier(config.webhook, environ) as tell:
-            try:
-                incident = _contain(config, environ, stopping, exposed, tell)
-            except Stopped as error:  # a leak that was not contained is no success
-                output.complain(error)
-                return FAILED
-        output.show(Kind.INCIDENT, incident.to_json, lambda: render(incident, console_for_stdout()))
-        return CONVERGED if incident.over else FAILED
+        return contain(config, environ, _look(config, environ, ours), dry_run=dry_run, yes=yes, output=output)
 
     return output.guard(go)
 
 
+def contain(
+    config: Config,
+    environ: Mapping[str, str],
+    exposed: tuple[Exposed, ...],
+    *,
+    dry_run: bool,
+    yes: bool,
+    output: Output,
+) -> int:
+    """Once a person has confirmed it, or with `yes`, replace and revoke what is `exposed`; return the exit code."""
+    if dry_run:
+        _show(exposed, output)
+        return CONVERGED
+    if not yes and not output.confirmed(foretell(exposed, console_for_stdout(), dry_run=False), "Replace and revoke now?"):
+        return MISCONFIGURED
+    stopping = stop_on_signals()
+    with open_notifier(config.webhook, environ) as tell:
+        try:
+            incident = _contain(config, environ, stopping, exposed, tell)
+        except Stopped as error:  # a leak that was not contained is no success
+            output.complain(error)
+            return FAILED
+    output.show(Kind.INCIDENT, incident.to_json, lambda: render(incident, console_for_stdout()))
+    return CONVERGED if incident.over else FAILED
+
+
 def _look(config: Config, environ: Mapping[str, str], only: frozenset[str]) -> tuple[Exposed, ...]:
     with open_account(config, environ, Stopping()) as account, waiting("looking"):
-        seen = observe(account, dry_run=True)
-        chosen = [key for key in account.keys if key.name in only]
-        for key in chosen:
-            if error := seen.failed.get(key.name):
-                raise error
-        facts = [seen.facts[key.name] for key in chosen]
-        return tuple(exposed_by(it, decide(it), is_bearer=account.is_bearer(it.key)) for it in facts)
+        return exposed_in(account, observe(account, dry_run=True), only)
+
+
+def exposed_in(account: Account, seen: Observation, only: frozenset[str]) -> tuple[Exposed, ...]:
+    """Return what a leak of these managed keys exposes. Raises why one of them could not be read."""
+    chosen = [key for key in account.keys if key.name in only]
+    for key in chosen:
+        if error := seen.failed.get(key.name):
+            raise error
+    facts = [seen.facts[key.name] for key in chosen]
+    return tuple(exposed_by(it, decide(it), is_bearer=account.is_bearer(it.key)) for it in facts)
 
 
 def _show_none(shard: Shard, output: Output) -> int:

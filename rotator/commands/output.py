@@ -1,10 +1,11 @@
 """How commands end: what they print, what they say when they cannot go on, and their exit codes."""
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import click
 import structlog
@@ -16,6 +17,7 @@ from rotator.printing import streams
 from rotator.redaction import redact, redact_values
 from rotator.show.output import Kind, document, error_document
 
+TERMINAL: Final = "/dev/tty"
 CONVERGED, FAILED, MISCONFIGURED, UNREACHABLE = 0, 1, 2, 3
 
 log = structlog.get_logger()
@@ -30,6 +32,8 @@ class Output:
     """Failures as words for a person, not as lines of the log."""
     command: str = "reconcile"
     """What the log calls it: a failure of a pass is `reconcile.failed`."""
+    asks_terminal: bool = False
+    """Whether a person answers at the terminal itself: standard input holds something else."""
 
     hint: bool = True
     """Whether `rotator check` tells more of a failure."""
@@ -57,7 +61,7 @@ class Output:
 
     def confirmed(self, what: str, question: str) -> bool:
         """Ask a person; a no is an error for a program."""
-        if _answered_yes(what, question):
+        if _answered_yes(what, question, terminal=self.asks_terminal):
             return True
         if self.as_json:
             print_json(
@@ -86,12 +90,21 @@ class Output:
             )
 
 
-def _answered_yes(what: str, question: str) -> bool:
+def can_ask_terminal() -> bool:
+    """Whether there is a terminal at which a person may answer, whatever standard input is."""
+    try:
+        os.close(os.open(TERMINAL, os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
+def _answered_yes(what: str, question: str, *, terminal: bool) -> bool:
     """Ask a person, on stderr, for stdout may be a file. Whatever is no clear yes is a no, and said to be one."""
     try:
         click.echo(f"{what}{question} [y/N]: ", nl=False, err=True)
         streams.settle()
-        answer = sys.stdin.readline()
+        answer = _read_line(terminal=terminal)
     except (KeyboardInterrupt, OSError, UnicodeError):  # Ctrl-C, or nothing that could be an answer
         answer = ""
     if answer.strip().lower() in ("y", "yes"):
@@ -99,6 +112,13 @@ def _answered_yes(what: str, question: str) -> bool:
     unanswered = "" if answer else "\nrotator: no answer was given; in a script, add --yes\n"
     sys.stderr.write(f"{unanswered}rotator: nothing was changed\n")
     return False
+
+
+def _read_line(*, terminal: bool) -> str:
+    if not terminal:
+        return sys.stdin.readline()
+    with open(TERMINAL, encoding="utf-8") as opened:
+        return opened.readline()
 
 
 def for_stderr(text: str) -> str:

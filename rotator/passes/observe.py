@@ -46,6 +46,9 @@ class Observation:
     """Live keys with other titles that no managed key's secret is known to hold, or to have held."""
     bearers: frozenset[int]
     """The keys that may be the bearer, by their previews."""
+    listed: Mapping[int, Key]
+    """Every key of the account, by its id."""
+    ownership: Ownership
 
 
 def observe(
@@ -86,6 +89,8 @@ def observe(
         leftovers=ownership.strangers((*titled.leftovers, *_unasked(facts.done.values()))),
         unmanaged=ownership.unmanaged,
         bearers=ownership.bearers,
+        listed=listed,
+        ownership=ownership,
     )
 
 

@@ -35,7 +35,7 @@ class Reader:
     def held(self, key: ManagedKey) -> Held:
         """Read the secret, and say which key it holds."""
         self._account.stopping.check()
-        version = _remembered(self._account.store.read(key.path), key)
+        version = remembered(self._account.store.read(key.path), key)
         raise_for_owner(version, key)
         current = identify(version, key, self._listed, self._previews, self._now)
         shown = self._listed.get(current.key_id or 0) if current else None
@@ -188,7 +188,7 @@ class Reader:
     def _versions(self, key: ManagedKey) -> Read:
         def read(number: int) -> Version:
             if (key.path, number) not in self._past:
-                self._past[key.path, number] = _remembered(self._account.store.read(key.path, number), key)
+                self._past[key.path, number] = remembered(self._account.store.read(key.path, number), key)
             return self._past[key.path, number]
 
         return read
@@ -201,7 +201,7 @@ def raise_for_owner(version: Version, key: ManagedKey) -> None:
         raise Rejected(f"the secret {key.path}: {fault}; nothing is written over it", cure=cure)
 
 
-def _remembered(version: Version, key: ManagedKey) -> Version:
+def remembered(version: Version, key: ManagedKey) -> Version:
     """Make its plaintext known to the redaction before anything else is done with it."""
     if plaintext := read_plaintext(version.data, key.field):
         remember(plaintext)

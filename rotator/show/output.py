@@ -26,6 +26,9 @@ class Kind(StrEnum):
     EXPOSURE = "exposure"
     INCIDENT = "incident"
     PROPOSAL = "proposal"
+    IDENTIFIED = "identified"
+    KEYS = "keys"
+    PRUNE = "prune"
     ERROR = "error"
 
 

@@ -9,6 +9,7 @@ from rotator.passes.result import Action, Outcome
 from rotator.rules.holds import Hold
 from rotator.rules.reasons import Reason
 from rotator.rules.revocations import Kept, Victim
+from rotator.rules.whose import Whose
 from rotator.show.severity import KeyState, Severity
 
 Rule: TypeAlias = dict[str, Any]
@@ -275,6 +276,36 @@ PARTS: Final[Mapping[str, tuple[str, Fields]]] = {
             **OWNER,
             "unknown": (BOOL, "Whether the secret held a key that fits no key of the list."),
             "errors": (list_of(part("failure")), "What went wrong."),
+        },
+    ),
+    "account_key": (
+        "A key of the account, and whose it is.",
+        {
+            "key_id": (ID, "Its id."),
+            "title": (
+                nullable(TEXT),
+                "Its title at the gateway, cut and without secrets; null where the list does not show it.",
+            ),
+            "status": (nullable(TEXT), "Its status, as the gateway lists it."),
+            "live": (nullable(BOOL), "Whether it is not listed as revoked; null where it is not listed."),
+            "whose": (one_of(Whose), "Whose it is."),
+            "managed": (list_of(part("place")), "The managed keys that it belongs to, or may belong to."),
+            "bearer": (BOOL, "Whether it is, or may be, the rotator's own key."),
+            "created_at": (nullable(TIME), "When it was made, by the gateway."),
+            "age_seconds": (nullable(COUNT), "How old it is."),
+            "due_at": (nullable(TIME), "When a current key falls due."),
+            "revoke_at": (nullable(TIME), "When it is revoked; null for one that stays, or has no grace."),
+            "stays": (nullable(TEXT), "Why it stays when its time is over; null for one that goes."),
+            "command": (nullable(TEXT), "What revokes it, if it has leaked; null where nothing is to do."),
+        },
+    ),
+    "place": ("A managed key, by its name and its secret.", NAME),
+    "stored_key": (
+        "A version of a secret that holds, or held, a key.",
+        {
+            **NAME,
+            "version": (COUNT, "The version that holds it."),
+            "latest": (COUNT, "The secret's latest version."),
         },
     ),
     "request": (

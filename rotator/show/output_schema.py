@@ -8,7 +8,9 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
+from rotator.passes.look_up import Verdict
 from rotator.rules.decide import Note
+from rotator.rules.given import Form
 from rotator.rules.holds import Hold
 from rotator.rules.reasons import Reason
 from rotator.show.output import SCHEMA, Kind
@@ -210,6 +212,26 @@ KINDS: Final[Mapping[Kind, tuple[str, Fields]]] = {
             "looked_at": (COUNT, "Secrets that were looked at."),
             "cut": (BOOL, "Whether there are more."),
             "next": (list_of(TEXT), "The commands that come next."),
+        },
+    ),
+    Kind.IDENTIFIED: (
+        "`rotator identify`, and `rotator leaked` where it has nothing to contain: which key a string is.",
+        {
+            "given": (one_of(Form), "What the string is."),
+            "verdict": (one_of(Verdict), "Whether the key is alive; dead means that nothing is to do."),
+            "works": (
+                nullable(BOOL),
+                "Whether the gateway takes it; null where it was not tried, or in vain.",
+            ),
+            "request_id": (nullable(TEXT), "Of the request that told."),
+            "error": (nullable(part("failure")), "Why trying it told nothing."),
+            **BOTH_NOWS,
+            "keys": (list_of(part("account_key")), "The keys that it may be."),
+            "stored": (list_of(part("stored_key")), "The versions of secrets that hold, or held, it."),
+            "unread": (
+                list_of(TEXT),
+                "The managed keys whose secrets could not be read: it may stand there.",
+            ),
         },
     ),
     Kind.ERROR: (

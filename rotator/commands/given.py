@@ -1,0 +1,39 @@
+"""The key that a person holds, from standard input: never from an argument, which others can see."""
+
+import getpass
+import sys
+from typing import Final
+
+import click
+
+from rotator.printing import streams
+from rotator.rules.given import MOST_BYTES, Given, NoKey, read_given
+
+_PROMPT: Final = "Which key? Its plaintext, a preview or its id, which is not shown: "
+
+
+def refuse_arguments(_context: click.Context, _parameter: click.Parameter, words: tuple[str, ...]) -> None:
+    """Refuse a key on the command line, without the library's message, which would repeat it."""
+    if words:
+        raise click.UsageError(
+            "the key is read from standard input, never from an argument, which others can see; "
+            "if you typed it there, it is in your shell's history, too"
+        )
+
+
+no_arguments = click.argument(
+    "words", metavar="", nargs=-1, expose_value=False, is_eager=True, callback=refuse_arguments
+)
+
+
+def given_key() -> Given:
+    """Read one, hidden where a person types it. Raises NoKey for what is none."""
+    if sys.stdin is None:
+        raise NoKey("nothing was given")
+    if not sys.stdin.isatty():
+        return read_given(sys.stdin.buffer.read(MOST_BYTES + 1))
+    streams.settle()
+    try:
+        return read_given(getpass.getpass(_PROMPT).encode(errors="surrogateescape"))
+    except (EOFError, KeyboardInterrupt):
+        raise NoKey("nothing was given") from None

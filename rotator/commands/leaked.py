@@ -1,0 +1,80 @@
+"""`rotator leaked`: a string was found where it must not be. Say which key it is, then replace and revoke it."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from rotator.commands.given import given_key, no_arguments
+from rotator.commands.identify import refuse
+from rotator.commands.leak import contain, exposed_in
+from rotator.commands.names import load_with
+from rotator.commands.options import Common, common_options, heed_signals, json_option
+from rotator.commands.output import CONVERGED, FAILED, Output, can_ask_terminal
+from rotator.commands.screen import waiting
+from rotator.passes.look_up import Verdict, look_up
+from rotator.passes.stopping import Stopping
+from rotator.rules.given import NoKey
+from rotator.rules.shard import WHOLE
+from rotator.show.console import console_for_stdout
+from rotator.show.identified import identified_to_json, render
+from rotator.show.output import Kind
+from rotator.wiring import open_account
+
+
+@click.command("leaked")
+@no_arguments
+@click.option("--dry-run", is_flag=True, help="Say what would be done; change nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+@common_options
+@click.pass_obj
+def command(common: Common, *, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Replace and revoke the managed key that a string belongs to.
+
+    \b
+    Example: see what it is and what would go, then do it
+      rotator leaked --dry-run < found.txt
+      rotator leaked < found.txt
+
+    It is identify, then --rotate-now --revoke-old-now. Asks at the terminal. A key of no managed key is not
+    touched: it says what revokes that. Exit codes: 0 all of it is dead; 1 it may live; 2 no key, or not confirmed.
+    """
+    if not (yes or dry_run or can_ask_terminal()):
+        raise click.UsageError("it asks first, and nobody is there to answer: add --yes")
+    output = common.begin(as_json=as_json, command="leaked")
+    heed_signals()
+    output = replace(output, asks_terminal=True)
+    path, environ = common.config_path, dict(os.environ)
+    sys.exit(run_leaked(path, environ, dry_run=dry_run, yes=yes, output=output))
+
+
+def run_leaked(
+    config_path: Path | None, environ: Mapping[str, str], *, dry_run: bool, yes: bool, output: Output
+) -> int:
+    """Say which key was given, and contain the leak of its managed key; return the exit code."""
+
+    def go() -> int:
+        config = replace(load_with(frozenset(), config_path, environ), shard=WHOLE)
+        try:
+            given = given_key()
+            with open_account(config, environ, Stopping()) as account, waiting("looking"):
+                found, seen = look_up(account, given)
+                exposed = exposed_in(account, seen, found.managed)
+        except NoKey as error:
+            return refuse(error, output)
+        contains = bool(exposed) and found.verdict is not Verdict.DEAD
+        if not (contains and output.as_json):
+            output.show(
+                Kind.IDENTIFIED,
+                lambda: identified_to_json(found),
+                lambda: render(found, console_for_stdout()),
+            )
+        if contains:
+            return contain(config, environ, exposed, dry_run=dry_run, yes=yes, output=output)
+        return CONVERGED if found.verdict is Verdict.DEAD else FAILED
+
+    return output.guard(go)
