@@ -56,6 +56,8 @@ class Promises:
         self._leaked: set[str] = set()
         """Plaintexts whose grace an operator ended."""
         self._freezes: list[Freeze] = []
+        self._named: set[str] = set()
+        """Plaintexts of keys that a person named to be revoked: they may go, but never while they are current."""
 
     def by_hand(self, title: str, like: AccountKey | None = None) -> AccountKey:
         """A key that somebody else made: it must never be revoked. `like` another, of one preview."""
@@ -115,6 +117,12 @@ class Promises:
                 return f"{key.key.name} was rotated because it was due, though it is frozen"
         return None
 
+    def word(self, id_: int) -> None:
+        """A person names a key to be revoked. Of what is not somebody else's that changes nothing."""
+        named = {key.plaintext for key in self._others if key.id == id_} - self._bearers
+        self._named |= named
+        self._leaked |= named
+
     def seen(self, method: str, path: str, status: int) -> None:
         """Watch a request that Vault answered."""
         path = path.partition("/data/")[2]
@@ -164,7 +172,9 @@ class Promises:
 
     def _hold_for(self, key: AccountKey) -> None:
         assert key.revoked_at is not None
-        others = {other.plaintext for other in self._others}  # an id may have been another's before
+        others = {
+            other.plaintext for other in self._others
+        } - self._named  # an id may have been another's before
         assert key.plaintext not in others, f"key {key.id} is somebody else's"
         assert key.plaintext not in self._bearers, f"key {key.id} is the bearer"
         unpublished = self._adoptable - self.published

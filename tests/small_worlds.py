@@ -340,6 +340,9 @@ class Small:
     def roll_back(self) -> Any:
         return self.world.roll_back(store=self.taped(), gate=_nothing)
 
+    def prune(self, id_: int) -> Any:
+        return self.world.prune(id_, store=self.taped(), gate=_nothing)
+
     def straight(self, work: Callable[["Small"], object], seed: str) -> None:
         """Let a rotator work to its end."""
         self.port = Port(self)

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import jsonschema
@@ -103,6 +104,13 @@ class TestTheProgram:
         assert read(rotator.run("identify", "--json", given=by_hand.preview), Kind.IDENTIFIED)["keys"]
         assert read(rotator.run("identify", "--json", given="2"), Kind.IDENTIFIED)["keys"][0]["revoke_at"]
         assert read(rotator.run("leaked", "--yes", "--json", given="1"), Kind.IDENTIFIED)["keys"]
+        assert len(read(rotator.run("keys", "--json"), Kind.KEYS)["keys"]) == 5
+        theirs = gateway.account.create("by hand")
+        gateway.account.clock.advance(timedelta(minutes=60))
+        ids = ("--id", str(theirs.id))
+        assert read(rotator.run("prune", *ids, "--dry-run", "--json"), Kind.PRUNE)["dry_run"]
+        assert read(rotator.run("prune", *ids, "--id", "2", "--yes", "--json"), Kind.PRUNE)["keys"][1]["why"]
+        assert read(rotator.run("prune", *ids, "--yes", "--json"), Kind.PRUNE)["requests"]
 
     def test_a_leak(self, rotator: Program) -> None:
         rotator.run("--once")

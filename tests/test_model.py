@@ -193,7 +193,7 @@ class Histories(RuleBasedStateMachine):
     @rule(
         moves=st.lists(st.sampled_from([0, 1, 2, 0, 1, 2, 0, 1, 2, "kill", "minutes", "long"]), max_size=80),
         minutes=MINUTES,
-        first=st.sampled_from(["pass", "forced", "rollback", "leak"]),
+        first=st.sampled_from(["pass", "forced", "rollback", "leak", "prune"]),
     )
     def replicas(self, moves: list[int | str], minutes: int, first: str) -> None:
         """Three rotators at once; the order of their requests is drawn; some are killed, some stand still."""
@@ -225,6 +225,8 @@ class Histories(RuleBasedStateMachine):
                 self.roll_back(PATH, gate=gate)
             case "leak":
                 self.contain(PATH, gate=gate)
+            case "prune":
+                self.prune(-1, gate=gate)
             case _:
                 self.go(forced=does == "forced", gate=gate)
 
@@ -237,6 +239,20 @@ class Histories(RuleBasedStateMachine):
     def an_operator_contains_a_leak(self, path: str, minutes: int) -> None:
         self.world.advance(minutes=minutes)
         self.contain(path)
+
+    @rule(at=st.integers(0, 12), minutes=MINUTES)
+    def an_operator_prunes(self, at: int, minutes: int) -> None:
+        """Any key of the account is named: what is managed, or the bearer, must be spared."""
+        self.world.advance(minutes=minutes)
+        self.prune(at)
+
+    def prune(self, at: int, **options: Any) -> None:
+        keys = self.gateway.account.keys
+        id_ = keys[at % len(keys)].id
+        self.promises.word(id_)
+        with suppress(RotatorError):
+            _, [key] = self.world.prune(id_, **options)
+            COVERED[f"by hand: prune, {key.why or ('revoked' if key.revoked else 'failed')}"] += 1
 
     def roll_back(self, path: str, **options: Any) -> None:
         with suppress(RotatorError):

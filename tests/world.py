@@ -15,6 +15,7 @@ from rotator.clients.gateway.clock import GatewayClock, LocalClock
 from rotator.clients.governor import Governor
 from rotator.clients.retry import Policy
 from rotator.passes.account import Account, Store
+from rotator.passes.prune import Pruned, PrunePlan, plan_prune, prune
 from rotator.passes.reconcile import reconcile
 from rotator.passes.result import KeyResult, PassResult
 from rotator.passes.rollback import RolledBack, roll_back
@@ -151,6 +152,16 @@ class World:
     def roll_back(self, name: str = "Backend", **options: Any) -> RolledBack:
         with self.account(options.pop("store", None), options.pop("gate", None)) as account:
             return roll_back(account, name, dry_run=options.pop("dry_run", False))
+
+    def prune(self, *ids: int, **options: Any) -> tuple[PrunePlan, tuple[Pruned, ...]]:
+        """What `rotator prune --yes` does. Without a `meanwhile`, nothing happens between the plan and the word."""
+        meanwhile = options.pop("meanwhile", lambda: None)
+        with self.account(options.pop("store", None), options.pop("gate", None)) as account:
+            plan = plan_prune(account, ids)
+            if not plan.sound:
+                return plan, plan.keys
+            meanwhile()
+            return plan, prune(account, plan)
 
     def contain(self, name: str = "Backend", **options: Any) -> PassResult:
         """What `--revoke-old-now` does: two passes."""

@@ -68,7 +68,9 @@ def contain(
     if dry_run:
         _show(exposed, output)
         return CONVERGED
-    if not yes and not output.confirmed(foretell(exposed, console_for_stdout(), dry_run=False), "Replace and revoke now?"):
+    if not yes and not output.confirmed(
+        foretell(exposed, console_for_stdout(), dry_run=False), "Replace and revoke now?"
+    ):
         return MISCONFIGURED
     stopping = stop_on_signals()
     with open_notifier(config.webhook, environ) as tell:

@@ -31,11 +31,13 @@ _COMMANDS: Final = {
         "status": "Show every managed key, its next rotation, and its other keys.",
         "explain": "Say why a managed key is or is not rotated now.",
         "check": "Test everything that a pass needs, and say how to mend what fails.",
+        "keys": "Show every key of the account, and whose it is.",
         "identify": "Say which key a string is, and whether it works.",
     },
     "Act": {
         "run": "Make passes on the schedule until you stop it.",
         "leaked": "Replace and revoke the managed key that a string belongs to.",
+        "prune": "Revoke unmanaged keys, by their ids.",
         "rollback": "Make the previous key current again, within its grace.",
         "hold": "Freeze a key: until a time it is not rotated when due.",
         "release": "End a freeze.",

@@ -10,6 +10,9 @@ A `Warrant`, to revoke:
   write landed on top of the version that was decided on.
 - *orphan*: a claim of this Vault, on a version that it can never become any more; it is not the bearer; the clocks
   agree that it is old; a write landed on top of the version that was decided on.
+- *named*: a person named it by its id, and confirmed its title; the list and every secret, looked at before and
+  after, agree that nothing of this Vault needs it; it is older than what is about to be published; where its title
+  is of a managed key, a write landed on top of the version that was decided on.
 - *unpublished*: this process made it a moment ago, by the answer and by the list, and knows that no write of it
   landed, nor will.
 
@@ -31,6 +34,7 @@ from rotator.rules.facts import Facts
 from rotator.rules.holds import clock_in_doubt
 from rotator.rules.model import CreatedKey, Key
 from rotator.rules.previews import matches_preview
+from rotator.rules.prune import Sight, Word, spared
 from rotator.rules.revocations import Revocation, Victim
 from rotator.rules.titles import resembles
 
@@ -138,6 +142,19 @@ def to_discard(created: CreatedKey, listed: Key | None, sent: str) -> Warrant:
     if not resembles(listed.title, sent) or fits is False or (fits is None and listed.title != sent):
         raise Rejected(f"key {created.id} was not revoked: the list says that it is somebody else's")
     return Warrant(_SEAL, created.id)
+
+
+def to_prune(word: Word, looks: tuple[Sight, Sight], fence: Fence | None, fenced_by: Facts | None) -> Warrant:
+    """Return leave to revoke an unmanaged key by a person's word. Raises Rejected when a witness is missing.
+
+    `looks`: before the word was given, and after. `fenced_by`: the managed key whose name its title has, if any.
+    """
+    for sight in looks:
+        if why := spared(sight, word):
+            raise Rejected(f"key {word.key_id} was not revoked: {why[1]}")
+    if fenced_by and (fence is None or fence.version != fenced_by.version.number):
+        raise Rejected(f"key {word.key_id} was not revoked: nothing was written since the decision")
+    return Warrant(_SEAL, word.key_id)
 
 
 def to_update(

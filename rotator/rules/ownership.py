@@ -143,13 +143,13 @@ class Ownership:
         # What a secret holds that could not be read, we cannot know; what we made for this one, we do.
         return UNREAD if self.unread and id_ not in family else None
 
-    def used_by(self, key: Key, texts: frozenset[Secret], *, besides: ManagedKey) -> str | None:
+    def used_by(self, key: Key, texts: frozenset[Secret], *, besides: ManagedKey | None = None) -> str | None:
         """Say how `key` may be the bearer, or what another secret than that of `besides` holds now; None if not.
 
         `texts`: the plaintexts that may be its own. Where none is left, a preview alone does not rule it out.
         """
         for user, (used, owner) in self._in_use.items():
-            if user == besides.name:
+            if besides and user == besides.name:
                 continue
             what = f"be what {user} holds" if user else "be the bearer"
             if used in texts:

@@ -91,7 +91,10 @@ class Owned:
         made = self.key.created_at if self.key else datetime.max.replace(tzinfo=UTC)
         if self.live is not True:
             return _DEAD_CURRENT if self.whose is Whose.CURRENT else _DEAD, made, self.id
-        return _STAYS if self.fate and self.fate.stays else _RANKS[self.whose], made, self.id
+        if self.fate and self.fate.stays:
+            return _STAYS, made, self.id
+        # The bearer that is no managed key's is where a person has put it.
+        return _RANKS[Whose.CURRENT if self.bearer else self.whose], made, self.id
 
     @property
     def command(self) -> str | None:

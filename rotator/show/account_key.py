@@ -55,6 +55,13 @@ def where(keys: Iterable[ManagedKey]) -> str:
     return ", ".join(key.path for key in keys)
 
 
+def in_short(owned: Owned, now: datetime) -> str:
+    """Say the same in a cell of a table."""
+    if owned.live and owned.whose is Whose.CURRENT and owned.due_at:
+        return f"replaced {until(owned.due_at, now)}"
+    return "-" if owned.live and not owned.fate else goes(owned, now)
+
+
 def goes(owned: Owned, now: datetime) -> str:
     """Say when it goes by itself, if it does."""
     if owned.live is False:

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeAlias
 from rotator.config.propose import Doubt
 from rotator.passes.result import Action, Outcome
 from rotator.rules.holds import Hold
+from rotator.rules.prune import Spared
 from rotator.rules.reasons import Reason
 from rotator.rules.revocations import Kept, Victim
 from rotator.rules.whose import Whose
@@ -282,10 +283,7 @@ PARTS: Final[Mapping[str, tuple[str, Fields]]] = {
         "A key of the account, and whose it is.",
         {
             "key_id": (ID, "Its id."),
-            "title": (
-                nullable(TEXT),
-                "Its title at the gateway, cut and without secrets; null where the list does not show it.",
-            ),
+            "title": (nullable(TEXT), "Its title, cut and without secrets; null where it is not listed."),
             "status": (nullable(TEXT), "Its status, as the gateway lists it."),
             "live": (nullable(BOOL), "Whether it is not listed as revoked; null where it is not listed."),
             "whose": (one_of(Whose), "Whose it is."),
@@ -297,6 +295,19 @@ PARTS: Final[Mapping[str, tuple[str, Fields]]] = {
             "revoke_at": (nullable(TIME), "When it is revoked; null for one that stays, or has no grace."),
             "stays": (nullable(TEXT), "Why it stays when its time is over; null for one that goes."),
             "command": (nullable(TEXT), "What revokes it, if it has leaked; null where nothing is to do."),
+        },
+    ),
+    "pruned_key": (
+        "A key that a person named, and what came of it.",
+        {
+            "key_id": (ID, "Its id."),
+            "title": (TEXT, "Its title, cut and without secrets; empty where the list does not show it."),
+            "whose": (one_of(Whose), "Whose it is."),
+            "spared": (nullable(one_of(Spared)), "Why it is not revoked; null where it may be."),
+            "why": (nullable(TEXT), "The same in words."),
+            "revoked": (BOOL, "Whether it was revoked, and a later list agrees."),
+            "revoked_at": (nullable(TIME), "When, by the gateway's clock."),
+            "error": (nullable(part("failure")), "Why its revocation failed."),
         },
     ),
     "place": ("A managed key, by its name and its secret.", NAME),

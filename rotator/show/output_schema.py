@@ -234,6 +234,29 @@ KINDS: Final[Mapping[Kind, tuple[str, Fields]]] = {
             ),
         },
     ),
+    Kind.KEYS: (
+        "`rotator keys`: every key of the account, those first that need attention.",
+        {
+            "about": (part("about"), "Which program this is, and what it works on."),
+            **BOTH_NOWS,
+            "keys": (list_of(part("account_key")), "The keys, revoked ones too."),
+            "unread": (list_of(TEXT), "The managed keys whose secrets could not be read."),
+        },
+    ),
+    Kind.PRUNE: (
+        "`rotator prune`: the record of unmanaged keys that a person revoked, or would.",
+        {
+            "over": (BOOL, "Whether every key that was named is dead."),
+            "dry_run": (BOOL, "Whether nothing was to be changed."),
+            "about": (part("about"), "Which program this is, and what it works on."),
+            "by": (TEXT, "Who ran it, as the machine knows them."),
+            "reason": (nullable(TEXT), "Why, in their own words."),
+            "began": (TIME, "When it began, by this machine's clock."),
+            "ended": (TIME, "When it ended, by this machine's clock."),
+            "keys": (list_of(part("pruned_key")), "The keys that were named."),
+            "requests": (list_of(part("request")), "Each request that may have changed something."),
+        },
+    ),
     Kind.ERROR: (
         "A failure, which any command prints in place of its result, also after a wrong use.",
         {
