@@ -30,6 +30,7 @@ from rotator.redaction import Secret
 from rotator.rules.freeze import FIELD, read_freeze, write_freeze
 from rotator.rules.model import Version
 from rotator.sandbox import contract
+from rotator.sandbox.disguises import TextOf
 from rotator.sandbox.ledger import AccountKey, Clock, Ledger
 from rotator.sandbox.server import GatewayServer
 from tests.facts import DAY, PATH
@@ -238,6 +239,8 @@ class Small:
         self.port = Port(self)
         self.freezes_until: datetime | None = None
         """When the freeze ends that a person sets; None where nobody does."""
+        self.titles: TextOf = str
+        """How the list shows titles, at all times."""
 
     @property
     def now(self) -> datetime:
@@ -257,6 +260,7 @@ class Small:
     def restore(self, snapshot: Snapshot) -> None:
         self.account._keys = list(snapshot.ledger)
         self.account.settle()  # what hides a new key for a moment was of another time
+        self.account.quirks = replace(self.account.quirks, titles=self.titles)
         self.memory.versions = {path: list(kept) for path, kept in snapshot.versions}
         self.memory.written = dict(snapshot.written)
         self.promises._published = {path: list(log) for path, log in snapshot.published}

@@ -90,6 +90,7 @@ WALKED: Final[Mapping[str, str]] = {
     "a pass makes it, whatever is frozen": f"{_FREEZE}test_a_secret_that_is_not_there_yet_is_made_first",
     "the next pass rotates it; or run this again": f"{_PASS}test_a_rotation_that_met_another_write_is_run_again",
     "give the rotator another vault.state_path": f"{_PASS}test_a_record_of_claims_that_is_somebodys_is_moved",
+    "=run it again in a few minutes": "test_prune.py::TestMeanwhile::test_another_rotator_is_at_work",
     "check that this machine's clock is right (NTP)": f"{_PASS}test_a_clock_that_is_off_is_set",
     "create the directory, and let": f"{_WALK}test_the_metrics_file",
     "the next pass begins with it": "test_report.py::test_what_is_not_reached_goes_first_in_the_next_pass",

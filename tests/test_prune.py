@@ -64,6 +64,14 @@ class TestWhatGoes:
         after = rotated.memory.read(PATH)
         assert (after.number, after.data["api_key"]) == (before.number + 1, before.data["api_key"])  # type: ignore[index]
 
+    def test_the_fence_forgets_what_two_lists_show_dead(self, rotated: World) -> None:
+        rotated.advance(1, minutes=1)
+        assert rotated.one().revoked
+        key = leftover(rotated)
+        rotated.advance(minutes=60)
+        assert rotated.rotation()["superseded"], "the next write would forget it"
+        assert rotated.prune(key.id)[1][0].revoked
+
     def test_several_and_one_that_is_dead_already(self, rotated: World, theirs: AccountKey) -> None:
         other = rotated.server.account.create("other")
         dead = rotated.server.account.create("dead")
@@ -214,6 +222,8 @@ class TestMeanwhile:
         before = rotated.memory.read(PATH).number
         assert "Backend is being rotated" in self.refused(rotated, key.id, claim)
         assert rotated.memory.read(PATH).number == before
+        rotated.advance(minutes=3)  # as its cure says
+        assert rotated.prune(key.id)[1][0].revoked
 
     def test_it_is_revoked_by_somebody_else(self, rotated: World, theirs: AccountKey) -> None:
         _, (key,) = rotated.prune(theirs.id, meanwhile=lambda: rotated.server.account.revoke(theirs.id))

@@ -15,7 +15,6 @@ import pytest
 
 from rotator.clients.exchange import Response
 from rotator.rules.model import Version
-from rotator.sandbox.ledger import Quirks
 from tests.facts import PATH, managed
 from tests.logs import captured
 from tests.long import LONG, Figure, Tally
@@ -334,7 +333,7 @@ def test_a_prune_spares_what_stands_still_in_flight_under_another_title(tally: T
 
     def before(small: Small) -> None:
         _in_use(small)
-        small.account.quirks = Quirks(titles=lambda title: title[:20])
+        small.titles = lambda title: title[:20]
 
     scene = replace(SCENES["prune of what is in flight"], before=before)
     found = explore_scene(scene, pauses=(16,)).found

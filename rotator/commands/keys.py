@@ -29,9 +29,9 @@ def command(common: Common, *, as_json: bool) -> None:
     """Show every key of the account: whose it is, how old, where it is stored, when it goes.
 
     \b
-    Example: for a person; the ids of those that nobody rotates
+    Example: for a person; for a program: what a person made
       rotator keys
-      rotator keys --json | jq '.keys[] | select(.live and .managed == []) | .key_id'
+      rotator keys --json | jq '.keys[] | select(.whose == "unmanaged")'
 
     Those that need attention come first: what programs are refused, what should be gone, what nobody manages.
     Changes nothing. Exit codes: 0 they were seen; 2 usage or config; 3 a server could not be reached.

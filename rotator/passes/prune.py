@@ -7,6 +7,7 @@ that became current meanwhile is spared, and so is one whose id is another key's
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import structlog
@@ -16,7 +17,7 @@ from rotator.passes.account import Account
 from rotator.passes.each import each
 from rotator.passes.fence import write_on_top
 from rotator.passes.look_up import belongings_of
-from rotator.passes.observe import Observation, observe
+from rotator.passes.observe import Observation, confirmed, observe, second_look
 from rotator.printing.log import log_failure
 from rotator.redaction import words
 from rotator.rules.claims import Claim, claims_path, read_claims
@@ -174,6 +175,7 @@ def _fence(account: Account, facts: Facts) -> Fence:
         raise Rejected(
             f"nothing was revoked: {facts.key.name} is being rotated", cure="run it again in a few minutes"
         )
+    facts = confirmed(facts, partial(second_look, account))
     update = to_update(facts, decide(facts).bookkeeping, account.gateway.clock.doubt)
     return write_on_top(account, facts.key.path, update, alone=False)
 

@@ -53,7 +53,7 @@ def render(listed: KeyList, console: Console) -> str:
         text = f"{count(len(shown), 'key')}: " + ", ".join(f"{n} {whose}" for whose, n in counts.items())
         dead = len(listed.keys) - len(shown)
         yield Text(f"{text}; {dead} revoked, which --json has, too" if dead else text, style="bold")
-        yield Text("rotator prune --id ID revokes an unmanaged key (leftover, foreign or unmanaged)")
+        yield Text("rotator prune --id ID revokes one that is of no managed key")
 
     return captured(console, parts())
 
