@@ -42,7 +42,7 @@ class TestIdentify:
             f"stored    {BACKEND}, the latest version",
             "the gateway takes it (request_id ",
             "it is alive: whoever has it can use it",
-            f"if it has leaked: {COMMAND}",
+            f"if it has leaked:\n  {COMMAND}\n",
         ):
             assert said in done.out
         assert key.preview not in done.out + done.err
@@ -146,7 +146,9 @@ class TestLeaked:
     ) -> None:
         done = rotator.run("leaked", "--dry-run", given=key.plaintext)
         assert done.code == 0
-        assert f"{NAME}: key {key.id} is replaced; {key.id} is revoked without grace" in done.out
+        assert (
+            f"{NAME}: key {key.id} would be replaced; key {key.id} would be revoked without grace" in done.out
+        )
         assert done.out.endswith("nothing was changed\n")
         assert rotator.run("leaked", "--dry-run", "--json", given=key.plaintext).json["kind"] == "exposure"
         assert len(gateway.account.keys) == 3
@@ -171,7 +173,7 @@ class TestLeaked:
         theirs = gateway.account.create("by hand")
         done = rotator.run("leaked", "--yes", given=theirs.plaintext)
         assert (done.code, lives(gateway, theirs.id)) == (1, True)
-        assert f"if it has leaked: rotator prune --id {theirs.id}\n" in done.out
+        assert f"if it has leaked:\n  rotator prune --id {theirs.id}\n" in done.out
 
     def test_of_two_that_it_may_be_none_is_touched(
         self, rotator: Program, gateway: GatewayServer, key: AccountKey
@@ -179,8 +181,8 @@ class TestLeaked:
         twin = gateway.account.create("by hand", like=key)
         done = rotator.run("leaked", "--yes", given=key.preview)
         assert (done.code, lives(gateway, key.id), lives(gateway, twin.id)) == (1, True, True)
-        assert f"if it has leaked and it is key {key.id}: {COMMAND}\n" in done.out
-        assert f"if it has leaked and it is key {twin.id}: rotator prune --id {twin.id}\n" in done.out
+        assert f"if it has leaked and it is key {key.id}:\n  {COMMAND}\n" in done.out
+        assert f"if it has leaked and it is key {twin.id}:\n  rotator prune --id {twin.id}\n" in done.out
 
     def test_a_revocation_that_failed_is_not_over(
         self, rotator: Program, gateway: GatewayServer, key: AccountKey

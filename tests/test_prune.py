@@ -342,7 +342,7 @@ class TestTheCommand:
     def test_keys_shows_all_of_them(self, rotator: Program, theirs: AccountKey) -> None:
         done = rotator.run("keys")
         assert done.code == 0
-        rows = [re.split("  +", line) for line in done.out.splitlines()]
+        rows = [re.split("  +", line.strip()) for line in done.out.splitlines()]
         [current] = [row for row in rows if row[0].strip() == "2"]
         assert current[2:4] == ["current", BACKEND]
         assert "unmanaged, bearer" in done.out

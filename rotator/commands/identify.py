@@ -12,7 +12,7 @@ from rotator.commands.names import load_with
 from rotator.commands.options import Common, common_options, heed_signals, json_option
 from rotator.commands.output import CONVERGED, FAILED, MISCONFIGURED, Output
 from rotator.commands.screen import waiting
-from rotator.errors import RotatorError
+from rotator.errors import ConfigError
 from rotator.passes.look_up import Verdict, look_up
 from rotator.passes.stopping import Stopping
 from rotator.rules.given import NoKey
@@ -66,5 +66,5 @@ def run_identify(config_path: Path | None, environ: Mapping[str, str], output: O
 
 def refuse(error: NoKey, output: Output) -> int:
     """Say that what was given is no key; return the exit code."""
-    output.complain(RotatorError(f"that is no key: {error}"))
+    output.complain(ConfigError(f"that is no key: {error}"))
     return MISCONFIGURED

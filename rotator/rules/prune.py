@@ -93,8 +93,8 @@ def _say_managed(_sight: Sight, _word: Word, owned: Owned) -> str:
     if owned.whose is Whose.ORPHAN:
         return f"it is an orphan of {names}: a pass revokes it in time"
     if owned.whose is Whose.POSSIBLE:
-        return f"the secret of {names} may hold it; see rotator status"
-    return f"it is a {owned.whose} key of {names}: replace it instead, with {owned.command}"
+        return f"the secret of {names} may hold it; look at it: `rotator status`"
+    return f"it is a {owned.whose} key of {names}: replace it instead: `{owned.command}`"
 
 
 def _say_claimed(sight: Sight, _word: Word, owned: Owned) -> str:
@@ -132,7 +132,7 @@ SPARED: Final[tuple[SparedRule, ...]] = (
         Spared.UNREAD,
         lambda sight, _, __: bool(sight.unread),
         lambda sight, _, __: (
-            f"what {', '.join(sight.unread)} holds could not be read, and may be it; see rotator status"
+            f"what {', '.join(sight.unread)} holds could not be read, and may be it; look at it: `rotator status`"
         ),
     ),
     SparedRule(Spared.CLAIMED, lambda sight, _, owned: bool(_open(sight, owned)), _say_claimed),

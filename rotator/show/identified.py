@@ -97,16 +97,16 @@ def _what_to_do(found: Identified) -> Iterator[Text]:
     commands = {key.id: key.command for key in found.keys if key.command}
     for id_, command in commands.items():
         which = f" and it is key {id_}" if len(found.keys) > 1 else ""
-        yield Text(f"if it has leaked{which}: {command}")
+        yield Text(f"if it has leaked{which}: `{command}`")
     for key in found.keys:
         if key.whose is Whose.ORPHAN and key.fate and key.fate.goes_at and key.fate.goes_at > found.now:
             yield Text(f"that revokes an orphan from {format_time(key.fate.goes_at)} on")
         if key.whose is Whose.FOREIGN and key.command:
-            yield Text("better, where it was made: rotator leaked, with that installation's config")
+            yield Text("better, with the config of the installation that made it: `rotator leaked`")
         if key.bearer and key.whose not in (Whose.CURRENT, Whose.SUPERSEDED):
             yield Text("first put another key where gateway.api_key says: nothing revokes the bearer")
     if not commands:
         if found.form is Form.KEY_ID:
             yield Text("give the plaintext or a preview: the list does not know the id")
         else:
-            yield Text("if it is of another account or gateway, ask there: rotator identify, with its config")
+            yield Text("if it is of another account or gateway, ask with its config: `rotator identify`")

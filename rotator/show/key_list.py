@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from rotator.passes.observe import Observation
@@ -15,7 +14,7 @@ from rotator.rules.times import count, format_time, short
 from rotator.rules.whose import Owned, Whose
 from rotator.show.about import About
 from rotator.show.account_key import in_short, key_to_json, where
-from rotator.show.console import captured, plain_table
+from rotator.show.console import Rows, captured
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class KeyList:
 def render(listed: KeyList, console: Console) -> str:
     """Return what is printed, redacted."""
 
-    def parts() -> Iterator[Table | Text]:
+    def parts() -> Iterator[Rows | Text]:
         for line in listed.about.lines(listed.seen.installation):
             yield Text(line, style="dim")
         for name in listed.seen.failed:
@@ -53,24 +52,16 @@ def render(listed: KeyList, console: Console) -> str:
         text = f"{count(len(shown), 'key')}: " + ", ".join(f"{n} {whose}" for whose, n in counts.items())
         dead = len(listed.keys) - len(shown)
         yield Text(f"{text}; {dead} revoked, which --json has, too" if dead else text, style="bold")
-        yield Text("rotator prune --id ID revokes one that is of no managed key")
+        yield Text("to revoke one that is of no managed key: `rotator prune --id ID`")
 
     return captured(console, parts())
 
 
-def _table(keys: list[Owned], listed: KeyList) -> Table:
-    table, now = plain_table(), listed.seen.now
-    table.add_column("id", justify="right", no_wrap=True)
-    table.add_column("title", overflow="fold")
-    table.add_column("whose", no_wrap=True)
-    table.add_column("secret", overflow="fold")
-    table.add_column("status", overflow="fold")
-    table.add_column("age", justify="right", no_wrap=True)
-    table.add_column("goes", overflow="fold")
-    for owned in keys:
-        if owned.key is None:
-            continue
-        table.add_row(
+def _table(keys: list[Owned], listed: KeyList) -> Rows:
+    now = listed.seen.now
+    headings = ("id", "title", "whose", "secret", "status", "age", "goes")
+    cells = [
+        (
             str(owned.id),
             words(owned.key.title),
             f"{owned.whose}{', bearer' if owned.bearer else ''}",
@@ -78,6 +69,8 @@ def _table(keys: list[Owned], listed: KeyList) -> Table:
             words(owned.key.status),
             short(max(now - owned.key.created_at, now - now)),
             in_short(owned, now),
-            style="bold red" if owned.whose is Whose.CURRENT and not owned.live else "",
         )
-    return table
+        for owned in keys
+        if owned.key
+    ]
+    return Rows(cells, headings, right=frozenset({0, 5}))
