@@ -101,6 +101,35 @@ class TestAJobByHand:
         assert commands[1] == "by_hand '" + str(LEAK).replace("'", '"') + "'"
 
 
+class Shell(Program):
+    """What is typed into a shell, where `rotator` is the program."""
+
+    def command(self, *options: str) -> list[str]:
+        path = Path(super().command()[-1])
+        self.environ |= {"ROTATOR_CONFIG": str(path), "PATH": f"{VENV}:{os.defpath}"}
+        return ["bash", "-c", f"cd {path.parent} && {options[0]}"]
+
+
+def test_what_a_scanner_found_is_ended_as_it_is_told(
+    rotator: Program, gateway: GatewayServer, leaked: int
+) -> None:
+    shell = Shell(rotator.directory, rotator.config, rotator.environ, rotator.runs)
+    found = rotator.directory / "found.txt"
+    found.write_text(next(key.plaintext for key in gateway.account.keys if key.id == leaked))
+    [block] = blocks("A scanner found a key")
+    *lines, remove = block.splitlines()
+    ran = [shell.on_a_terminal(line, answer="y\n") for line in lines]
+    assert [run.code for run in ran] == [1, 0, 0, 0]
+    shown = [run.out for run in ran]
+    assert "the current key of Production backend" in shown[0]
+    assert f"key {leaked} would be revoked without grace" in shown[1]
+    assert f"revoked {leaked}" in shown[2]
+    assert "it is dead: there is nothing to do" in shown[3]
+    assert not next(key for key in gateway.account.keys if key.id == leaked).live
+    assert typed(remove, directory=rotator.directory).returncode == 0
+    assert not found.exists()
+
+
 class TestUninstall:
     @pytest.fixture
     def vault_server(self) -> Iterator[VaultServer]:

@@ -7,6 +7,7 @@ import pytest
 
 from rotator.rules.decide import Note
 from rotator.rules.holds import HOLDS, MAX_ORPHANS, MAX_SUPERSEDED, MAX_UNSEEN, Hold
+from rotator.rules.prune import SPARED, Spared
 from rotator.rules.reasons import Reason
 from rotator.rules.revocations import KEPT
 from tests.program import ROOT
@@ -23,6 +24,11 @@ def _rows(first: str) -> list[list[str]]:
 @pytest.mark.parametrize(("first", "values"), [("reason", Reason), ("hold", Hold), ("note", Note)])
 def test_each_table_names_what_the_code_knows_in_its_order(first: str, values: type[StrEnum]) -> None:
     assert list(dict.fromkeys(row[0] for row in _rows(first))) == [value.value for value in values]
+
+
+def test_what_spares_a_key_from_a_prune_stands_in_the_order_in_which_it_is_asked() -> None:
+    assert [row[0] for row in _rows("spared")] == [rule.name.value for rule in SPARED]
+    assert {rule.name for rule in SPARED} == set(Spared)
 
 
 def test_the_bounds_are_the_codes() -> None:
