@@ -240,9 +240,12 @@ class Histories(RuleBasedStateMachine):
         self.world.advance(minutes=minutes)
         self.contain(path)
 
-    @rule(at=st.integers(0, 12), minutes=MINUTES)
-    def an_operator_prunes(self, at: int, minutes: int) -> None:
-        """Any key of the account is named: what is managed, or the bearer, must be spared."""
+    @rule(at=st.integers(0, 12), minutes=MINUTES, stray=st.booleans())
+    def an_operator_prunes(self, at: int, minutes: int, stray: bool) -> None:
+        """Any key of the account is named: what is managed, or the bearer, must be spared; a stray one may go."""
+        if stray:
+            self.promises.by_hand("stray")
+            minutes, at = max(minutes, 16), -1
         self.world.advance(minutes=minutes)
         self.prune(at)
 
