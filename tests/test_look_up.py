@@ -10,6 +10,8 @@ from rotator.rules.given import Form, NoKey, read_given
 from rotator.rules.whose import Whose
 from rotator.sandbox.faults import ALWAYS, Fault, Phase, Status
 from rotator.sandbox.ledger import AccountKey, Quirks
+from rotator.show.console import console_for_stdout
+from rotator.show.identified import identified_to_json, render
 from tests.facts import PATH, managed
 from tests.world import World, new_server
 
@@ -52,6 +54,13 @@ class TestWhose:
             assert found.verdict is Verdict.ALIVE
             assert found.managed == {"Backend"}
             assert found.keys[0].command == "rotator --rotate-now --revoke-old-now --key Backend"
+
+    def test_whoever_is_to_be_told_is_named(self, rotated: World) -> None:
+        rotated.memory.custom[PATH] = {"owner": "Payments", "contact": "#pay"}
+        found = identify(rotated, 2)
+        assert "  owner     Payments, #pay\n" in render(found, console_for_stdout())
+        [place] = identified_to_json(found)["keys"][0]["managed"]
+        assert place == {"name": "Backend", "path": PATH, "owner": "Payments", "contact": "#pay"}
 
     def test_a_plaintext_is_tried_by_one_call_with_it(self, rotated: World) -> None:
         before = len(rotated.server.requests)

@@ -5,7 +5,7 @@ A pass asks this of one managed key at a time, to act; here the account is looke
 
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -13,6 +13,7 @@ from typing import Final
 from rotator.rules.decide import Plan, decide
 from rotator.rules.facts import Facts
 from rotator.rules.model import Key, ManagedKey
+from rotator.rules.owner import Owner
 from rotator.rules.previews import matches_preview
 from rotator.rules.revocations import Revocation, Victim
 from rotator.rules.titles import TitleTemplate
@@ -75,6 +76,8 @@ class Owned:
     """When a current key is replaced."""
     fate: Revocation | None = None
     """What becomes of a superseded key or an orphan."""
+    owners: Mapping[str, Owner] = field(default_factory=dict)
+    """By managed key: whose its secret is, as people say."""
 
     @property
     def live(self) -> bool | None:
@@ -129,6 +132,13 @@ class Belongings:
 
     def of(self, id_: int) -> Owned:
         """Return whose this key is, also where the list does not show it."""
+        owned = self._of(id_)
+        names = {key.name for key in owned.managed}
+        return replace(
+            owned, owners={one.key.name: one.owner for one in self._facts if one.key.name in names}
+        )
+
+    def _of(self, id_: int) -> Owned:
         key, bearer = self._listed.get(id_), id_ in self._bearers
         if current := [one for one in self._facts if one.key_id == id_ and one.plaintext]:
             due = min((one.due_at for one in current if one.due_at), default=None)

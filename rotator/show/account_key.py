@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from rotator.redaction import words
 from rotator.rules.model import ManagedKey
+from rotator.rules.owner import NOBODY
 from rotator.rules.revocations import going
 from rotator.rules.times import short, time_to_json, until
 from rotator.rules.whose import Owned, Whose
@@ -32,7 +33,10 @@ def key_to_json(owned: Owned, now: datetime) -> dict[str, Any]:
         "status": words(key.status) if key else None,
         "live": owned.live,
         "whose": owned.whose,
-        "managed": [{"name": one.name, "path": one.path} for one in owned.managed],
+        "managed": [
+            {"name": one.name, "path": one.path, **owned.owners.get(one.name, NOBODY).to_json()}
+            for one in owned.managed
+        ],
         "bearer": owned.bearer,
         "created_at": time_to_json(key.created_at) if key else None,
         "age_seconds": max(0, int(age.total_seconds())) if age else None,

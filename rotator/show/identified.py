@@ -9,6 +9,7 @@ from rich.text import Text
 from rotator.passes.look_up import Identified, Verdict
 from rotator.redaction import words
 from rotator.rules.given import Form
+from rotator.rules.owner import NOBODY
 from rotator.rules.times import age, format_time
 from rotator.rules.whose import Owned, Whose
 from rotator.show.account_key import goes, key_to_json, where, whose
@@ -72,9 +73,11 @@ def _key(owned: Owned, found: Identified) -> Iterator[Text]:
     title = f" “{words(owned.key.title)}”" if owned.key else ""
     yield Text(f"key {owned.id}{title}", style="bold")
     yield Text(f"  whose     {whose(owned)}")
-    # Who owns the managed key, and whom to tell, goes here: `owned.managed` names it.
     if owned.managed:
         yield Text(f"  secret    {where(owned.managed)}")
+    for owner in owned.owners.values():
+        if owner != NOBODY:
+            yield Text(f"  owner     {owner}")
     if owned.key is None:
         yield Text("  listed    no: the gateway's list does not show it")
         return

@@ -310,7 +310,7 @@ PARTS: Final[Mapping[str, tuple[str, Fields]]] = {
             "error": (nullable(part("failure")), "Why its revocation failed."),
         },
     ),
-    "place": ("A managed key, by its name and its secret.", NAME),
+    "place": ("A managed key, by its name and its secret, and whose it is.", {**NAME, **OWNER}),
     "stored_key": (
         "A version of a secret that holds, or held, a key.",
         {
