@@ -56,7 +56,8 @@ class TestIdentify:
             "preview",
             "alive",
         )
-        assert body["keys"][0]["managed"] == [{"name": NAME, "path": BACKEND}]
+        nobody = {"owner": None, "contact": None}
+        assert body["keys"][0]["managed"] == [{"name": NAME, "path": BACKEND, **nobody}]
         assert (body["keys"][0]["command"], body["works"]) == (COMMAND, None)
 
     def test_its_command_ends_the_leak_and_then_nothing_is_to_do(
