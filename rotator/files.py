@@ -1,7 +1,8 @@
-"""Reading what the config names: a small file, or a pipe that somebody is about to write to.
+"""Opening files: what the config names, a file that is to be new, and the terminal.
 
-Any path can lead to what never ends or never answers. So no read waits for long, and none is without bound. What a
-dead network file system does to a process is beyond that.
+What the config names is a small file, or a pipe that somebody is about to write to. Any path can lead to
+what never ends or never answers. So no read waits for long, and none is without bound. What a dead network file
+system does to a process is beyond that. Only a person at the terminal is waited for without an end.
 """
 
 import errno
@@ -10,11 +11,12 @@ import select
 import stat
 import time
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 MAX_BYTES: Final = 1 << 20
 PATIENCE: Final = 5.0
 """How long somebody may take to write to a pipe, in seconds."""
+TERMINAL: Final = "/dev/tty"
 
 
 def read_text(path: Path) -> str:
@@ -47,3 +49,15 @@ def read_bytes(path: Path, limit: int, patience: float = PATIENCE) -> bytes:
                 break
             content += chunk
         return content
+
+
+def write_new(path: Path, text: str) -> None:
+    """Make a file that holds the text. Raises OSError, also where anything is there: nothing is written over."""
+    with open(path, "x", encoding="utf-8", newline="") as file:
+        file.write(text)
+
+
+def open_terminal() -> TextIO:
+    """Open the terminal of this process, for an answer that a person types. Raises OSError where there is none."""
+    # To read and write: so a terminal that could only be read would not pass for one at which a person answers.
+    return open(os.open(TERMINAL, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC), encoding="utf-8")

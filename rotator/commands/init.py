@@ -20,7 +20,7 @@ from rotator.config.propose import Proposal, Survey, propose
 from rotator.config.texts import secret_path
 from rotator.config.write import Place, example_path, merged, whole
 from rotator.errors import ConfigError, Rejected, cause
-from rotator.files import read_text
+from rotator.files import read_text, write_new
 from rotator.passes.stopping import Stopping
 from rotator.passes.survey import look_around
 from rotator.rules.previews import Previews
@@ -68,11 +68,11 @@ def command(
     """Propose the config and the policy for the keys that Vault holds.
 
     \b
-    Example: with VAULT_ADDR, your own VAULT_TOKEN, and APIMALL_API_KEY
+    Example: with VAULT_ADDR, VAULT_TOKEN, and APIMALL_API_KEY
       rotator init --under apimall
 
-    Prints both files and the next commands, or what is new where they are there. It matches secrets to keys by
-    their previews, and changes nothing in Vault and no file that is there.
+    Logs in with your own token. Prints both files and the next commands, or what is new where they are there. It
+    matches secrets to keys by their previews, and changes nothing in Vault and no file that is there.
 
     Exit codes: 0 proposed; 2 usage or config; 3 Vault or the gateway refused.
     """
@@ -211,8 +211,7 @@ def _missing(draft: Draft) -> list[ProposedFile]:
 def _write(file: ProposedFile) -> str:
     """Write a file that is not there; one that appeared meanwhile is left."""
     try:
-        with open(file.name, "x", encoding="utf-8", newline="") as new:
-            new.write(file.after)
+        write_new(Path(file.name), file.after)
     except OSError as error:
         raise Rejected(
             f"{file.name} cannot be written ({cause(error)})",

@@ -1,23 +1,22 @@
 """How commands end: what they print, what they say when they cannot go on, and their exit codes."""
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import click
 import structlog
 
 from rotator.errors import RETRIED, ConfigError, RotatorError
+from rotator.files import open_terminal
 from rotator.lines import in_lines, width_of
 from rotator.passes.stopping import Stopped
 from rotator.printing import streams
 from rotator.redaction import redact, redact_values
 from rotator.show.output import Kind, document, error_document
 
-TERMINAL: Final = "/dev/tty"
 CONVERGED, FAILED, MISCONFIGURED, UNREACHABLE = 0, 1, 2, 3
 
 log = structlog.get_logger()
@@ -93,7 +92,7 @@ class Output:
 def can_ask_terminal() -> bool:
     """Whether there is a terminal at which a person may answer, whatever standard input is."""
     try:
-        os.close(os.open(TERMINAL, os.O_RDWR | os.O_NOCTTY))
+        open_terminal().close()
     except OSError:
         return False
     return True
@@ -117,7 +116,7 @@ def _answered_yes(what: str, question: str, *, terminal: bool) -> bool:
 def _read_line(*, terminal: bool) -> str:
     if not terminal:
         return sys.stdin.readline()
-    with open(TERMINAL, encoding="utf-8") as opened:
+    with open_terminal() as opened:
         return opened.readline()
 
 
