@@ -65,7 +65,7 @@ OWNER: Final = {
     "contact": (nullable(TEXT), "How they are reached, from there."),
 }
 BESIDE: Final = {
-    "frozen": (nullable(part("freeze")), "The freeze of the secret that is in force; null for none."),
+    "frozen": (nullable(part("secret_freeze")), "The freeze of the secret that is in force; null for none."),
     **OWNER,
 }
 NOW: Final = {"now": (TIME, "The gateway's clock.")}
@@ -112,7 +112,7 @@ PARTS: Final[Mapping[str, tuple[str, Fields]]] = {
             **INSTALLATION,
         },
     ),
-    "freeze": (
+    "secret_freeze": (
         "What a person has said of freezing a secret.",
         {
             "until": (

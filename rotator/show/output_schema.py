@@ -154,8 +154,8 @@ KINDS: Final[Mapping[Kind, tuple[str, Fields]]] = {
         "`rotator hold` and `rotator release`: whether a secret is frozen.",
         {
             **NAME,
-            "frozen": (nullable(part("freeze")), "The freeze that stands there now; null for none."),
-            "before": (nullable(part("freeze")), "The one that stood there before; null for none."),
+            "frozen": (nullable(part("secret_freeze")), "The freeze that stands there now; null for none."),
+            "before": (nullable(part("secret_freeze")), "The one that stood there before; null for none."),
             **NOW,
         },
     ),
