@@ -112,7 +112,7 @@ class TestBadInput:
         [
             ("tomorrow", "is not a duration"),
             ("2020-01-01", "is past: by the gateway's clock it is "),
-            ("2026-12-24T18:00:00", "write one with its offset"),
+            ("2026-12-31T17:45:00", "write one with its offset"),
         ],
     )
     def test_an_end_that_is_none(self, rotator: Program, until: str, says: str) -> None:

@@ -35,7 +35,9 @@ from rotator.wiring import open_account
 @click.command("hold")
 @name_argument
 @key_option
-@click.option("--until", metavar="TIME", required=True, help="7d, or 2026-12-24T18:00:00Z; 90d at most.")
+@click.option(
+    "--until", metavar="TIME", required=True, help="7d, or a time, such as 2026-12-24; 90d at most."
+)
 @click.option("--reason", metavar="TEXT", required=True, help="Why: shown where the key is.")
 @json_option
 @common_options
@@ -88,7 +90,8 @@ def run_change(
     """Make the change of the freeze of `name`, and say what came of it; return the exit code."""
 
     def go() -> int:
-        config = load_with(frozenset({name}), config_path, environ)
+        # A person who may freeze need not have the bearer. Without it, the gateway's clock is not asked.
+        config = load_with(frozenset({name}), config_path, environ, needs_bearer=False)
         (key,) = (key for key in config.managed if key.name == name)
         with open_account(config, environ, Stopping()) as account:
             try:

@@ -9,9 +9,11 @@ from rotator.errors import ConfigError
 from rotator.redaction import shown
 
 
-def load_with(names: frozenset[str], config_path: Path | None, environ: Mapping[str, str]) -> Config:
+def load_with(
+    names: frozenset[str], config_path: Path | None, environ: Mapping[str, str], *, needs_bearer: bool = True
+) -> Config:
     """Load the config. Raises ConfigError for its faults, and for a name that it does not have."""
-    config = load(config_path, environ)
+    config = load(config_path, environ, needs_bearer=needs_bearer)
     _check(names, config)
     return config
 

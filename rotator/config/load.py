@@ -38,17 +38,17 @@ class Places:
         return f"{self.file}:{node.line}:{node.column} {yaml.dotted(path)}"
 
 
-def load(path: Path | None, environ: Mapping[str, str]) -> Config:
+def load(path: Path | None, environ: Mapping[str, str], *, needs_bearer: bool = True) -> Config:
     """Read the config at `path`, else at `$ROTATOR_CONFIG`, else at the first usual place that has one.
 
     `ROTATOR_...` overrides the file, and the file overrides Vault's own variables: one of those that is left
     over from work on another cluster must not redirect secrets. Raises ConfigError with a line for every
-    fault; no line repeats a value that could be a secret.
+    fault; no line repeats a value that could be a secret. `needs_bearer`: an absent bearer is a fault.
     """
-    return loaded(*read(path, environ), environ)
+    return loaded(*read(path, environ), environ, needs_bearer=needs_bearer)
 
 
-def loaded(name: str, content: bytes, environ: Mapping[str, str]) -> Config:
+def loaded(name: str, content: bytes, environ: Mapping[str, str], *, needs_bearer: bool = True) -> Config:
     """Return the config that a file called `name` would hold. Raises ConfigError, as `load` does."""
     document = _parse(content)
     overrides, faults = environment.overrides(environ)
@@ -67,7 +67,7 @@ def loaded(name: str, content: bytes, environ: Mapping[str, str]) -> Config:
             )
     origins |= environment.fill_in(environ, values)
     places = Places(name, document.root, origins)
-    faults += _absent_variables(values, environ)
+    faults += _absent_variables(values, environ, needs_bearer=needs_bearer)
     shard = WHOLE
     try:
         shard = shard_of(environ)
@@ -93,10 +93,13 @@ def managed_names(path: Path | None, environ: Mapping[str, str]) -> list[str]:
     return [name for name in names if isinstance(name, str) and valid_name(name)]
 
 
-def _absent_variables(values: Mapping[str, Any], environ: Mapping[str, str]) -> Iterator[str]:
+def _absent_variables(
+    values: Mapping[str, Any], environ: Mapping[str, str], *, needs_bearer: bool
+) -> Iterator[str]:
     """A credential that can only come from the environment must be there."""
     bearer = validate.value_at(values, ("gateway", "api_key"))
-    yield from _absent(bearer, "APIMALL_API_KEY", environ, "an API key of the account, the bearer")
+    if needs_bearer:
+        yield from _absent(bearer, "APIMALL_API_KEY", environ, "an API key of the account, the bearer")
     login = validate.value_at(values, ("vault", "auth"))
     method = login.get("method") if isinstance(login, dict) else None
     if method == "approle":
