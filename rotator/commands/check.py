@@ -23,15 +23,15 @@ from rotator.show.output import Kind, document
 
 
 @click.command("check")
-@duration_option("--wait", help="Look again until nothing is bad, for so long at most: 2m.")
+@duration_option("--wait", help="How long to look again, until nothing is bad.")
 @json_option
 @common_options
 @click.pass_obj
 def command(common: Common, *, wait: timedelta | None, as_json: bool) -> None:
-    """Test everything that a pass needs. Say what was seen, and how to mend what fails.
+    """Test what a pass needs. Say what was seen, and how to mend what fails.
 
     \b
-    Example: before the first pass; in a pipeline, while Vault still starts
+    Example: before the first pass; while Vault still starts
       rotator check
       rotator check --wait 2m
 
