@@ -160,7 +160,7 @@ def test_what_is_its_owners_is_known(data: dict[str, object], fault: str | None)
     assert seen == fault
     # What cures the one field would harm the other.
     assert ("`field`" in cure, "`bookkeeping`" in cure) == (
-        "string" in (fault or ""),
+        "no text" in (fault or ""),
         "rotator" in (fault or ""),
     )
     renamed = {{"rotation": "apimall"}.get(name, name): value for name, value in data.items()}

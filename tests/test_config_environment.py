@@ -161,7 +161,7 @@ def test_a_misspelt_field_is_no_service_link(tmp_path: Path) -> None:
             "environment ROTATOR_GATEWAY__URL: has no place",
         ),
         ({"ROTATOR_DEFAULTS": "{a: [}"}, FILE, "environment ROTATOR_DEFAULTS: is not valid YAML"),
-        ({"ROTATOR_DEFAULTS": "\udcff"}, FILE, "environment ROTATOR_DEFAULTS: an unprintable character"),
+        ({"ROTATOR_DEFAULTS": "\udcff"}, FILE, "environment ROTATOR_DEFAULTS: there is an unprintable"),
         ({"ROTATOR_VAULT__MOUNT": "a\nb"}, FILE, "environment ROTATOR_VAULT__MOUNT: holds an unprintable"),
         ({"ROTATOR_VAULT__MOUNT": ""}, FILE, "environment ROTATOR_VAULT__MOUNT: is not a path"),
         ({"ROTATOR_GATEWAY__TIMEOUT": "1.5h"}, FILE, "environment ROTATOR_GATEWAY__TIMEOUT: has a fraction"),

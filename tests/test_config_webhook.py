@@ -89,7 +89,7 @@ def test_a_secret_comes_from_a_variable_or_a_file(tmp_path: Path) -> None:
         (
             "webhook: {url: 'https://h', secret: {env: UNSOUND}}",
             "webhook.secret",
-            "sound secret; write whsec_",
+            "valid secret; write whsec_",
         ),
         ("webhook: {url: 'https://h', secret: {file: /nowhere}}", "webhook.secret", "mount the file or"),
         ("webhook: {url: 'https://h', secret: {file: /}}", "webhook.secret", "cannot be read"),

@@ -136,7 +136,7 @@ FILES: Final[list[Row]] = [
     ("two rotations; write at most 30d", f"{KEY}, grace_period: 31d}}]", f"{KEY}, grace_period: 30d}}]"),
     ("has a rotation_schedule; remove it", "defaults: {timezone: UTC}", "defaults: {}"),
     (
-        "is no role id; write the one word",
+        "is not a role id; write the one word",
         f"{VAULT}, auth: {{method: approle, role_id: {{value: 5}}, secret_id: {{env: SIGNS}}}}}}",
         f"{VAULT}, auth: {{method: approle, role_id: {{value: '5'}}, secret_id: {{env: SIGNS}}}}}}",
     ),

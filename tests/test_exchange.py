@@ -37,7 +37,7 @@ def test_where_no_thread_can_be_had_to_look_a_name_up_the_request_is_named(
 
     monkeypatch.setattr("rotator.clients.within.Thread", NoThread)
     server = Server("http://localhost:1", timeout=timedelta(seconds=1), limit=1, cure="")
-    with pytest.raises(Transient, match=r"^GET /x: no thread can be had for it; raise") as raised:
+    with pytest.raises(Transient, match=r"^GET /x: this machine allows no further thread; raise") as raised:
         server.exchange(Request("GET", "/x"), {})
     assert not raised.value.ambiguous
 

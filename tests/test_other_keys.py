@@ -80,7 +80,11 @@ def the_bearer(world: World) -> None:
     ("happens", "why"),
     [
         (in_another_secret, "Copy (apimall/copy) holds it as its current key"),
-        (made_by_hand, "it was made by hand, or under another path, so it is not known as ours"),
+        (
+            made_by_hand,
+            "it was made by hand, or under another path, so the rotator does not know it as "
+            "its own: revoke it by hand, or set revoke_adopted: true",
+        ),
         (of_another_installation, "another installation made it"),
         (the_bearer, "it is the bearer"),
     ],
