@@ -36,7 +36,7 @@ def test_a_key_that_cannot_be_rolled_back_is_replaced(world: World, by: str) -> 
     world.one()
     before = world.secret()
     if by == "rotating":
-        assert "to replace the current key instead: rotator --rotate-now --key 'Backend'" in refusal(world)
+        assert "to replace the current key instead: `rotator --rotate-now --key 'Backend'`" in refusal(world)
         assert world.make_pass(forced=True, only=frozenset({"Backend"})).converged
         assert world.roll_back().current == before["rotation"]["key_id"]
         return

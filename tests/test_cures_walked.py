@@ -367,7 +367,12 @@ class TestVaultsSetUp:
             {"gateway": {"url": "https://127.0.0.1:PORT/api/v1"}},
             {},
         ),
-        ("gateway access", "It ends in /api/v1", {"gateway": {"url": "http://127.0.0.1:PORT/other"}}, {}),
+        (
+            "gateway access",
+            "base URL, which ends in /api/v1",
+            {"gateway": {"url": "http://127.0.0.1:PORT/other"}},
+            {},
+        ),
         (
             "bearer",
             "put an API key of the account into one of them",
