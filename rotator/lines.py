@@ -39,15 +39,15 @@ def width_of(stream: TextIO) -> int | None:
 def _of_one(text: str, width: int | None) -> Iterator[str]:
     first = _mark(text)
     below = " " * len(first)
-    lead, at = first, 0
+    lead, at, begun = first, 0, False
     for found in [*_COMMAND.finditer(text), None]:
         prose = text[max(at, len(first)) : found.start() if found else len(text)].strip(" ")
-        if prose or (lead is first and (first.strip() or found is None)):
+        if prose or (not begun and (first.strip() or found is None)):
             yield from _wrapped(prose, lead, below, width)
-            lead = below
+            lead, begun = below, True
         if found:
             yield below + _STEP + found[1]
-            lead, at = below, found.end()
+            lead, at, begun = below, found.end(), True
 
 
 def _mark(text: str) -> str:

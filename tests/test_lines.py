@@ -57,6 +57,7 @@ def test_no_word_is_broken_and_no_line_is_too_wide(pieces: list[str], width: int
     text = mark + " ".join(pieces)
     lines = in_lines(text, width)
     assert words(" ".join(lines)) == words(text)
+    assert all(lines), "no line is empty, also below a command that ends the text"
     for line in lines:
         indent = len(line) - len(line.lstrip(" "))
         whole = line.strip() in (COMMAND, "rotator status")
