@@ -159,7 +159,7 @@ def _fault(value: Mapping[str, Any]) -> Fault:
 def _in_json(fault: Fault) -> dict[str, object]:
     """A fault in the form in which it is switched on, with the `times` that are left."""
     do = fault.told or [type(action).__name__.lower() for action in fault.actions]
-    return {"on": fault.on, "do": do, "at": fault.at, "times": fault.times}
+    return {"on": fault.on, "do": do, "at": fault.at.value, "times": fault.times}
 
 
 def _turned_on(quirks: Quirks) -> list[str]:
