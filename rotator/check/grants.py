@@ -63,8 +63,12 @@ def policy(
             **dict.fromkeys(_shortened(paths, others, saw), NEEDED),
             **({bearer: ("read",)} if bearer and bearer not in paths else {}),
         },
-        "what this installation has asked the gateway for, a record for each managed key": {claims: NEEDED},
-        "this installation's identity: made once, and never written again": {state_path: NEEDED_FOR_IDENTITY},
+        "the claims: a record for each managed key of what this installation has asked the gateway for": {
+            claims: NEEDED
+        },
+        "this installation's identity: it is made once, and never written again": {
+            state_path: NEEDED_FOR_IDENTITY
+        },
     }
     return "\n".join(
         "".join([f"# {why}\n", *(_line(mount, path, names) for path, names in blocks.items())])
