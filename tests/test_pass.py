@@ -124,7 +124,9 @@ class TestIdentity:
 
     def test_a_broken_one_stops_everything(self, world: World) -> None:
         world.memory.put(STATE, {"installation": "by hand"})
-        with pytest.raises(Rejected, match="holds no installation") as raised:
+        with pytest.raises(
+            Rejected, match=r"holds no identity: `installation` must be six hex digits"
+        ) as raised:
             world.make_pass()
         assert str(raised.value.cure).startswith(
             "roll the secret back; if it is lost, make a new identity: `rotator installation renew`"

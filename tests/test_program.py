@@ -126,9 +126,7 @@ class TestOtherModes:
             (["stauts"], "did you mean status?"),
             (["rotate"], "did you mean --rotate-now?"),
             (["help"], "did you mean --help?"),
-            (["xyzzy"], "no such command: “xyzzy”; there are status, explain, check, run, "),
-            (["--once", "--key", "Reportin"], "did you mean “Reporting”?"),
-            (["--once", "--key", "Zzz"], "“Zzz”: the config has: Production backend, Reporting"),
+            (["xyzzy"], "no such command: “xyzzy”; there are status, explain, check, keys, "),
             (["--once", f"--shard={'x' * 65}"], "is not a shard"),
         ],
     )
@@ -137,6 +135,18 @@ class TestOtherModes:
         assert run.code == 2
         assert says in run.err
         assert bool(run.out) == ("--json" in options)
+
+    @pytest.mark.parametrize(
+        ("name", "says"),
+        [
+            ("Reportin", "“Reportin”: did you mean “Reporting”?"),
+            ("Zzz", "“Zzz”: the config has: Production backend, Reporting"),
+        ],
+    )
+    def test_a_name_that_no_managed_key_has(self, rotator: Program, name: str, says: str) -> None:
+        run = rotator.run("--once", "--key", name)
+        assert (run.code, run.out) == (2, "")
+        assert run.events[-1]["faults"] == [says]
 
     def test_help_fits_a_screen_and_leads_with_an_example(self, rotator: Program) -> None:
         text = rotator.run("--help", environ={"COLUMNS": "80"}).out
@@ -169,7 +179,12 @@ class TestTheBearersSources:
         assert listings == [1, made["rotation"]["key_id"], by_hand.id]
 
     @pytest.mark.parametrize(
-        ("content", "says"), [(b"\xff", "not UTF-8"), (None, "Is a directory"), (b"a b", "no key has")]
+        ("content", "says"),
+        [
+            (b"\xff", "not UTF-8"),
+            (None, "Is a directory"),
+            (b"a b", "characters that cannot be in a key"),
+        ],
     )
     def test_a_file_that_will_not_do(self, rotator: Program, content: bytes | None, says: str) -> None:
         file = rotator.directory / "bearer"
@@ -232,7 +247,7 @@ class TestTheSandbox:
             process.communicate(timeout=30)
         assert process.returncode == 0
         assert not Path(source).exists()
-        assert [f"- {switch.says}" for switch in SWITCHES] == [line for line in told if line.startswith("- ")]
+        assert [f"– {switch.says}" for switch in SWITCHES] == [line for line in told if line.startswith("– ")]
         assert [line in shown for line in told if "/faults -H" in line] == [True], "the example is the page's"
         needs(QUOTAS)
         assert quota.stdout.startswith("Success!"), quota.stderr

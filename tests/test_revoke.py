@@ -85,7 +85,7 @@ class TestRevoke:
         if at is Phase.AFTER:
             assert [done.key_id for done in result.revoked] == [old]
         else:
-            assert "the list shows the key live" in str(result.errors[0])
+            assert "the list shows the key as live" in str(result.errors[0])
 
     def test_not_while_the_key_that_replaced_it_is_refused(self, world: World) -> None:
         old = self._superseded(world)

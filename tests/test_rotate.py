@@ -173,7 +173,7 @@ class TestCreate:
         """The list came from it."""
         world.server.faults.add(Fault("POST /keys", changed(lambda _: body), at=Phase.AFTER))
         (error,) = world.one().errors
-        assert "POST /keys: not the contract's answer" in error.message
+        assert "POST /keys: the answer breaks the contract: " in error.message
         assert str(error.cure).startswith("if a key was made all the same")
 
     def test_an_answer_without_the_plaintext_is_final_and_its_key_is_swept(self, world: World) -> None:

@@ -38,7 +38,7 @@ class TestStore:
         store = Faulty(world.memory)
         store.before = [failure] * 100
         (error,) = world.one(store=store).errors
-        assert error.message.startswith("not known whether new key 2 was stored: cut")
+        assert error.message.startswith("it is not known whether new key 2 was stored: cut")
         assert (error.request_id, error.cure) == (
             "req_1",
             "nothing is lost: a later pass finds the key in Vault, or revokes it",

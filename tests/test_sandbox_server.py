@@ -110,5 +110,5 @@ def test_it_comes_back_on_its_port_with_its_account(gateway: GatewayServer, call
 
 @pytest.mark.parametrize("taken", [True, False])
 def test_a_port_that_cannot_be_had_is_an_error_with_a_cure(gateway: GatewayServer, taken: bool) -> None:
-    with pytest.raises(RotatorError, match=r"cannot be had.*choose another"):
+    with pytest.raises(RotatorError, match=r"cannot be used.*choose another one"):
         GatewayServer(port=gateway.port if taken else 65_536).start()

@@ -244,7 +244,7 @@ def test_a_named_binary_comes_first_and_must_be_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ROTATOR_TEST_VAULT", str(tmp_path / "mine"))
-    with pytest.raises(RotatorError, match=r"is no program.*or unset it"):
+    with pytest.raises(RotatorError, match=r"is not a program.*or unset it"):
         find_binary()
     mine = script(tmp_path / "mine", "")
     assert find_binary() == mine

@@ -67,7 +67,7 @@ class TestAgainstARealServer:
         with pytest.raises(Rejected) as raised:
             connect(vault_server, new_token(vault_server)).list("app/")
         assert raised.value.status == 403
-        assert "does its policy grant list on this path?" in str(raised.value)
+        assert "that its policy grants list on this path" in str(raised.value)
 
     def test_a_read_that_goes_well_is_no_line_at_info(self, vault_server: VaultServer) -> None:
         """Each pass makes one for each managed key. Whatever is written, or refused, is told."""

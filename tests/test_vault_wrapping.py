@@ -62,7 +62,7 @@ def test_a_new_one_is_taken_when_it_is_there(role: Role, file: Path) -> None:
 def test_what_was_wrapped_elsewhere_is_not_unwrapped(role: Role, file: Path) -> None:
     other = Role(role.server)
     file.write_text(other.wrapped().reveal())
-    with pytest.raises(Rejected, match=r"was not made at .*_wrapping_path \(is that right"):
+    with pytest.raises(Rejected, match=r"was not made at .*_wrapping_path \(check that path\)"):
         client(role, file).read("app/x")
     assert reads(client(other, file))  # it was left as it is
 
