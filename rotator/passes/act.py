@@ -15,6 +15,7 @@ import structlog
 from rotator.errors import RotatorError
 from rotator.passes.account import Account
 from rotator.passes.claim import Claiming
+from rotator.passes.create import Creating
 from rotator.passes.fence import Frozen, Moved, write_on_top
 from rotator.passes.result import KeyResult, Outcome, outcome_of
 from rotator.passes.revoke import Revoker
@@ -78,13 +79,13 @@ class Actor:
         log.info("rotation.started", reason=plan.reason)
         claiming = Claiming(self._account, facts)
         claim = claiming.claim()
-        making = Making(self._account, facts, self._installation, claim, changing=self._state.changing)
+        creating = Creating(self._account, facts, self._installation, claim, changing=self._state.changing)
         try:
-            made = making.rotate()
+            made = Making(self._account, facts, creating).rotate()
         except Unsettled:
             raise
         except RotatorError:
-            claiming.end(making.unknown)
+            claiming.end(creating.unknown)
             raise
         if self._account.is_bearer(facts.key):
             self._account.bearer.forget()

@@ -14,16 +14,15 @@ import structlog
 from rotator.clients import retry
 from rotator.errors import BrokenContract, Conflict, Rejected, RotatorError, Transient
 from rotator.passes.account import Account
+from rotator.passes.create import Creating, discard
 from rotator.passes.fence import Frozen, Moved
 from rotator.redaction import Secret
 from rotator.rules.bookkeeping import Rotation, read_plaintext
-from rotator.rules.claims import Claim
 from rotator.rules.decide import succeed
-from rotator.rules.evidence import Proven, to_discard, to_update
+from rotator.rules.evidence import Proven, to_update
 from rotator.rules.facts import Facts
-from rotator.rules.holds import FROZEN, MAX_ORPHANS
+from rotator.rules.holds import FROZEN
 from rotator.rules.model import CreatedKey, Version
-from rotator.rules.titles import resembles
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -59,20 +58,8 @@ def look_again(account: Account, facts: Facts) -> None:
 class Making:
     """One rotation, once it is claimed: create, prove, store."""
 
-    def __init__(
-        self,
-        account: Account,
-        facts: Facts,
-        installation: str,
-        claim: Claim,
-        *,
-        changing: Callable[[], None],
-    ) -> None:
-        self._account, self._facts, self._installation = account, facts, installation
-        self._nonces = claim.nonces
-        self._changing = changing
-        self.unknown = 0
-        """Creates that may have made a key that is not seen as ours."""
+    def __init__(self, account: Account, facts: Facts, creating: Creating) -> None:
+        self._account, self._facts, self._creating = account, facts, creating
 
     def rotate(self) -> tuple[Rotation, Proven]:
         """Give the managed key a new current key; return it, and the bookkeeping that was stored with it.
@@ -81,7 +68,7 @@ class Making:
         """
         account, facts = self._account, self._facts
         account.stopping.check()
-        created = self._create()
+        created = self._creating.create()
         log.info("rotation.created", key_id=created.id, title=created.title)
         try:
             with account.stopping.committed():
@@ -91,66 +78,10 @@ class Making:
         except Unsettled:
             raise  # a write of ours may still land, and must not publish a dead key
         except RotatorError:
-            _discard(account, created, created.title)
+            discard(account, created, created.title)
             raise
         log.info("rotation.stored", key_id=created.id, version=facts.version.number + 1)
         return rotation, proven
-
-    def _create(self) -> CreatedKey:
-        """Create a key. Each attempt of which one may have come is left behind as an orphan, with its nonce."""
-        account, facts = self._account, self._facts
-        budget = MAX_ORPHANS - len(facts.orphans)
-
-        def attempt() -> CreatedKey:
-            title = account.titles.render(
-                facts.key.name,
-                now=account.gateway.now(),
-                installation=self._installation,
-                nonce=self._nonces[self.unknown],
-            )
-            try:
-                created = account.gateway.create(title)
-                self._check(created, title)
-            except RotatorError as error:
-                if error.ambiguous:
-                    self.unknown += 1
-                    self._changing()
-                raise
-            self._changing()
-            return created
-
-        return retry.call(
-            attempt,
-            account.policy,
-            event="gateway.retry",
-            sleep=account.stopping.sleep,
-            again=lambda error: isinstance(error, Transient) and self.unknown < budget,
-        )
-
-    def _check(self, created: CreatedKey, title: str) -> None:
-        """Refuse a key that would not be known as ours, or is not new, or is not the one that we asked for."""
-        if created.id in self._facts.listed:
-            raise BrokenContract(
-                f"POST /keys answered with key {created.id}, which existed before",
-                request_id=created.request_id,
-                cure="if a key was made all the same, a pass revokes it after orphan_after; if "
-                "it stays, ask the gateway's support, and name the request_id",
-            )
-        if not resembles(created.title, title):
-            raise BrokenContract(
-                f"POST /keys answered with key {created.id} of another title: that may be another create's answer, "
-                "and the key was not revoked",
-                request_id=created.request_id,
-                cure="ask the gateway's support, and name the request_id",
-            )
-        if created.title != title:
-            _discard(self._account, created, title)
-            raise BrokenContract(
-                f"the gateway changed the title of key {created.id}, so the rotator could not "
-                "recognise it as its own",
-                request_id=created.request_id,
-                cure="choose a title_template that the gateway does not change",
-            )
 
 
 def _prove(account: Account, created: CreatedKey) -> Proven:
@@ -247,17 +178,3 @@ def _overtaken(facts: Facts, version: Version) -> Moved | Overtaken:
     field, before = facts.key.field, facts.version.data
     same = read_plaintext(version.data, field) == read_plaintext(before, field)
     return Overtaken() if same and facts.forced else Moved()
-
-
-def _discard(account: Account, created: CreatedKey, sent: str) -> None:
-    """Revoke a new key that was never published. If that fails, a later pass sweeps it.
-
-    `sent`: its title as it was asked for.
-    """
-    try:
-        listed = next((key for key in account.gateway.list_keys().keys if key.id == created.id), None)
-        account.gateway.revoke(to_discard(created, listed, sent))
-    except RotatorError as error:
-        log.warning("key.revoke_failed", key_id=created.id, reason="unpublished", error=str(error))
-    else:
-        log.info("key.revoked", key_id=created.id, reason="unpublished")

@@ -26,7 +26,8 @@ MAX_UNSEEN: Final = 6
 
 They may be somebody's, too: so then there is one try in each grace period, until there are twice as many.
 """
-_EARLY: Final = timedelta(minutes=5)
+EARLY: Final = timedelta(minutes=5)
+"""So much earlier than its claim a key may seem to have been made: a gateway has more clocks than one."""
 
 
 class Hold(StrEnum):
@@ -93,7 +94,7 @@ def _unseen(facts: Facts) -> int:
     vain = _vain(facts)
     if not vain:
         return 0
-    since = min(claim.at for claim in vain) - _EARLY
+    since = min(claim.at for claim in vain) - EARLY
     there = sum(key.created_at >= since for key in facts.unmanaged)
     return min(there, sum(claim.unknown for claim in vain))
 
