@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rotator.errors import BrokenContract, Rejected, RotatorError, Transient
+from rotator.errors import BrokenContract, Limited, Rejected, RotatorError, Transient
 from rotator.passes.result import Outcome
 from rotator.rules.model import Version
 from rotator.sandbox.faults import Fault, Phase, Status
@@ -99,6 +99,28 @@ class TestStore:
         store.before = [CUT, Rejected("403", status=403)]
         assert world.one(store=store).outcome is Outcome.FAILED
         assert len(world.live) == 1
+
+    @pytest.mark.parametrize("then", [Limited("429", ambiguous=False), Rejected("403", status=403)])
+    def test_a_429_to_a_write_that_landed_does_not_either(self, world: World, then: RotatorError) -> None:
+        """The limit lasts, or Vault refuses for good; and a standby that lags behind does not show the version."""
+
+        class Limiting(StaleAtFirst):
+            sent = 0
+
+            def write(self, path: str, data: Mapping[str, Any], *, cas: int) -> int:
+                if path == PATH:
+                    self.sent += 1
+                    if self.sent == 1:
+                        super().write(path, data, cas=cas)
+                        world.stopping.request()  # else a limit is waited for
+                        raise Limited("429", ambiguous=False)
+                    raise then
+                return super().write(path, data, cas=cas)
+
+        world.impatient()
+        world.one(store=Limiting(world.memory, PATH, 100))
+        assert world.works()
+        assert [key.id for key in world.live] == [world.rotation()["key_id"]]
 
     def test_a_lost_race_yields_and_revokes_the_new_key(self, world: World) -> None:
         world.one()

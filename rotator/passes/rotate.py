@@ -12,7 +12,7 @@ from typing import TypeVar
 import structlog
 
 from rotator.clients import retry
-from rotator.errors import BrokenContract, Conflict, Rejected, RotatorError, Transient
+from rotator.errors import BrokenContract, Conflict, Limited, Rejected, RotatorError, Transient
 from rotator.passes.account import Account
 from rotator.passes.create import Creating, discard
 from rotator.passes.fence import Frozen, Moved
@@ -150,7 +150,9 @@ class _Storing:
                 return self._sent
             raise Transient(error.message, ambiguous=True, request_id=error.request_id) from None
         except Transient as error:
-            self._sent = rotation if error.ambiguous else self._sent
+            # A 429 says that nothing was done. Should that not be so, the new key is published, and must live.
+            if error.ambiguous or isinstance(error, Limited):
+                self._sent = rotation
             raise
         self._sent = rotation
         if not self._landed():
