@@ -1,12 +1,15 @@
 """How a token is kept alive, against a real server, on a clock that the test sets."""
 
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
+from http import HTTPStatus
 
 import pytest
 
+from rotator.clients.governor import HURRY, Governor
 from rotator.clients.vault.client import Vault
 from rotator.clients.vault.login import Token, TokenFile
 from rotator.clients.vault.session import Login
@@ -37,8 +40,8 @@ class Scene:
     hours: Hours = field(default_factory=Hours)
     asked: list[str] = field(default_factory=list)
 
-    def connect(self, mount: str = "secret") -> Vault:
-        return connect_to(self.proxy.address, self.role.login(), mount, clock=self.hours)
+    def connect(self, mount: str = "secret", governor: Governor | None = None) -> Vault:
+        return connect_to(self.proxy.address, self.role.login(), mount, clock=self.hours, governor=governor)
 
     def at(self, hours: float, vault: Vault) -> list[str]:
         """Read at this hour; return what was asked beside it."""
@@ -129,6 +132,64 @@ def test_so_is_a_login_that_is_refused(scene: Scene) -> None:
     assert scene.at(0.7 + 0.5, vault) == []  # the renewal held all the same
     with pytest.raises(Rejected, match="Vault refused the login"):
         scene.at(0.7 + 0.9, vault)
+
+
+@dataclass
+class Queue:
+    """A governor's clock, which only waits move; they last until they may go on."""
+
+    now: float = 0.0
+    waits: threading.Event = field(default_factory=threading.Event)
+    may_go_on: threading.Event = field(default_factory=threading.Event)
+
+    def sleep(self, seconds: float) -> None:
+        self.waits.set()
+        assert self.may_go_on.wait(10)
+        self.now += seconds
+
+    def governor(self) -> Governor:
+        return Governor(8, self.sleep, clock=lambda: self.now)
+
+
+def refuse(governor: Governor) -> None:
+    """Tell it to wait for minutes."""
+    with governor.turn() as told:
+        told.status, told.retry_after = HTTPStatus.TOO_MANY_REQUESTS, 300
+
+
+def test_what_all_wait_for_does_not_wait_long_for_its_turn(scene: Scene) -> None:
+    queue = Queue()
+    queue.may_go_on.set()
+    governor = queue.governor()
+    refuse(governor)
+    times: dict[str, float] = {}
+
+    def watch(_method: str, path: str, _status: int) -> None:
+        times[path.rpartition("/")[2]] = queue.now
+
+    scene.proxy.watch = watch
+    scene.connect(governor=governor).read("app/x")
+    assert times["login"] <= HURRY + 1
+    assert times["x"] >= 300
+
+
+def test_a_token_that_lives_is_used_while_another_thread_renews_it(scene: Scene) -> None:
+    """Who holds a plaintext that is not stored yet cannot wait until that thread has its turn."""
+    queue = Queue()
+    governor = queue.governor()
+    vault = scene.connect(governor=governor)
+    scene.at(0, vault)
+    refuse(governor)
+    scene.asked.clear()
+    scene.hours.now = 0.7
+    with ThreadPoolExecutor(2) as pool:
+        try:
+            pool.submit(vault.read, "app/x")
+            assert queue.waits.wait(10)
+            assert pool.submit(vault._session.current).result(timeout=5).reveal()
+        finally:
+            queue.may_go_on.set()
+    assert scene.asked == [RENEWAL]
 
 
 def test_a_login_that_fails_is_not_ambiguous_for_the_write_behind_it(scene: Scene) -> None:

@@ -6,6 +6,7 @@ from uuid import uuid4
 from weakref import WeakSet
 
 from rotator.clients.exchange import Trust
+from rotator.clients.governor import Governor
 from rotator.clients.vault.client import Connection, Vault
 from rotator.clients.vault.login import Token
 from rotator.clients.vault.session import Clock, Login
@@ -29,11 +30,14 @@ def connect_to(
     clock: Clock = time.monotonic,
     trust: Trust | None = None,
     namespace: str | None = None,
+    governor: Governor | None = None,
 ) -> Vault:
     """`login` may be a token."""
     connection = Connection(address, namespace, trust or Trust(), timedelta(seconds=timeout))
     login = Token(login) if isinstance(login, Secret) else login
-    vault = Vault(connection, mount, login, policy=QUICK, sleep=lambda _: None, clock=clock)
+    vault = Vault(
+        connection, mount, login, policy=QUICK, sleep=lambda _: None, governor=governor, clock=clock
+    )
     _made.add(vault)
     return vault
 

@@ -81,7 +81,7 @@ class Vault:
         self._policy, self._sleep = policy, sleep
         self._server = server = _server(connection)
         self._anonymous = _client(connection, server, self.governor, _Adapter)
-        self._session = Session(_client(connection, server, self.governor, _Adapter), login, clock)
+        self._session = Session(_client(connection, server, self.governor, _TokenAdapter), login, clock)
         self._client = _client(connection, server, self.governor, _SessionAdapter)
         self._client.adapter.session = self._session
         self._kv = self._client.secrets.kv.v2
@@ -229,6 +229,7 @@ class _Adapter(RawAdapter):  # type: ignore[misc]
 
     server: Server
     governor: Governor
+    hurried = False
 
     def request(
         self,
@@ -244,11 +245,17 @@ class _Adapter(RawAdapter):  # type: ignore[misc]
         return self._exchange(request, headers, self.token)
 
     def _exchange(self, request: Request, headers: Any, token: str) -> VaultAnswer:
-        return _ask(self.server, self.governor, request, self._headers(headers, token))
+        return _ask(self.server, self.governor, request, self._headers(headers, token), hurried=self.hurried)
 
     def _headers(self, headers: Any, token: str) -> dict[str, str]:
         ours = {"X-Vault-Request": "true", "X-Vault-Token": token, "X-Vault-Namespace": self.namespace}
         return {**(headers or {}), **{name: value for name, value in ours.items() if value}}
+
+
+class _TokenAdapter(_Adapter):
+    """Sends what keeps the session's token alive: no call to Vault begins before that is done."""
+
+    hurried = True
 
 
 class _SessionAdapter(_Adapter):
@@ -267,7 +274,9 @@ class _SessionAdapter(_Adapter):
         return self._exchange(request, headers, self.session.current().reveal())
 
 
-def _ask(server: Server, governor: Governor, request: Request, headers: Mapping[str, str]) -> VaultAnswer:
+def _ask(
+    server: Server, governor: Governor, request: Request, headers: Mapping[str, str], *, hurried: bool = False
+) -> VaultAnswer:
     """Ask when it is our turn, and log it: a read that goes well only at `debug`, for each pass makes thousands."""
 
     def exchange() -> VaultAnswer:
@@ -275,7 +284,7 @@ def _ask(server: Server, governor: Governor, request: Request, headers: Mapping[
         told.status, told.retry_after = answer.status, answer.retry_after
         return answer
 
-    with governor.turn() as told:
+    with governor.turn(hurried=hurried) as told:
         return logged(
             "vault.request", "vault_request_id", request, exchange, quiet=request.method in ("GET", "LIST")
         )

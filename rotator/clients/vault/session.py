@@ -58,11 +58,21 @@ class Session:
         self._renew_at = self._expires_at = -inf
 
     def current(self) -> Secret:
-        """Return the token, renewed or got anew when it is time. Raises what that does once none lives."""
-        with self._lock, _not_sent():
-            if self._lease is None or self._clock() >= self._renew_at:
-                return self._prolong().token
-            return self._lease.token
+        """Return the token, renewed or got anew when it is time. Raises what that does once none lives.
+
+        While another thread does that, the token is used as long as it lives.
+        """
+        lives = self._clock() < self._expires_at
+        lease = self._lease if lives else None
+        if not self._lock.acquire(blocking=lease is None) and lease:
+            return lease.token
+        try:
+            with _not_sent():
+                if self._lease is None or self._clock() >= self._renew_at:
+                    return self._prolong().token
+                return self._lease.token
+        finally:
+            self._lock.release()
 
     @property
     def ours(self) -> bool:
