@@ -325,6 +325,18 @@ class TestWhatBreaksTheContract:
         assert len(server.requests) == QUICK.attempts
         assert now[0] <= QUICK.attempts * (HURRY + 1)
 
+    def test_a_limit_on_creates_alone_is_told_from_one_on_all(
+        self, server: GatewayServer, gateway: Gateway
+    ) -> None:
+        server.faults.add(Fault("POST /keys", Status(429, retry_after="0"), times=ALWAYS))
+        now = [0.0]
+        gateway.governor = Governor(8, lambda seconds: now.append(now.pop() + seconds), clock=lambda: now[0])
+        for _ in range(10):
+            gateway.list_keys()
+            with pytest.raises(Limited):
+                gateway.create("K")
+        assert gateway.governor._paces.is_limited_by_itself("POST")
+
     def test_a_redirect_does_not_get_the_bearer(self, server: GatewayServer) -> None:
         def redirect(handler: BaseHTTPRequestHandler) -> None:
             reply(307, headers={"Location": server.url + "/keys"})(handler)

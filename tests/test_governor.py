@@ -14,6 +14,7 @@ import pytest
 from rotator.clients.governor import HURRY, Governor, waited
 from rotator.clients.pace import LONGEST_RETRY_AFTER, Pace, Turn
 from rotator.passes.stopping import NotReached, Stopped, Stopping
+from tests.logs import captured
 
 THREADS = 8
 
@@ -313,8 +314,8 @@ class Time:
         self.now += seconds
 
 
-def refuse(governor: Governor, retry_after: float) -> None:
-    with governor.turn() as told:
+def refuse(governor: Governor, retry_after: float, method: str = "GET") -> None:
+    with governor.turn(method) as told:
         told.status, told.retry_after = HTTPStatus.TOO_MANY_REQUESTS, retry_after
 
 
@@ -327,6 +328,23 @@ class TestTurns:
         with governor.turn():
             assert 30 <= time.now <= 31
         assert waited() - before == pytest.approx(time.now)
+
+    def test_a_method_that_is_limited_by_itself_holds_up_itself_alone(self) -> None:
+        time = Time()
+        governor = Governor(8, time.sleep, clock=lambda: time.now)
+        for _ in range(10):
+            with governor.turn() as told:
+                told.status = HTTPStatus.OK
+            with captured() as log:
+                refuse(governor, 30, "POST")
+        assert '"method": "POST"' in log.getvalue()
+        now = time.now
+        with governor.turn():
+            assert time.now == now
+        with governor.turn("POST"):
+            assert time.now >= now + 30
+        assert governor.rate
+        assert governor.rate < 1
 
     def test_who_is_hurried_does_not_wait_long(self) -> None:
         time = Time()
@@ -343,7 +361,7 @@ class TestTurns:
         for _ in range(3):
             with pytest.raises(Stopped), governor.turn():
                 pass
-        assert governor._pace.under_way == 0
+        assert governor._paces.of("GET").under_way == 0
 
     def test_the_end_of_the_pass_does_too(self) -> None:
         stopping = Stopping()
@@ -380,4 +398,4 @@ class TestTurns:
             with pytest.raises(ZeroDivisionError), governor.turn():
                 raise ZeroDivisionError
         with governor.turn():
-            assert governor._pace.under_way == 1
+            assert governor._paces.of("GET").under_way == 1

@@ -13,12 +13,12 @@ from rotator.clients.governor import HURRY, Governor
 from rotator.clients.vault.client import Vault
 from rotator.clients.vault.login import Token, TokenFile
 from rotator.clients.vault.session import Login
-from rotator.errors import Rejected, Transient
+from rotator.errors import Limited, Rejected, Transient
 from rotator.passes.preflight import Preflight
 from rotator.passes.result import Outcome
 from rotator.redaction import Secret
 from rotator.rules.model import Version
-from rotator.sandbox.faults import ALWAYS, Cut, Fault, Phase
+from rotator.sandbox.faults import ALWAYS, Cut, Fault, Phase, Status
 from rotator.sandbox.replies import Reply
 from rotator.sandbox.vault import VaultServer
 from tests.facts import PATH, TIMING
@@ -171,6 +171,18 @@ def test_what_all_wait_for_does_not_wait_long_for_its_turn(scene: Scene) -> None
     scene.connect(governor=governor).read("app/x")
     assert times["login"] <= HURRY + 1
     assert times["x"] >= 300
+
+
+def test_a_limit_on_writes_alone_is_told_from_one_on_all(scene: Scene) -> None:
+    queue = Queue()
+    queue.may_go_on.set()
+    vault = scene.connect(governor=queue.governor())
+    scene.proxy.faults.add(Fault("POST */data/app/x", Status(429), times=ALWAYS))
+    for _ in range(12):
+        vault.read("app/x")
+        with pytest.raises(Limited):
+            vault.write("app/x", {}, cas=0)
+    assert vault.governor._paces.is_limited_by_itself("POST")
 
 
 def test_a_token_that_lives_is_used_while_another_thread_renews_it(scene: Scene) -> None:

@@ -1,4 +1,7 @@
-"""Turns to call one server: one pace for all threads, learned from its answers."""
+"""Turns to call one server: one pace for all threads, learned from its answers.
+
+A method that the server limits by itself has a pace of its own.
+"""
 
 import random
 import threading
@@ -13,6 +16,7 @@ from typing import Final
 import structlog
 
 from rotator.clients.pace import Pace, Turn
+from rotator.clients.paces import Paces
 
 HURRY: Final = 5.0
 """Seconds that a call waits on which a plaintext, or every other call, depends."""
@@ -39,56 +43,57 @@ class Governor:
         `server`: what the log calls it.
         """
         self._server, self.is_hurried = server, hurried
-        self._pace, self._sleep, self._clock = Pace(most, random.random), sleep, clock
+        self._paces, self._sleep, self._clock = Paces(most, random.random), sleep, clock
         self._changed = threading.Condition()
 
     @property
     def rate(self) -> float | None:
-        """Calls a second that the server seems to allow; None as long as it has refused none."""
-        return self._pace.rate
+        """Calls a second that the server seems to allow, of what it allows least; None until it has refused one."""
+        return min((pace.rate for pace in self._paces if pace.rate), default=None)
 
     @contextmanager
-    def turn(self, *, hurried: bool = False) -> Iterator["Told"]:
+    def turn(self, method: str = "GET", *, hurried: bool = False) -> Iterator["Told"]:
         """Wait for a turn. What is handed out is to be told how the call was answered.
 
         `hurried`: this call is, whoever makes it.
         """
-        turn, told = self._begin(hurried=hurried), Told()
+        (pace, turn), told = self._begin(method, hurried=hurried), Told()
         try:
             yield told
         finally:
             with self._changed:
                 now = self._clock()
-                self._pace.end(now)
-                self._changed.notify()
-                self._learn(turn, told, now)
+                pace.end(now)
+                self._changed.notify_all()
+                self._learn(method, pace, turn, told, now)
 
-    def _learn(self, turn: Turn, told: "Told", now: float) -> None:
+    def _learn(self, method: str, pace: Pace, turn: Turn, told: "Told", now: float) -> None:
         if told.status == HTTPStatus.TOO_MANY_REQUESTS:
-            self._pace.refused(turn, now, told.retry_after)
-            self._tell(now)
+            self._paces.refused(method, pace, turn, now, told.retry_after)
+            self._tell(method, pace, now)
         elif told.status is not None:
-            self._pace.good(turn, now)
+            self._paces.good(method, pace, turn, now)
 
-    def _tell(self, now: float) -> None:
-        rate = self._pace.rate
+    def _tell(self, method: str, pace: Pace, now: float) -> None:
+        alone = {"method": method} if self._paces.is_limited_by_itself(method) else {}
         log.info(
             "limit.met",
             server=self._server,
-            calls_per_s=rate and round(rate, 2),
-            at_once=self._pace.width,
-            wait_s=round(self._pace.not_before - now, 1),
+            **alone,
+            calls_per_s=pace.rate and round(pace.rate, 2),
+            at_once=pace.width,
+            wait_s=round(pace.not_before - now, 1),
         )
 
-    def _begin(self, *, hurried: bool) -> Turn:
+    def _begin(self, method: str, *, hurried: bool) -> tuple[Pace, Turn]:
         began = self._clock()
         try:
             while True:
                 with self._changed:
-                    now = self._clock()
-                    wait = self._pace.wait(now)
+                    now, pace = self._clock(), self._paces.of(method)
+                    wait = pace.wait(now)
                     if wait <= 0 or ((hurried or self.is_hurried()) and now - began >= HURRY):
-                        return self._pace.begin(now)
+                        return pace, pace.begin(now)
                     if wait == inf:
                         self._changed.wait(_LOOK)
                 self._sleep(min(wait, _LONGEST_NAP) if wait < inf else 0.0)

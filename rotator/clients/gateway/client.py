@@ -230,7 +230,7 @@ class Gateway:
         ) from None
 
     def _send(self, request: Request, bearer: Secret) -> GatewayAnswer:
-        with self.governor.turn() as told:
+        with self.governor.turn(request.method) as told:
             return logged(
                 "gateway.request", "request_id", request, lambda: self._exchange(request, bearer, told)
             )

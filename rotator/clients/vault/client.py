@@ -284,7 +284,7 @@ def _ask(
         told.status, told.retry_after = answer.status, answer.retry_after
         return answer
 
-    with governor.turn(hurried=hurried) as told:
+    with governor.turn(request.method, hurried=hurried) as told:
         return logged(
             "vault.request", "vault_request_id", request, exchange, quiet=request.method in ("GET", "LIST")
         )
