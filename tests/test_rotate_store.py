@@ -196,7 +196,7 @@ class TestStore:
         assert len(world.memory.versions[PATH]) == 1
 
     def test_a_key_that_lost_after_an_ambiguous_attempt_is_revoked(self, world: World) -> None:
-        rival = {"api_key": "x", "rotation": "theirs"}
+        rival = {"api_key": "sk-of-a-rival", "rotation": "theirs"}
 
         class Beaten(Faulty):
             def write(self, path: str, data: Mapping[str, Any], *, cas: int) -> int:
