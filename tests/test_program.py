@@ -148,9 +148,9 @@ class TestOtherModes:
         assert (run.code, run.out) == (2, "")
         assert run.events[-1]["faults"] == [says]
 
-    def test_help_fits_a_screen_and_leads_with_an_example(self, rotator: Program) -> None:
+    def test_help_fits_a_tall_screen_and_leads_with_an_example(self, rotator: Program) -> None:
         text = rotator.run("--help", environ={"COLUMNS": "80"}).out
-        assert len(text.splitlines()) <= 40
+        assert len(text.splitlines()) <= 50
         assert max(map(len, text.splitlines())) <= 80
         assert text.index("rotator --dry-run") < text.index("Options:")
         assert "Exit codes: 0 converged" in text
