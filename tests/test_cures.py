@@ -86,6 +86,9 @@ WALKED: Final[Mapping[str, str]] = {
     "look at the key: `rotator status`; then": f"{_PASS}test_a_rollback_that_met_another_write_is_run_again",
     "the next pass makes one; or put": f"{_PASS}test_a_key_that_cannot_be_rolled_back_is_replaced",
     "to replace the current key instead": f"{_PASS}test_a_key_that_cannot_be_rolled_back_is_replaced",
+    "put its plaintext at the path, and the next pass adopts": (
+        "test_way_back.py::TestNoneIsAlive::test_a_key_made_by_hand_is_adopted"
+    ),
     "look at what stands there": "test_freeze_passes.py::test_somebody_else_writes_at_the_same_time",
     "a pass makes it, whatever is frozen": f"{_FREEZE}test_a_secret_that_is_not_there_yet_is_made_first",
     "the next pass rotates it; or run this again": f"{_PASS}test_a_rotation_that_met_another_write_is_run_again",

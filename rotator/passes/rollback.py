@@ -1,4 +1,5 @@
-"""Make the previous key current again, from the secret's version history, within its grace period.
+"""Make the previous key current again, from the secret's version history: within its grace period, or while it is
+kept because the gateway refuses the key that took its place.
 
 It is a check-and-set write on top of the version that was looked at. A pass that revokes the previous key must have
 written on top of that version, too, so only one of the two can happen.
@@ -24,9 +25,15 @@ from rotator.rules.facts import Facts
 from rotator.rules.model import Key, ManagedKey, Version
 from rotator.rules.previews import matches_preview
 from rotator.rules.times import format_time, time_to_json
+from rotator.rules.way_back import to_put_back
 
 _LOOKS: Final = 100
 """Versions of a secret that are looked at; Vault keeps ten, unless it is told otherwise."""
+BY_HAND: Final = (
+    "find out why the gateway makes no key; or make one there by hand and put its plaintext at the path, "
+    "and the next pass adopts it"
+)
+"""What is left where programs are refused and no older key can be put back."""
 
 log = structlog.get_logger()
 
@@ -115,12 +122,16 @@ def roll_back(account: Account, name: str, *, dry_run: bool) -> RolledBack:
 
 
 def previous_key(facts: Facts, plan: Plan) -> Key:
-    """Return the live key that was superseded last. Raises NotRolledBack when there is none within its grace.
+    """Return the live key that was superseded last. Raises NotRolledBack when a pass may be revoking all there are.
 
-    In the last moments of a grace a pass may have begun to revoke the key, for clocks differ.
+    In the last moments of a grace a pass may have begun to revoke the key, for clocks differ. Not so while the
+    gateway refuses the current key: no pass that sees this begins, and one that saw it work must still write its
+    fence, which either meets our write or says that the key has no grace.
     """
     latest = facts.now + facts.timing.in_flight - facts.key.grace_period
     in_grace = {id_: since for id_, since in plan.superseded.items() if since > latest}
+    if kept := to_put_back(plan.others):
+        in_grace[kept.key_id] = kept.since
     if in_grace:
         return facts.listed[max(in_grace, key=lambda id_: (in_grace[id_], id_))]
     if plan.superseded:
@@ -131,7 +142,7 @@ def previous_key(facts: Facts, plan: Plan) -> Key:
         )
     else:
         why = "no key that it replaced is still alive"
-    raise _refused(facts.key.name, why)
+    raise _refused(facts.key.name, why, cure=BY_HAND if facts.refused else None)
 
 
 def _current(facts: Facts, plan: Plan) -> Rotation:

@@ -76,8 +76,13 @@ KEPT: Final[Mapping[Victim, tuple[KeptRule, ...]]] = {
     Victim.SUPERSEDED: (
         KeptRule(
             Kept.WITHOUT_SUCCESSOR,
-            lambda facts, _, __: facts.current is None,
-            lambda *_: "but no key has taken its place yet",
+            # The last key that works must not go: its programs, or a rollback, may yet need it.
+            lambda facts, _, __: facts.current is None or facts.refused,
+            lambda facts, _: (
+                "but no key has taken its place yet"
+                if facts.current is None
+                else f"but it is kept, because {the_current(facts.key_id)} does not work"
+            ),
         ),
         KeptRule(
             Kept.CLOCK,
@@ -150,6 +155,11 @@ def fates_of(facts: Facts, superseded: Mapping[int, datetime]) -> tuple[Revocati
         *(_superseded(facts, id_, since) for id_, since in sorted(superseded.items())),
         *(_orphan(facts, key.id, facts.since(key)) for key in facts.orphans),
     )
+
+
+def the_current(key_id: int | None) -> str:
+    """Name the current key in a sentence, also where its id is not known."""
+    return f"key {key_id}" if key_id else "the current key"
 
 
 def going(goes_at: datetime | None, now: datetime, *, stays: str = "", overdue: bool = False) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from rotator.redaction import words
 from rotator.rules.model import ManagedKey
 from rotator.rules.owner import NOBODY
-from rotator.rules.revocations import going
+from rotator.rules.revocations import Kept, going
 from rotator.rules.times import short, time_to_json, until
 from rotator.rules.whose import Owned, Whose
 
@@ -73,6 +73,8 @@ def goes(owned: Owned, now: datetime) -> str:
     if owned.whose is Whose.CURRENT and owned.due_at:
         grace = max(key.grace_period for key in owned.managed)
         return f"replaced {until(owned.due_at, now)}, and revoked after a grace of {short(grace)}"
+    if owned.fate and owned.fate.kept is Kept.WITHOUT_SUCCESSOR:
+        return "kept until a key that works takes its place"
     if owned.fate:
         return going(owned.fate.goes_at, now, stays=owned.fate.stays)
     return "never by itself"

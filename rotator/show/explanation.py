@@ -9,6 +9,7 @@ from rotator.lines import NO_BREAK
 from rotator.rules.explain import Explanation
 from rotator.rules.owner import NOBODY
 from rotator.show.console import Rows, captured
+from rotator.show.remedy import remedy_of
 
 
 def render(explanation: Explanation, console: Console) -> str:
@@ -38,6 +39,8 @@ def _parts(explanation: Explanation) -> Iterator[Rows | Text]:
     yield Text(explanation.verdict, style="bold")
     if explanation.note:
         yield Text(explanation.note)
+    remedy = remedy_of(facts.key.name, plan.reason, facts.key_id, plan.others, facts.now)
+    yield from (Text(line) for line in (remedy.lines() if remedy else ()))
     if plan.held and plan.held.cure:
         yield Text(f"cure: {plan.held.cure}")
     yield from (Text(f"! {warning}", "yellow") for warning in plan.warnings)

@@ -18,6 +18,7 @@ from rotator.rules.reasons import Reason
 from rotator.rules.revocations import Victim
 from rotator.rules.times import short, time_to_json, until
 from rotator.show.other_keys import OVERDUE_AFTER, OtherKey, others_of
+from rotator.show.remedy import Remedy, remedy_of
 from rotator.show.severity import KeyState, Severity, Standing, headline, severity_of, trouble_of
 from rotator.show.snapshot import PassRecord, Snapshot
 from rotator.show.why import Try, why_of
@@ -60,6 +61,8 @@ class KeyStatus(Standing):
     """Whose the secret is, as people say."""
     last_try: Try | None = None
     """The last rotation that failed, where the newest pass tried none; None where a key has been made since."""
+    remedy: Remedy | None = None
+    """What a person can do at once, where programs are refused."""
 
     @property
     def age_of_period(self) -> str | None:
@@ -215,7 +218,14 @@ def _status(
         frozen_until=frozen_until,
         owner=seen.plan.owner if seen.plan else NOBODY,
         last_try=earlier,
+        remedy=_remedy(seen, state, now),
     )
+
+
+def _remedy(seen: KeyResult, state: KeyState, now: datetime) -> Remedy | None:
+    if seen.plan is None or state not in (KeyState.REVOKED, KeyState.MISSING):
+        return None
+    return remedy_of(seen.key.name, seen.plan.reason, seen.key_id, seen.others, now)
 
 
 def _frozen(seen: KeyResult, due_at: datetime | None, now: datetime) -> tuple[Freeze | None, datetime | None]:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from rotator.passes.result import KeyResult, Outcome
-from rotator.rules.revocations import Victim
+from rotator.rules.revocations import Kept, Revocation, Victim, going, the_current
 from rotator.rules.times import time_to_json
 
 OVERDUE_AFTER: Final = timedelta(hours=1)
@@ -28,6 +28,12 @@ class OtherKey:
     """A pass had to revoke it, and it is still there; where no pass is known of, OVERDUE_AFTER has passed."""
     created_at: datetime | None = None
     """When the gateway's list says that it was created; None where it is not listed."""
+    kept: str = ""
+    """Why it lives on for now, where no time says until when: it may be the last key that works."""
+
+    def fate(self, now: datetime) -> str:
+        """When it goes or why it stays, in the same words everywhere."""
+        return self.kept or going(self.goes_at, now, stays=self.stays, overdue=self.overdue)
 
     def to_json(self) -> dict[str, Any]:
         """An item of `superseded` and `orphans` in `rotator status --json` and in `/status.json`."""
@@ -52,8 +58,19 @@ def others_of(seen: KeyResult, seen_at: datetime) -> tuple[OtherKey, ...]:
             goes_at=other.goes_at,
             stays=other.stays,
             # A grace that was ended was so since the rotation, at the earliest.
-            overdue=not other.stays and (other.goes_at or seen.rotated_at or seen_at) <= overdue_at,
+            overdue=not (other.stays or other.kept is Kept.WITHOUT_SUCCESSOR)
+            and (other.goes_at or seen.rotated_at or seen_at) <= overdue_at,
             created_at=other.created_at,
+            kept=_kept(other, seen),
         )
         for other in (seen.others if looked else seen.left)
     )
+
+
+def _kept(other: Revocation, seen: KeyResult) -> str:
+    """A rotation of the same pass has given it a successor: then the next pass revokes it when it is time."""
+    if other.kept is not Kept.WITHOUT_SUCCESSOR or not seen.unrotated:
+        return ""
+    if seen.key_id is None:
+        return "still works, and is kept until there is a new key"
+    return f"still works, and is kept because {the_current(seen.key_id)} does not"

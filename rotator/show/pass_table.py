@@ -9,7 +9,7 @@ from rich.text import Text
 
 from rotator.lines import NO_BREAK
 from rotator.passes.result import Action, KeyResult, Outcome, PassResult
-from rotator.rules.revocations import Victim, going
+from rotator.rules.revocations import Kept, Victim, going
 from rotator.rules.times import short, until
 from rotator.show.console import Rows, captured, concerns_of, lines_of
 from rotator.show.key_status import key_status
@@ -98,7 +98,9 @@ def _each_other(key: KeyResult, now: datetime) -> Iterator[str]:
         if other.victim is Victim.ORPHAN:
             yield f"orphan {other.key_id} {'stays' if other.stays else going(other.goes_at, now)}"
         else:
-            yield f"{other.key_id} {'stays' if other.stays else going(other.goes_at, now)}"
+            kept = other.kept is Kept.WITHOUT_SUCCESSOR and key.unrotated
+            stays = "is kept" if kept else "stays" if other.stays else ""
+            yield f"{other.key_id} {stays or going(other.goes_at, now)}"
     verb = "would revoke" if key.outcome is Outcome.PLANNED else "revoked"
     for revocation in key.revoked:
         yield f"{verb} {revocation.key_id}"

@@ -15,7 +15,7 @@ from rotator.passes.result import Action, KeyResult
 from rotator.redaction import words
 from rotator.rules.model import Key
 from rotator.rules.owner import NOBODY
-from rotator.rules.revocations import Victim, going
+from rotator.rules.revocations import Victim
 from rotator.rules.times import format_time, short, when
 from rotator.show.about import NOTHING, About
 from rotator.show.console import Rows, captured, concerns_of
@@ -145,10 +145,8 @@ def _others(keys: Sequence[KeyStatus], now: datetime) -> Iterator[Text]:
 
 def _other(other: OtherKey, now: datetime) -> str:
     what = "superseded" if other.kind is Victim.SUPERSEDED else "an orphan"
-    moment = f" ({other.goes_at:%Y-%m-%d %H:%M})" if other.goes_at else ""
-    return (
-        f"{other.id} is {what}, {going(other.goes_at, now, stays=other.stays, overdue=other.overdue)}{moment}"
-    )
+    moment = f" ({other.goes_at:%Y-%m-%d %H:%M})" if other.goes_at and not other.kept else ""
+    return f"{other.id} is {what}, {other.fate(now)}{moment}"
 
 
 def _attention(status: AccountStatus, keys: Sequence[KeyStatus]) -> Iterator[Text]:
@@ -157,6 +155,8 @@ def _attention(status: AccountStatus, keys: Sequence[KeyStatus]) -> Iterator[Tex
         tells = key.state not in (KeyState.OK, KeyState.DUE) or key.freeze
         if tells and key.why:
             yield Text(f"{key.name}: {key.why}", style=_style(key.severity))
+        if key.remedy:
+            yield from (Text(f"  {line}") for line in key.remedy.lines())
         if key.owner != NOBODY and (tells or key.severity > Severity.WELL):
             yield Text(f"  owner of {key.name}: {key.owner}")
         for other in key.others:

@@ -16,7 +16,6 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from rotator import __version__
 from rotator.passes.result import Action, KeyResult, Outcome
 from rotator.redaction import redact
-from rotator.rules.revocations import going
 from rotator.rules.times import moment, short, until
 from rotator.service.web import sections
 from rotator.service.web.favicon import favicon
@@ -176,8 +175,8 @@ def _said(key: KeyStatus, now: datetime) -> str:
 def _other(other: OtherKey, now: datetime) -> Other:
     return Other(
         f"{other.kind} {other.id}",
-        going(other.goes_at, now, stays=other.stays, overdue=other.overdue),
-        moment(other.goes_at) if other.goes_at else None,
+        other.fate(now),
+        moment(other.goes_at) if other.goes_at and not other.kept else None,
         overdue=other.overdue,
     )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from rotator.rules.revocations import Victim, going
+from rotator.rules.revocations import Victim
 from rotator.rules.times import moment, short
 from rotator.service.web.labels import Label, day_or_hour, placed
 from rotator.show.key_status import KeyStatus
@@ -166,13 +166,14 @@ def _other(other: OtherKey, now: datetime, scale: _Scale) -> Lane:
     orphan = other.kind is Victim.ORPHAN
     since, goes_at = other.since, other.goes_at
     rest = "orphan" if orphan else "grace"
-    ends = scale.end if other.stays else goes_at or now
+    stays = bool(other.stays or other.kept)
+    ends = scale.end if stays else goes_at or now
     bars = (
         *(() if orphan else scale.bars("past", other.created_at, since or now)),
         *scale.bars(rest, since, ends),
         *scale.bars("late", goes_at if other.overdue else None, now),
     )
-    if other.stays:
+    if stays:
         marks = [Mark("stays", _RIGHT)]
     elif other.overdue:
         marks = [Mark("failed", scale.at(now))]
@@ -217,13 +218,9 @@ def _words(key: KeyStatus, now: datetime) -> Iterator[str]:
     if key.window:
         yield f"Its window closes {moment(key.window[1])}."
     for other in key.others:
-        yield f"Key {other.id}, {_of(other)}: {_fate(other, now)}."
+        yield f"Key {other.id}, {_of(other)}: {other.fate(now)}."
 
 
 def _of(other: OtherKey) -> str:
     what = "superseded" if other.kind is Victim.SUPERSEDED else "an orphan"
     return what + (f" since {moment(other.since)}" if other.since else "")
-
-
-def _fate(other: OtherKey, now: datetime) -> str:
-    return going(other.goes_at, now, stays=other.stays, overdue=other.overdue)
