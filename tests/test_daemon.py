@@ -140,7 +140,10 @@ class TestReload:
 
     def test_what_is_shown_of_one_that_failed(self, stage: Stage) -> None:
         config = load(stage.configure(), stage.environ)
-        answers: list[Config | ConfigError] = [ConfigError("it has faults"), config]
+        answers: list[Config | ConfigError] = [
+            ConfigError("it has faults", ("rotator.yaml:3:1: unknown",)),
+            config,
+        ]
 
         def reload() -> Config:
             answer = answers.pop(0)
@@ -153,6 +156,7 @@ class TestReload:
         metrics.follow(daemon.snapshot)
         for failed, gauge in ((False, b"1.0"), (True, b"0.0"), (False, b"1.0")):
             assert daemon.snapshot().reload_failed is failed
+            assert daemon.snapshot().reload_faults == (("rotator.yaml:3:1: unknown",) if failed else ())
             assert b"\nrotator_config_last_reload_successful " + gauge in metrics.exposition()
             if answers:
                 daemon.reload()

@@ -134,7 +134,8 @@ def test_a_screen_reader_is_told_everything_that_is_seen(shown: Shown) -> None:
         assert [name for role, name in spoken if role == "columnheader"][:3] == ["Key", "State", "Time line"]
         said = " ".join(name for role, name in spoken if role == "StaticText")
         for words in (
-            "2 failed",
+            "1 failed",
+            "1 revocation failed",
             "1d 5h of 7d",
             "superseded 7003",
             "overdue for 7h 16m",
@@ -161,7 +162,7 @@ class TestRenewing:
           document.querySelector('[data-key="Archive"]').mark = "the same";
           document.querySelector("details").open = true;
           document.querySelector("input").focus();
-          scrollTo(0, 700);
+          scrollTo(0, 1500);
           // Of a row that is half above the window, either end may move when it grows.
           window.seen = [...document.querySelectorAll("tbody")].find((row) => row.getBoundingClientRect().top >= 0);
           window.at = window.seen.getBoundingClientRect().top;
@@ -308,3 +309,22 @@ def test_trouble_of_the_whole_account_is_above_the_keys(shown: Shown) -> None:
       return [top('.banner:not([hidden])'), top('table')];
     """)
     assert tops[0] < tops[1]
+
+
+def test_a_long_path_in_the_banner_scrolls_nothing_sideways(shown: Shown) -> None:
+    path = "apimall/" + "a-very-long-path-without-any-space-" * 6
+    dead = facts(
+        [key(1), key(2)], secret(block(2, rotated=at(29), superseded={1: at(29)})), now=at(30), refused=True
+    )
+    dead = replace(dead, key=replace(dead.key, name="N" * 80, path=path))
+    result = replace(KeyResult.of(dead.key, Outcome.FAILED, decide(dead)), errors=(REFUSED,))
+    shown.now = snapshot(passed(together(result), at(30)))
+    shown.browser.look(390)
+    shown.browser.go(shown.url)
+    assert shown.browser.run("return document.documentElement.scrollWidth") <= 390
+    spoken = shown.browser.spoken()
+    assert "alert" in [role for role, _ in spoken]
+    headings = [name.strip() for role, name in spoken if role == "heading"]
+    assert [name for name in headings if name.startswith("Programs are refused now: apimall/a-very")], (
+        headings
+    )

@@ -101,7 +101,7 @@ def test_a_failed_revoke_shows_in_the_row(world: World) -> None:
     world.advance(1)
     world.server.faults.add(Fault("DELETE /keys/*", Status(404)))
     lines = _shown(world)
-    assert "ok, revoke failed" in lines[1]
+    assert "ok, revocation failed" in lines[1]
     assert "and the list shows the key as live" in lines[2]
 
 

@@ -280,5 +280,7 @@ def test_a_person_reads_80_columns(rotator: Program) -> None:
     planned, done = rotator.run(*asked, "--dry-run"), rotator.run(*asked)
     assert (planned.code, done.code) == (0, 0)
     assert planned.out.endswith("\nnothing was changed\n")
+    assert "after the next pass" in done.out
+    assert "after the next pass" not in planned.out
     assert "\n  tested, and it works: request_id req_" in done.out
     assert max(map(len, done.out.splitlines())) <= 80

@@ -44,7 +44,7 @@ MISSING = of("Missing", listed=[], data=None)
 IN_DANGER = of("Danger", listed=[key(1, created=at(29), status="revoked")])
 SPACED = of("Spaced", listed=[], data={"api_key": " sk-0123456789abcdef0123456789abcdef\n"})
 EACH = {
-    "refused": (failed(REVOKED), Severity.REFUSED, "revoked"),
+    "refused": (failed(REVOKED), Severity.REFUSED, "refused"),
     "no key": (failed(MISSING), Severity.REFUSED, "missing"),
     "in danger": (IN_DANGER, Severity.DANGER, "in danger"),
     "white space": (SPACED, Severity.DANGER, None),
@@ -85,7 +85,7 @@ def test_all_that_is_shown_goes_by_it(result: KeyResult, severity: Severity, wor
     html = Page().render(seen, Query())
     alarms = severity >= Severity.LATE
     assert ("<title>! " in html) is alarms
-    assert ('<div class="banner' in html) is alarms
+    assert ('<section class="banner is-' in html) is alarms
     assert f'<span class="state is-{severity.word}">' in html.partition("</header>")[0]
     names = html.partition("<table")[2]
     assert (names.index("AAA") > names.index(result.key.name)) is (severity > Severity.WELL)
@@ -118,7 +118,7 @@ def test_the_worst_of_several_is_what_is_said() -> None:
     keys = [key_status(result, at(30)) for result, *_ in EACH.values()]
     worst = headline(keys)
     assert worst.text == "programs are refused now: apimall/revoked, apimall/missing"
-    assert worst.short == "2 refused"
+    assert worst.short == "1 refused, 1 missing"
     assert headline(keys[1:2]).text == "programs find no key: apimall/missing"
     assert headline(keys[2:]).text.startswith("published keys are in danger: apimall/danger, ")
     assert headline(keys[4:]).severity is Severity.LATE

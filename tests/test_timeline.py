@@ -96,7 +96,7 @@ class TestTheCurrentKey:
         (lane,) = line.lanes
         assert (kinds(lane), marks(lane)) == (["dead"], ["refused"])
         assert "next rotation" not in line.words
-        assert "Now it is revoked." in line.words
+        assert "Now it is refused." in line.words
 
     def test_one_that_waits_for_its_window_shows_when_that_opens_and_closes(self) -> None:
         line = drawn(windowed(at(29), CronSchedule("0 20 * * *", window=timedelta(hours=3))))

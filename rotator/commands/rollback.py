@@ -80,7 +80,9 @@ def _words(done: RolledBack) -> str:
             f"  its plaintext {was} stored as version {done.version}",
             f"  next rotation: {until(done.due_at, done.now)}; a new period begins",
             f"  key {done.superseded}: {_fate(done)}",
-            *(["nothing was changed"] if done.dry_run else []),
+            "nothing was changed"
+            if done.dry_run
+            else "the page of `rotator run` shows it after the next pass",
         )
     )
     return "".join(f"{line}\n" for line in in_lines(text, width_of(sys.stdout)))

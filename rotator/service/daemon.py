@@ -52,7 +52,7 @@ class Daemon:
         self._started = _now()
         self._passes: deque[PassRecord] = deque(maxlen=KEPT)
         self._running_since: datetime | None = None
-        self._reload_failed = False
+        self._reload_failed: ConfigError | None = None
         self._failures = 0
         """So many passes in a row could not observe, or failed for what may pass."""
         self._opened: tuple[Config, Account] | None = None
@@ -81,9 +81,9 @@ class Daemon:
             config = self._reload()
         except ConfigError as error:
             log.error("daemon.reload_failed", error=error.message, faults=list(error.faults))
-            self._reload_failed = True
+            self._reload_failed = error
             return
-        self._reload_failed = False
+        self._reload_failed = None
         with self._lock:
             changed = config.schedule != self._config.schedule
             self._config = config
@@ -94,6 +94,7 @@ class Daemon:
 
     def snapshot(self) -> Snapshot:
         """How it is now, for whoever asks from outside."""
+        failed = self._reload_failed
         return Snapshot(
             started=self._started,
             now=_now(),
@@ -101,7 +102,8 @@ class Daemon:
             running_since=self._running_since,
             passes=tuple(self._passes),
             next_pass=self._scheduler.next_at,
-            reload_failed=self._reload_failed,
+            reload_failed=failed is not None,
+            reload_faults=(failed.faults or (failed.message,)) if failed else (),
             about=About.of(self._config),
         )
 

@@ -63,6 +63,19 @@ class KeyStatus(Standing):
     """The last rotation that failed, where the newest pass tried none; None where a key has been made since."""
     remedy: Remedy | None = None
     """What a person can do at once, where programs are refused."""
+    unrevoked: bool = False
+    """Whether all that went wrong is a revocation: the current key is as it should be."""
+
+    @property
+    def word(self) -> str:
+        """How it is; a failed revocation is not a failed key."""
+        late = self.state is KeyState.FAILED and self.severity is Severity.LATE
+        return "revocation failed" if late and self.unrevoked else super().word
+
+    @property
+    def next_at(self) -> datetime | None:
+        """When it is rotated next, if nothing goes wrong: when it is due and a freeze and its window let it."""
+        return self.frozen_until or self.opens_at or self.due_at
 
     @property
     def age_of_period(self) -> str | None:
@@ -219,6 +232,7 @@ def _status(
         owner=seen.plan.owner if seen.plan else NOBODY,
         last_try=earlier,
         remedy=_remedy(seen, state, now),
+        unrevoked=bool(latest.failures) and latest.outcome is not Outcome.FAILED and not last,
     )
 
 

@@ -82,7 +82,7 @@ def _state(key: KeyResult) -> Text:
     words = _PLANNED if key.outcome is Outcome.PLANNED else _DONE
     if key.failed and key.action is not Action.HOLD:
         held = key.plan is not None and not key.plan.revocations
-        because += ", revocation held" if held else ", revoke failed"
+        because += ", revocation held" if held else ", revocation failed"
     return Text(words[key.action] + because, style="bold red" if key.failed else _STYLE[key.action])
 
 

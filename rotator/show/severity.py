@@ -4,6 +4,7 @@ The page's head, banner, title, icon and order of rows, `rotator status` and its
 the metric and the alerts all go by `Severity`, and by nothing else.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
@@ -95,8 +96,15 @@ class Standing:
     severity: Severity
 
     @property
+    def how_bad(self) -> str:
+        """Its severity, as the head of the page calls it."""
+        return _IN_WORDS[self.severity]
+
+    @property
     def word(self) -> str:
         """How it is: its state or, where something worse is known than that says, how bad it is."""
+        if self.state is KeyState.REVOKED:  # by the gateway: the rotator revokes keys, too, and that is well
+            return _IN_WORDS[Severity.REFUSED]
         return self.state if self.severity is _OF_STATE[self.state] else _IN_WORDS[self.severity]
 
 
@@ -132,7 +140,7 @@ def headline(keys: Sequence[Standing], trouble: Headline | None = None) -> Headl
     if worst is Severity.WELL:
         return Headline(worst, "all is well", count(len(keys), "key"))
     found = [key for key in keys if key.severity is worst]
-    return Headline(worst, _text(worst, found), f"{len(found)} {_IN_WORDS[worst]}")
+    return Headline(worst, _text(worst, found), _short(worst, found))
 
 
 def trouble_of(snapshot: Snapshot) -> Headline | None:
@@ -146,6 +154,14 @@ def trouble_of(snapshot: Snapshot) -> Headline | None:
     if snapshot.reload_failed:
         return Headline(Severity.LATE, "the old config is in use", "old config")
     return None
+
+
+def _short(severity: Severity, keys: Sequence[Standing]) -> str:
+    """Count them; what programs feel in the words that each key has."""
+    if severity is not Severity.REFUSED:
+        return f"{len(keys)} {_IN_WORDS[severity]}"
+    numbers = Counter(key.word for key in sorted(keys, key=lambda key: list(KeyState).index(key.state)))
+    return ", ".join(f"{number} {word}" for word, number in numbers.items())
 
 
 def _text(severity: Severity, keys: Sequence[Standing]) -> str:

@@ -54,6 +54,8 @@ class Snapshot:
     next_pass: datetime | None
     reload_failed: bool = False
     """Whether the config that is in use is not the one that it was last asked to load."""
+    reload_faults: tuple[str, ...] = ()
+    """What is wrong with that config, one line each, with its place."""
     about: About = NOTHING
 
     @property

@@ -195,7 +195,12 @@ def _section(heading: str, lines: Iterator[Text]) -> Iterator[Text]:
 def _sum(status: AccountStatus) -> Text:
     counts = Counter(key.word for key in by_severity(status.keys))
     overdue = sum(key.overdue for key in status.keys)
-    text = f"{len(status.keys)} managed: " + ", ".join(f"{number} {word}" for word, number in counts.items())
+    frozen = Counter(key.word for key in status.keys if key.freeze)
+    each = (
+        f"{number} {word}" + (f", {frozen[word]} of them frozen" if frozen[word] else "")
+        for word, number in counts.items()
+    )
+    text = f"{len(status.keys)} managed: " + ", ".join(each)
     text += f"; {overdue} revocation{'s' * (overdue != 1)} overdue" if overdue else ""
     return Text(text, style="bold" if status.well else _BAD)
 

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from rotator.errors import RotatorError
 from rotator.passes.result import KeyResult, Outcome
+from rotator.rules.reasons import Reason
 from rotator.rules.times import short
 from rotator.show.severity import KeyState
 
@@ -24,14 +25,14 @@ def why_of(key: KeyResult, seen: KeyResult, state: KeyState, last: Try | None, n
     `seen`: the last result whose secret could be read. `last`: the error of an earlier pass; what holds the key
     back since is the lesser reason, and is left out.
     """
-    plan, tried = seen.plan, _tried(last, now)
+    plan, last_try = seen.plan, tried(last, now)
     if plan and plan.because and state in (KeyState.REVOKED, KeyState.MISSING):
         feel = "are refused" if state is KeyState.REVOKED else "find no key"
-        held = f"; held: {plan.held.text}" if plan.held and not tried else ""
-        return f"programs that read {key.key.path} {feel}: {plan.because.text}{tried}{held}"
+        held = f"; held: {plan.held.text}" if plan.held and not last_try else ""
+        return f"programs that read {key.key.path} {feel}: {plan.because.text}{last_try}{held}"
     if key.plan and key.plan.held:
-        held = "" if tried else f", but held: {key.plan.held.text}"
-        return f"{key.plan.reason}{held}{tried}"
+        held = "" if last_try else f", but held: {key.plan.held.text}"
+        return f"{key.plan.reason}{held}{last_try}"
     if key.outcome is Outcome.YIELDED:
         return "another rotator was first; the next pass sees its key"
     if state is KeyState.STOPPED:
@@ -40,11 +41,18 @@ def why_of(key: KeyResult, seen: KeyResult, state: KeyState, last: Try | None, n
         return "pass_deadline was over before it had its turn; the next pass begins with it"
     if key.plan and key.plan.reason:
         done = key.outcome is Outcome.DONE
-        return f"{'rotated' if done else 'to be rotated'}: {key.plan.reason}{tried}"
-    return tried.removeprefix("; ") or None
+        told = f"rotated: {meaning(key.plan.reason)}" if done else f"to be rotated: {key.plan.reason}"
+        return told + last_try
+    return last_try.removeprefix("; ") or None
 
 
-def _tried(last: Try | None, now: datetime) -> str:
+def meaning(reason: Reason) -> str:
+    """Say why a key was replaced: of the new one, nobody must think that it is revoked."""
+    return "the old key was revoked" if reason is Reason.REVOKED else reason
+
+
+def tried(last: Try | None, now: datetime) -> str:
+    """Say when the last try failed, and how."""
     if last is None:
         return ""
     request = f" (request_id {last.error.request_id})" if last.error.request_id else ""

@@ -121,8 +121,20 @@ class App:
         why, worst = snapshot.why_not_ready, self._worst(snapshot)
         text = f"not ready: {why}{_next_try(snapshot)}" if why else "ready"
         text += f"; {worst.text}" if worst.severity.alarms else ""
+        text += f"; {_old_config(snapshot)}" if snapshot.reload_failed else ""
         status = HTTPStatus.SERVICE_UNAVAILABLE if why else HTTPStatus.OK
         return Served(status, _TEXT, redact(text + "\n", short=True))
+
+
+def _old_config(snapshot: Snapshot) -> str:
+    """Say what is wrong with the config that is not in use."""
+    faults, most = snapshot.reload_faults, 3
+    more = f" and {len(faults) - most} more" if len(faults) > most else ""
+    return (
+        f"the old config is in use: {'; '.join(faults[:most])}{more}"
+        if faults
+        else "the old config is in use"
+    )
 
 
 def _next_try(snapshot: Snapshot) -> str:

@@ -19,7 +19,7 @@ _MOST_FIELDS: Final = 8
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 _ORDERS: Final[dict[str, tuple[str, Callable[[KeyStatus], Any]]]] = {
     "attention": ("what needs attention", lambda key: (-key.severity, -key.overdue)),
-    "next": ("next rotation", lambda key: key.due_at or _NEVER),
+    "next": ("next rotation", lambda key: key.next_at or _NEVER),
     "age": ("age, oldest first", lambda key: -(key.age or timedelta())),
     "name": ("name", lambda key: key.name.casefold()),
 }
@@ -55,7 +55,8 @@ def found(keys: Iterable[KeyStatus], query: Query) -> list[KeyStatus]:
     _, order = _ORDERS.get(query.sort, _ORDERS["attention"])
 
     def text(key: KeyStatus) -> str:
-        return f"{key.name} {key.path} {key.state} {key.word} {key.key_id or ''} {key.owner}".casefold()
+        how = f"{key.state} {key.word} {key.how_bad}"
+        return f"{key.name} {key.path} {how} {key.key_id or ''} {key.owner}".casefold()
 
     fitting = [key for key in keys if all(word in text(key) for word in words)]
     return sorted(fitting, key=lambda key: (order(key), key.name.casefold()))

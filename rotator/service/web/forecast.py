@@ -88,9 +88,8 @@ def forecast(keys: Iterable[KeyStatus], now: datetime) -> Forecast | None:
 
 
 def _next(key: KeyStatus, now: datetime) -> datetime | None:
-    if key.opens_at:
-        return key.opens_at
-    return now if key.unrotated else key.due_at
+    waits = key.frozen_until or key.opens_at
+    return key.next_at if waits or not key.unrotated else now
 
 
 def _columns(numbers: Sequence[int], at_once: int) -> list[Column]:

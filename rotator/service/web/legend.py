@@ -17,6 +17,7 @@ class Sign(NamedTuple):
 BARS: Final = {
     "current": "current",
     "ahead": "time left",
+    "frozen": "frozen",
     "past": "until superseded",
     "grace": "in grace",
     "orphan": "orphan",

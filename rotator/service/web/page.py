@@ -10,6 +10,7 @@ from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlencode
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
@@ -25,15 +26,15 @@ from rotator.service.web.guide import guide
 from rotator.service.web.legend import legend
 from rotator.service.web.sections import Section, section_of
 from rotator.service.web.timeline import TimeLine, time_line
+from rotator.service.web.troubles import NAMED, troubles
 from rotator.show.key_status import KeyStatus, by_severity, foreign_keys, key_statuses, next_rotation
 from rotator.show.other_keys import OtherKey
 from rotator.show.severity import Severity, headline, trouble_of
 from rotator.show.snapshot import PassRecord, Snapshot
+from rotator.show.why import meaning
 
 MAX_ROWS: Final = 500
 """More managed keys are found by searching."""
-_IN_BANNER: Final = 3
-"""Managed keys that are named above all others."""
 _DONE: Final = {Action.ROTATE: "rotated", Action.ADOPT: "adopted", Action.RECORD: "noted"}
 
 
@@ -44,6 +45,8 @@ class Count:
     word: str
     severity: Severity
     number: int
+    frozen: int = 0
+    """How many of them a person has frozen."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,6 @@ class PageRow:
     key: KeyStatus
     age: str
     next: str
-    said: str
-    """What is the matter, in one line: why, the last error, what its owner should know."""
     others: tuple[Other, ...]
     line: TimeLine | None
     section: Section | None
@@ -125,8 +126,10 @@ class Page:
             worst=worst,
             icon_url=favicon(worst.severity),
             keys_worst=headline(keys),
-            alarming=[_row(key, snapshot) for key in alarming[:_IN_BANNER]],
-            more=max(0, len(alarming) - _IN_BANNER),
+            troubles=troubles(alarming, snapshot.now, snapshot.gateway_now),
+            rows_of=_links(keys, rows[:MAX_ROWS]),
+            more=max(0, len(alarming) - NAMED),
+            next_of=lambda key: _next(key, snapshot),
             about=snapshot.about.lines(snapshot.installation),
             refused=snapshot.passes[0].refused if snapshot.passes else None,
             next_pass=until(snapshot.next_pass, snapshot.now) if snapshot.next_pass else None,
@@ -150,7 +153,19 @@ class Page:
 def _counts(keys: tuple[KeyStatus, ...]) -> list[Count]:
     """How many are how, the worst first."""
     numbers = Counter((key.word, key.severity) for key in by_severity(keys))
-    return [Count(word, severity, number) for (word, severity), number in numbers.items()]
+    frozen = Counter((key.word, key.severity) for key in keys if key.freeze)
+    return [Count(*how, number, frozen[how]) for how, number in numbers.items()]
+
+
+def _links(keys: tuple[KeyStatus, ...], shown: list[KeyStatus]) -> dict[str, tuple[str, str]]:
+    """By name: what its row is called, and where a link to it leads, also where a search leaves the row out."""
+    names = {key.name for key in shown}
+
+    def link(name: str, row: str) -> str:
+        return f"#{row}" if name in names else f"./?{urlencode({'q': name})}#{row}"
+
+    rows = {key.name: f"key-{number}" for number, key in enumerate(keys, start=1)}
+    return {name: (row, link(name, row)) for name, row in rows.items()}
 
 
 def _row(key: KeyStatus, snapshot: Snapshot) -> PageRow:
@@ -158,18 +173,16 @@ def _row(key: KeyStatus, snapshot: Snapshot) -> PageRow:
     return PageRow(
         key=key,
         age=key.age_of_period or "not known",
-        next=next_rotation(key, snapshot.now, now, running=snapshot.running_since is not None),
-        said=_said(key, now),
+        next=_next(key, snapshot),
         others=tuple(_other(other, now) for other in key.others),
         line=time_line(key, now, snapshot.now - now),
         section=section_of(key),
     )
 
 
-def _said(key: KeyStatus, now: datetime) -> str:
-    late = (f"{other.kind} {other.id} {_other(other, now).when}" for other in key.others if other.overdue)
-    said = [*([key.why] if key.why else []), *(error.message for error in key.errors), *late]
-    return "; ".join(said or key.warnings[:1])
+def _next(key: KeyStatus, snapshot: Snapshot) -> str:
+    running = snapshot.running_since is not None
+    return next_rotation(key, snapshot.now, snapshot.gateway_now, running=running)
 
 
 def _other(other: OtherKey, now: datetime) -> Other:
@@ -208,11 +221,11 @@ def _done(key: KeyResult) -> Iterator[str]:
     if key.outcome is not Outcome.DONE:
         yield key.outcome
     elif key.action in _DONE:
-        yield _DONE[key.action] + (f" ({key.plan.reason})" if key.plan and key.plan.reason else "")
+        yield _DONE[key.action] + (f" ({meaning(key.plan.reason)})" if key.plan and key.plan.reason else "")
     if key.revoked:
         yield f"revoked {', '.join(str(revocation.key_id) for revocation in key.revoked)}"
     if key.errors and key.outcome is not Outcome.FAILED:
-        yield "held" if key.held else "revoke failed"
+        yield "held" if key.held else "revocation failed"
 
 
 def _redacted(value: object) -> object:

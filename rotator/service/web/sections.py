@@ -28,6 +28,7 @@ ORPHANS_STAY: Final = Section("RotatorOrphansStay")
 NOT_CONVERGED: Final = Section("RotatorNotConverged")
 CONFIG_NOT_RELOADED: Final = Section("RotatorConfigNotReloaded")
 PASS_REFUSED: Final = Section("Exit code 3")
+ADOPT: Final = Section("Adopt a key")
 SECTIONS: Final = (
     PROGRAMS_REFUSED,
     KEY_IN_DANGER,
@@ -37,6 +38,7 @@ SECTIONS: Final = (
     NOT_CONVERGED,
     CONFIG_NOT_RELOADED,
     PASS_REFUSED,
+    ADOPT,
 )
 """All that the page leads to."""
 _WORST: Final = {Severity.REFUSED: PROGRAMS_REFUSED, Severity.DANGER: KEY_IN_DANGER}

@@ -116,7 +116,7 @@ def _scale(key: KeyStatus, others: Iterable[OtherKey], now: datetime) -> _Scale 
     """From the first to the last that is known, but no more than a period before and after the current key's."""
     since, due_at = _near(key.rotated_at, now), _near(_due(key), now)
     ends = key.window[1] if key.window else None
-    times = [since, due_at, _near(ends, now)]
+    times = [since, due_at, _near(ends, now), _thaws(key, now)]
     for other in others:
         times += [_near(at, now) for at in (other.created_at, other.since, other.goes_at)]
     known = [at for at in times if at]
@@ -134,15 +134,17 @@ def _due(key: KeyStatus) -> datetime | None:
     """When it is rotated next, if that is known; programs that are refused have no time left."""
     if key.severity is Severity.REFUSED:
         return None
-    return key.opens_at or key.due_at
+    return key.next_at
 
 
 def _current(key: KeyStatus, now: datetime, ahead: timedelta, scale: _Scale) -> Lane:
     due_at, refused = _due(key), key.severity is Severity.REFUSED
     used_until = min(now, key.due_at) if key.due_at and not refused else now
+    thaws = _thaws(key, now)
     bars = [
         *scale.bars("dead" if refused else "current", key.rotated_at, used_until),
-        *scale.bars("ahead", now if key.rotated_at else None, key.due_at if due_at else None),
+        *scale.bars("frozen", now, thaws),
+        *scale.bars("ahead", (thaws or now) if key.rotated_at else None, key.due_at if due_at else None),
         *scale.bars("late" if key.severity.alarms else "waits", key.due_at if due_at else None, now),
         *(bar for bar in scale.bars("window", *(key.window or (None, None))) if bar.length > _SEEN),
     ]
@@ -153,6 +155,13 @@ def _current(key: KeyStatus, now: datetime, ahead: timedelta, scale: _Scale) -> 
     if refused or key.state not in _QUIET or key.severity is Severity.DANGER:
         marks.append(Mark(_sign(key), scale.at(now)))
     return Lane(_short(key.key_id), tuple(bars), tuple(marks))
+
+
+def _thaws(key: KeyStatus, now: datetime) -> datetime | None:
+    """When a freeze ends, as far as it is drawn; a key that is refused is not held by one."""
+    if key.freeze is None or key.severity is Severity.REFUSED:
+        return None
+    return key.frozen_until or _near(key.freeze.until, now)
 
 
 def _sign(key: KeyStatus) -> str:
@@ -207,10 +216,12 @@ def _words(key: KeyStatus, now: datetime) -> Iterator[str]:
             f" since {moment(key.rotated_at)}." if key.rotated_at else "."
         )
     due_at = _due(key)
-    if key.opens_at:
+    if key.freeze:
+        yield f"It is {key.freeze.say(now)}."
+    if key.opens_at and not key.frozen_until:
         yield f"It is held until its window opens, {moment(key.opens_at)}."
     elif key.state not in _QUIET:
-        yield f"Now it is {key.word}."
+        yield "A revocation failed." if key.word == "revocation failed" else f"Now it is {key.word}."
     if due_at and due_at > now and not key.opens_at:
         yield f"The next rotation is {moment(due_at)}."
     elif key.due_at and due_at and not key.opens_at:
