@@ -92,6 +92,21 @@ class TestTheBanner:
         said = banner(page(shot(dead("A", "apimall/a"), dead("B", "apimall/b", other))))
         assert said.index(REFUSED.message) < said.index("Vault answers 403")
 
+    def test_one_with_an_older_key_and_one_without_are_told_apart(self) -> None:
+        seen = facts(
+            [key(30, created=at(28), status="revoked")],
+            secret(block(30, rotated=at(28))),
+            now=at(30),
+            managed_key=replace(managed(), name="Mail", path="apimall/mail"),
+            refused=True,
+        )
+        mail = replace(KeyResult.of(seen.key, Outcome.FAILED, decide(seen)), errors=(REFUSED,))
+        html = page(shot(dead("A", "apimall/a"), mail))
+        said = banner(html)
+        assert said.index("Key 20 still works") < said.index("Mail") < said.index("No older key is alive.")
+        assert said.count(REFUSED.message) == 1
+        assert 'href="operations#adopt-a-key"' in html
+
     def test_what_an_earlier_pass_met_is_said_with_its_cure(self) -> None:
         tried = dead("A", "apimall/a")
         young = facts(

@@ -18,12 +18,12 @@ class Remedy:
 
     text: str
     command: str | None = None
-    adopts: bool = False
-    """Whether a key that a person makes is the way out: the guide says more of that."""
+    by_hand: str = ""
+    """What a person can do at the gateway where there is no command; the guide says more of it."""
 
     def lines(self) -> tuple[str, ...]:
         """For a terminal: the command stands on a line of its own."""
-        return (self.text, f"  {self.command}") if self.command else (self.text,)
+        return (self.text, f"  {self.command}") if self.command else (f"{self.text} {self.by_hand}".strip(),)
 
 
 def remedy_of(
@@ -47,7 +47,7 @@ def remedy_of(
             f"rotator rollback {shlex.quote(name)}",
         )
     none = "No older key is alive." if not live else "No older key can be put back: its revocation has begun."
-    return Remedy(f"{none} {BY_HAND[0].upper()}{BY_HAND[1:]}.", adopts=True)
+    return Remedy(none, by_hand=f"{BY_HAND[0].upper()}{BY_HAND[1:]}.")
 
 
 def _still_works(back: Revocation, current: int | None, now: datetime) -> str:

@@ -29,9 +29,8 @@ class Trouble:
     affected: tuple[Affected, ...]
     errors: tuple[RotatorError, ...]
     """The cause: what the last try met, with the cure."""
-    ways_out: tuple[str, ...]
-    """What else a person can do, where no older key can be put back."""
-    adopts: bool
+    by_hand: str
+    """What a person can do for those of them of which no older key can be put back."""
     section: Section | None
 
 
@@ -45,12 +44,10 @@ def troubles(alarming: Sequence[KeyStatus], now: datetime, gateway_now: datetime
 
 
 def _trouble(keys: Sequence[KeyStatus], now: datetime, gateway_now: datetime) -> Trouble:
-    ways = {key.remedy.text: key.remedy for key in keys if key.remedy and not key.remedy.command}
     return Trouble(
         affected=tuple(Affected(key, "; ".join(_said(key, now, gateway_now))) for key in keys),
         errors=_met(keys[0]),
-        ways_out=tuple(ways),
-        adopts=any(remedy.adopts for remedy in ways.values()),
+        by_hand=next((key.remedy.by_hand for key in keys if key.remedy and key.remedy.by_hand), ""),
         section=section_of(keys[0]),
     )
 
