@@ -31,7 +31,7 @@ from rotator.wiring import open_account
 def command(
     common: Common, *, words: tuple[str, ...], names: tuple[str, ...], dry_run: bool, as_json: bool
 ) -> None:
-    """Make the previous key current again, as long as it is in its grace period.
+    """Make the previous key current again, within its grace period or while the gateway refuses the newer one.
 
     \b
     Example: see what would be done, then do it
