@@ -18,7 +18,8 @@ from rotator.service.web.page import Page
 from rotator.show import explanation, pass_table
 from rotator.show.console import console_for_stdout
 from rotator.show.incident import exposed_by, foretell
-from rotator.show.key_status import KeyStatus, key_statuses, next_rotation
+from rotator.show.key_status import KeyStatus, key_statuses
+from rotator.show.next_rotation import next_rotation
 from rotator.show.severity import KeyState, Severity
 from rotator.show.snapshot import Snapshot
 from tests.facts import at, block, facts, key, secret

@@ -16,7 +16,7 @@ from rotator.rules.model import Key
 from rotator.rules.owner import NOBODY, Owner
 from rotator.rules.reasons import Reason
 from rotator.rules.revocations import Victim
-from rotator.rules.times import short, time_to_json, until
+from rotator.rules.times import short, time_to_json
 from rotator.show.other_keys import OVERDUE_AFTER, OtherKey, others_of
 from rotator.show.remedy import Remedy, remedy_of
 from rotator.show.severity import KeyState, Severity, Standing, headline, severity_of, trouble_of
@@ -272,22 +272,6 @@ def _state(
         return KeyState.HELD
     planned = key.outcome is Outcome.PLANNED and key.action is Action.ROTATE
     return KeyState.DUE if planned or (due_at is not None and due_at <= now) else KeyState.OK
-
-
-def next_rotation(key: KeyStatus, now: datetime, gateway_now: datetime, *, running: bool) -> str:
-    """Say when it is rotated: what a pass could not do is tried again by the next one, whatever its period."""
-    if key.frozen_until and key.frozen_until > gateway_now and key.severity < Severity.REFUSED:
-        return f"when its freeze ends, {until(key.frozen_until, gateway_now)}"
-    if key.opens_at:
-        return f"when its window opens, {until(key.opens_at, gateway_now)}"
-    late = key.due_at is not None and key.due_at <= gateway_now
-    if not (key.unrotated or late):
-        return until(key.due_at, gateway_now) if key.due_at else "not known"
-    if running:
-        return "retrying now" if key.unrotated else "now"
-    if key.unrotated:
-        return f"retrying {until(key.retry_at, now)}" if key.retry_at else "with the next pass"
-    return "with the next pass"
 
 
 def _opens_at(seen: KeyResult, now: datetime) -> datetime | None:

@@ -27,7 +27,8 @@ from rotator.service.web.legend import legend
 from rotator.service.web.sections import Section, section_of
 from rotator.service.web.timeline import TimeLine, time_line
 from rotator.service.web.troubles import NAMED, troubles
-from rotator.show.key_status import KeyStatus, by_severity, foreign_keys, key_statuses, next_rotation
+from rotator.show.key_status import KeyStatus, by_severity, foreign_keys, key_statuses
+from rotator.show.next_rotation import next_rotation
 from rotator.show.other_keys import OtherKey
 from rotator.show.severity import Severity, headline, trouble_of
 from rotator.show.snapshot import PassRecord, Snapshot
