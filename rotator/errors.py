@@ -5,10 +5,12 @@ never holds a body, a header, a plaintext or a token; `cure` says what the opera
 """
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, Self
 
 RETRIED: Final = "the next pass tries again"
 """What is said where there is no cure, because time alone is known to help."""
+AGAIN: Final = "run this again"
+"""What is said instead where no pass repeats what a person asked for."""
 
 
 class RotatorError(Exception):
@@ -35,6 +37,17 @@ class RotatorError(Exception):
         where = f" (request_id {self.request_id})" if self.request_id else ""
         cure = f"; {self.cure}" if self.cure else ""
         return f"{self.message}{where}{cure}"
+
+    def again(self, command: str | None = None) -> Self:
+        """Return the same for what no pass repeats: the cure says that it is run again, by which command."""
+        how = f"run it again: `{command}`" if command else AGAIN
+        said = self.cure or RETRIED
+        if how in said or AGAIN in said:
+            return self
+        error = type(self).__new__(type(self), *self.args)
+        error.__dict__.update(self.__dict__)
+        error.cure = said.replace(RETRIED, how) if RETRIED in said else f"{said}; then {how}"
+        return error
 
     def to_json(self) -> dict[str, Any]:
         """An error in every JSON that the program writes."""

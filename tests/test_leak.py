@@ -2,13 +2,14 @@
 
 import itertools
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from rotator.rules.bookkeeping import WITHOUT_GRACE
 from rotator.rules.shard import Shard
-from rotator.sandbox.faults import ALWAYS, Fault, Status
+from rotator.sandbox.faults import ALWAYS, Fault, Phase, Status
 from rotator.sandbox.ledger import Quirks
 from rotator.sandbox.server import GatewayServer
 from rotator.sandbox.vault import VaultServer
@@ -145,6 +146,19 @@ class TestTheCommand:
         assert done.code == 1
         assert "the exposed keys still work" in done.out
         assert all(key.live for key in gateway.account.keys)
+
+    @pytest.mark.parametrize("due", [False, True])
+    @pytest.mark.parametrize("status", [400, 500])
+    def test_one_that_failed_is_run_again_for_no_pass_ends_the_grace(
+        self, rotator: Program, gateway: GatewayServer, leaked: int, status: int, *, due: bool
+    ) -> None:
+        gateway.account.clock.advance(timedelta(days=60 * due))
+        gateway.faults.add(Fault("POST /keys", Status(status), at=Phase.AFTER, times=ALWAYS))
+        done = rotator.run(*LEAK, "--yes")
+        assert (done.code, "the exposed keys still work" in done.out) == (1, True)
+        assert "run this again" not in done.out
+        assert "rotator --rotate-now --revoke-old-now --key 'Production backend'" in done.out
+        assert "the next pass" not in done.out
 
     def test_a_dry_run_says_which_keys_would_go(
         self, rotator: Program, gateway: GatewayServer, leaked: int

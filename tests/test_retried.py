@@ -20,6 +20,7 @@ from rotator.show.pass_table import render
 from tests.logs import captured
 from tests.program import Program
 from tests.shown import one, together
+from tests.world import World
 
 
 def kinds(kind: type[RotatorError] = RotatorError) -> Iterator[type[RotatorError]]:
@@ -82,6 +83,56 @@ def test_a_500_of_a_create_names_the_support_and_the_request(
         "the next pass tries again; if it lasts, ask the gateway's support, and name the request_id" in said
     )
     assert "req_" in said
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_no_pass_repeats_is_run_again(kind: type[RotatorError]) -> None:
+    for cure, says in (
+        (None, "run it again: `rotator x`"),
+        ("the next pass tries again; if it lasts, ask", "run it again: `rotator x`; if it lasts, ask"),
+        ("mend it", "mend it; then run it again: `rotator x`"),
+        ("look; if there is none, run this again", "look; if there is none, run this again"),
+    ):
+        error = bare(kind)
+        error.cure = cure
+        again = error.again("rotator x")
+        assert (type(again), again.message, again.request_id, again.cure) == (
+            kind,
+            "it failed",
+            "req_7",
+            says,
+        )
+        assert error.cure == cure
+        assert again.again("rotator x").cure == says
+
+
+@pytest.mark.parametrize("status", [400, 403, 500])
+def test_a_forced_rotation_that_failed_is_not_left_to_the_next_pass(world: World, status: int) -> None:
+    """Nothing remembers that it was forced."""
+    world.one()
+    world.server.faults.add(Fault("POST /keys", Status(status), at=Phase.AFTER, times=ALWAYS))
+    said = render(world.make_pass(forced=True), Console(width=120))
+    assert "rotator --rotate-now --key 'Backend'\n" in said
+    assert "next pass" not in said
+    assert "in 7d" in said.splitlines()[1]
+
+
+def test_one_that_is_due_anyway_the_next_pass_does(world: World) -> None:
+    world.one()
+    world.advance(8)
+    world.server.faults.add(Fault("POST /keys", Status(400), times=ALWAYS))
+    said = render(world.make_pass(forced=True), Console(width=120))
+    assert "next pass" in said
+    assert "--rotate-now" not in said
+
+
+def test_a_forced_rotation_that_is_held_is_asked_for_again(world: World) -> None:
+    world.one()
+    world.server.faults.add(Fault("POST /keys", Status(500), at=Phase.AFTER, times=ALWAYS))
+    world.make_pass(forced=True)
+    said = render(world.make_pass(forced=True), Console(width=120))
+    assert "held: backing_off" in said
+    assert "then run it again: rotator --rotate-now --key 'Backend' " in " ".join(said.split())
 
 
 def test_every_kind_was_found() -> None:

@@ -14,6 +14,7 @@ import structlog
 
 from rotator.errors import RotatorError
 from rotator.passes.account import Account
+from rotator.passes.by_hand import asked_again
 from rotator.passes.claim import Claiming
 from rotator.passes.create import Creating
 from rotator.passes.fence import Frozen, Moved, write_on_top
@@ -60,8 +61,9 @@ class Actor:
         except (Stopped, NotReached) as error:
             return Written(replace(result, outcome=outcome_of(error)), over=True)
         except RotatorError as error:
-            self._state.failed("rotation.failed", error, reason=plan.reason)
-            result = replace(result, outcome=Outcome.FAILED, errors=(*result.errors, error))
+            failure = asked_again(error, facts.key, plan, without_grace=facts.without_grace)
+            self._state.failed("rotation.failed", failure, reason=plan.reason)
+            result = replace(result, outcome=Outcome.FAILED, errors=(*result.errors, failure))
         return Written(result, proven, over=not plan.revocations)
 
     def _write(self, facts: Facts, plan: Plan) -> tuple[Rotation | None, Proven | None]:

@@ -13,6 +13,7 @@ import structlog
 from rotator.errors import RotatorError
 from rotator.passes.account import Account
 from rotator.passes.act import Actor, Written
+from rotator.passes.by_hand import by_hand
 from rotator.passes.each import Each, each
 from rotator.passes.observe import Observation, confirmed, observe, second_look
 from rotator.passes.result import KeyResult, Outcome, PassResult, planned, unacted
@@ -61,7 +62,14 @@ def reconcile(
             _tell_left_out(account, only)
             chosen = [key for key in chosen if key.name in only]
         state = PassState(account)
-        keys = _Work(account, observation, state, dry_run=dry_run, progress=progress).do(chosen)
+        keys = _Work(
+            account,
+            observation,
+            state,
+            asked=_asked(forced, without_grace),
+            dry_run=dry_run,
+            progress=progress,
+        ).do(chosen)
         result = PassResult(
             run_id=run_id,
             dry_run=dry_run,
@@ -70,7 +78,8 @@ def reconcile(
             keys=keys,
             foreign=tuple(sorted((*observation.foreign, *observation.leftovers), key=lambda key: key.id)),
             changed=state.changed,
-            refused=state.refused,
+            forced=forced,
+            refused=state.refused and (state.refused.again() if forced else state.refused),
         )
         log.info(
             "reconcile.finished",
@@ -94,11 +103,12 @@ class _Work:
         observation: Observation,
         state: PassState,
         *,
+        asked: Callable[[str], str] | None,
         dry_run: bool,
         progress: Progress | None,
     ) -> None:
         self._account, self._observation, self._state = account, observation, state
-        self._dry_run, self._progress = dry_run, progress
+        self._asked, self._dry_run, self._progress = asked, dry_run, progress
         self._lock, self._finished, self._total = threading.Lock(), 0, 0
         self._actor = Actor(account, observation.installation or "", state)
         self._second_look = cache(partial(second_look, account))
@@ -143,6 +153,7 @@ class _Work:
     def _decide(self, key: ManagedKey) -> tuple[Facts, Plan]:
         if error := self._observation.failed.get(key.name):
             if not isinstance(error, (Stopped, NotReached)):
+                error = error.again(self._asked(key.name)) if self._asked else error
                 log_failure("rotation.failed", error)
             raise error
         facts = self._observation.facts[key.name]
@@ -196,6 +207,11 @@ class _Work:
         if error := self._state.unfit(key.path, plan):
             return replace(KeyResult.of(key, Outcome.FAILED, plan), errors=(error,))
         return planned(key, plan)
+
+
+def _asked(forced: bool, without_grace: bool) -> Callable[[str], str] | None:
+    """The command with which a person asked for a rotation of a key; None where nobody did."""
+    return partial(by_hand, without_grace=without_grace) if forced else None
 
 
 def _urgency(decided: tuple[Facts, Plan]) -> tuple[int, datetime]:

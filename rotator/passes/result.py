@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from rotator.errors import HeldBack, RotatorError, Transient
+from rotator.passes.by_hand import asked_again
 from rotator.passes.stopping import NotReached, Stopped
 from rotator.rules.bookkeeping import Rotation
 from rotator.rules.decide import Plan
@@ -13,6 +14,7 @@ from rotator.rules.facts import Facts
 from rotator.rules.holds import clock_in_doubt
 from rotator.rules.model import Key, ManagedKey
 from rotator.rules.owner import NOBODY
+from rotator.rules.reasons import Reason
 from rotator.rules.revocations import Kept, Revocation, Victim, fates_of
 from rotator.rules.times import time_to_json
 
@@ -83,7 +85,8 @@ class KeyResult:
     @classmethod
     def of(cls, key: ManagedKey, outcome: Outcome, plan: Plan) -> "KeyResult":
         """One that was decided on, before anything was done."""
-        return cls(key, outcome, plan, others=plan.others, errors=held_back(plan))
+        errors = tuple(asked_again(error, key, plan) for error in held_back(plan))
+        return cls(key, outcome, plan, others=plan.others, errors=errors)
 
     def written(self, facts: Facts, rotation: Rotation | None) -> "KeyResult":
         """The same after `rotation` was written, if anything was."""
@@ -110,8 +113,10 @@ class KeyResult:
 
     @property
     def unrotated(self) -> bool:
-        """Whether there is a reason to rotate it, and neither this pass nor another rotator has done so."""
+        """Whether the next pass has a reason to rotate it; a person's wish is none, for nothing remembers that."""
         if self.plan is None or self.plan.reason is None or self.outcome is Outcome.YIELDED:
+            return False
+        if self.plan.reason is Reason.FORCED:
             return False
         return not (self.plan.rotates and (self.rotation or self.outcome is Outcome.DONE))
 
@@ -228,6 +233,8 @@ class PassResult:
     """Unmanaged keys with titles of our convention: made by another installation, or for another config."""
     changed: bool = False
     """Whether anything was asked of either side that could change it."""
+    forced: bool = False
+    """Whether a person asked for a rotation of each: what this pass did not do, no other repeats."""
     refused: RotatorError | None = None
     """Why the whole account was given up in the middle of the pass."""
 

@@ -34,7 +34,7 @@ class Overtaken(RotatorError):  # noqa: N818
     def __init__(self) -> None:
         super().__init__(
             "somebody else wrote the secret in the meantime, and did not rotate the key",
-            cure="the next pass rotates it; or run this again",
+            cure="run this again",
         )
 
 

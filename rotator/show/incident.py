@@ -10,6 +10,7 @@ from rich.text import Text
 
 from rotator.clients.request_log import Step
 from rotator.errors import RotatorError
+from rotator.passes.by_hand import by_hand
 from rotator.passes.result import KeyResult, PassResult
 from rotator.rules.bookkeeping import WITHOUT_GRACE, Rotation
 from rotator.rules.decide import Plan
@@ -150,6 +151,8 @@ def contained(exposed: Exposed, passes: Sequence[PassResult], dead: Set[int]) ->
     alive = tuple(id_ for id_ in exposed.keys if id_ not in dead)
     # A failure that a later pass made good is over, too.
     telling = results if alive or not successor else results[-1:]
+    met = {error.message: error for key in telling for error in key.errors}.values()
+    command = by_hand(exposed.name, without_grace=True)
     return Contained(
         exposed=exposed,
         successor=successor.key_id if successor else None,
@@ -159,7 +162,7 @@ def contained(exposed: Exposed, passes: Sequence[PassResult], dead: Set[int]) ->
         in_grace=successor is not None
         and any(successor.superseded.get(id_, WITHOUT_GRACE) != WITHOUT_GRACE for id_ in alive),
         # What both passes met is one thing: it is told as the last one met it.
-        errors=tuple({error.message: error for key in telling for error in key.errors}.values()),
+        errors=tuple(met if successor else (error.again(command) for error in met)),
     )
 
 
@@ -257,9 +260,9 @@ def _lines_of_key(key: Contained) -> Iterator[Text]:
 
 def _cures(key: Contained) -> Iterator[Text]:
     cure = None
-    if not key.successor or key.in_grace:
+    if key.in_grace or not (key.successor or key.errors):
         cure = "run this again"
-    elif set(key.alive) & set(key.exposed.going):
+    elif key.successor and set(key.alive) & set(key.exposed.going):
         cure = "the next pass tries again, for they have no grace left; to make a pass now: `rotator --once`"
     if cure:
         yield Text(f"  {'then' if key.errors else 'cure'}: {cure}")

@@ -133,6 +133,9 @@ def _sum(result: PassResult) -> Text:
     text += f", {held} held" if held else ""
     text += "; nothing was changed" if result.dry_run else ""
     if result.not_reached:
-        text += f"; {result.not_reached} not reached within pass_deadline, and first in the next pass"
-    text += "; stopped before all was done, and the next pass does the rest" if result.stopped else ""
+        rest = "run this again for them" if result.forced else "and first in the next pass"
+        text += f"; {result.not_reached} not reached within pass_deadline, {rest}"
+    if result.stopped:
+        rest = "run this again for the rest" if result.forced else "and the next pass does the rest"
+        text += f"; stopped before all was done, {rest}"
     return Text(text, style="bold" if result.converged else "bold red")
