@@ -138,6 +138,16 @@ class TestTheCommand:
         assert f"alive: {leaked}" in done.out
         assert "the next pass tries again, for they have no grace left" in done.out
 
+    def test_a_leaked_key_that_lives_is_late_from_the_first_moment(
+        self, rotator: Program, gateway: GatewayServer, leaked: int
+    ) -> None:
+        gateway.faults.add(Fault("DELETE /keys/*", Status(403), times=ALWAYS))
+        rotator.run(*LEAK, "--yes")
+        seen = rotator.run("status")
+        assert (seen.code, f"! key {leaked} of Production backend should be revoked" in seen.out) == (1, True)
+        told = rotator.run("status", "--json").json
+        assert (told["severity"], told["keys"][0]["superseded"][0]["overdue"]) == ("late", True)
+
     def test_a_rotation_that_failed_revokes_nothing(
         self, rotator: Program, gateway: GatewayServer, leaked: int
     ) -> None:

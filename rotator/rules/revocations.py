@@ -53,6 +53,8 @@ class Revocation:
     """Why it lives on when its time is over, in words; empty for one that goes."""
     created_at: datetime | None = field(default=None, compare=False)
     """When the list says that it was created; None where it is not listed."""
+    leaked: bool = field(default=False, compare=False)
+    """Whether an operator ended its grace, as a claim says, too."""
 
     @property
     def known_since(self) -> datetime | None:
@@ -222,6 +224,7 @@ def _fate(
         text=text,
         stays=stays,
         created_at=listed.created_at if listed else None,
+        leaked=victim is Victim.SUPERSEDED and facts.is_leaked(id_, since),
     )
 
 

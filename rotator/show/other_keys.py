@@ -57,9 +57,7 @@ def others_of(seen: KeyResult, seen_at: datetime) -> tuple[OtherKey, ...]:
             since=other.known_since,
             goes_at=other.goes_at,
             stays=other.stays,
-            # A grace that was ended was so since the rotation, at the earliest.
-            overdue=not (other.stays or other.kept is Kept.WITHOUT_SUCCESSOR)
-            and (other.goes_at or seen.rotated_at or seen_at) <= overdue_at,
+            overdue=_overdue(seen, other, overdue_at),
             created_at=other.created_at,
             kept=_kept(other, seen),
         )
@@ -74,3 +72,11 @@ def _kept(other: Revocation, seen: KeyResult) -> str:
     if seen.key_id is None:
         return "still works, and is kept until there is a new key"
     return f"still works, and is kept because {the_current(seen.key_id)} does not"
+
+
+def _overdue(seen: KeyResult, other: Revocation, overdue_at: datetime) -> bool:
+    """What an operator ended the grace of has leaked: while it lives it is late, without any patience."""
+    if other.stays or (other.kept is Kept.WITHOUT_SUCCESSOR and not other.leaked):
+        return False
+    # A grace that was ended was so since the rotation, at the earliest.
+    return other.leaked or (other.goes_at or seen.rotated_at or overdue_at) <= overdue_at
