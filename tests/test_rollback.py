@@ -136,7 +136,18 @@ class TestRefused:
 
     def test_a_grace_that_is_all_but_over_for_clocks_differ(self, rotated: World) -> None:
         rotated.advance(0, minutes=60 * 24 - 1)
-        assert "nearly" in refusal(rotated)
+        said = refusal(rotated)
+        assert "key 2 is the youngest older key that is still alive, and 1m of its grace are left" in said
+        assert "needs more than 2m (in_flight)" in said
+
+    def test_of_what_it_replaced_it_says_only_what_is_true(self, rotated: World) -> None:
+        """The key that it really replaced is dead, and an older one lives."""
+        rotated.one(forced=True)
+        rotated.server.account.revoke(3)
+        rotated.advance(1)
+        assert "key 2 is the youngest older key that is still alive, and its grace is over" in refusal(
+            rotated
+        )
 
     def test_the_grace_was_ended_after_a_leak(self, rotated: World) -> None:
         rotated.make_pass(forced=True, without_grace=True)

@@ -5,8 +5,9 @@ It is a check-and-set write on top of the version that was looked at. A pass tha
 written on top of that version, too, so only one of the two can happen.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -24,7 +25,7 @@ from rotator.rules.evidence import Proven, Update, to_update
 from rotator.rules.facts import Facts
 from rotator.rules.model import Key, ManagedKey, Version
 from rotator.rules.previews import matches_preview
-from rotator.rules.times import format_time, time_to_json
+from rotator.rules.times import format_time, short, time_to_json
 from rotator.rules.way_back import to_put_back
 
 _LOOKS: Final = 100
@@ -134,15 +135,22 @@ def previous_key(facts: Facts, plan: Plan) -> Key:
         in_grace[kept.key_id] = kept.since
     if in_grace:
         return facts.listed[max(in_grace, key=lambda id_: (in_grace[id_], id_))]
-    if plan.superseded:
-        ids = ", ".join(map(str, plan.superseded))
-        why = (
-            f"the grace of the key that it replaced ({ids}) is over or nearly over, and a pass "
-            "may be revoking it now"
-        )
-    else:
-        why = "no key that it replaced is still alive"
+    why = _too_late(facts, plan.superseded) if plan.superseded else "no key that it replaced is still alive"
     raise _refused(facts.key.name, why, cure=BY_HAND if facts.refused else None)
+
+
+def _too_late(facts: Facts, superseded: Mapping[int, datetime]) -> str:
+    """Say how long the youngest of the older keys lives on, and how long it would have to."""
+    id_ = max(superseded, key=lambda id_: (superseded[id_], id_))
+    which = f"key {id_} is the youngest older key that is still alive"
+    left = facts.lives_until(id_, superseded[id_]) - facts.now
+    if left <= timedelta():
+        return f"{which}, and its grace is over: a pass may be revoking it now"
+    most = short(facts.timing.in_flight)
+    return (
+        f"{which}, and {short(left)} of its grace are left: a rollback needs more than {most} (in_flight), "
+        "because a pass may be about to revoke it"
+    )
 
 
 def _current(facts: Facts, plan: Plan) -> Rotation:
