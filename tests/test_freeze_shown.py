@@ -59,6 +59,14 @@ class TestItStands:
         assert not status(seen(), ends + timedelta(minutes=59)).severity.alarms
         assert status(seen(), ends + timedelta(minutes=61)).severity is Severity.LATE
 
+    def test_what_was_frozen_counts_from_the_end_of_the_freeze(self) -> None:
+        """Nobody is accused of the time in which it was frozen."""
+        for minutes, late in ((59, False), (61, True)):
+            found = status(seen(40 + minutes / 1440))
+            assert (found.state is KeyState.OVERDUE, found.overdue) == (late, late)
+            (other,) = found.superseded
+            assert other.goes_at == at(40)
+
     def test_without_one_it_is_late(self) -> None:
         assert status(seen(custom={})).severity is Severity.LATE
 
@@ -131,6 +139,9 @@ def test_in_the_table_of_a_pass() -> None:
     result = together(planned(seen().key, decide(seen())))
     text = pass_table.render(result, console_for_stdout())
     assert "would hold: frozen" in text
+    assert "in 10d" in text.splitlines()[1]
+    held = replace(planned(seen().key, decide(seen())), outcome=Outcome.DONE)
+    assert "next pass" not in pass_table.render(together(held), console_for_stdout())
     assert f"Backend is {TELLS}" in text
 
 

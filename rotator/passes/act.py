@@ -61,7 +61,9 @@ class Actor:
         except (Stopped, NotReached) as error:
             return Written(replace(result, outcome=outcome_of(error)), over=True)
         except RotatorError as error:
-            failure = asked_again(error, facts.key, plan, without_grace=facts.without_grace)
+            failure = error
+            if not isinstance(error, Unsettled):  # the key may be stored: another would be one too many
+                failure = asked_again(error, facts.key, plan, without_grace=facts.without_grace)
             self._state.failed("rotation.failed", failure, reason=plan.reason)
             result = replace(result, outcome=Outcome.FAILED, errors=(*result.errors, failure))
         return Written(result, proven, over=not plan.revocations)

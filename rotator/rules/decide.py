@@ -54,6 +54,8 @@ class Plan:
     """What a person has said of freezing the secret, while that is in force."""
     frozen_until: datetime | None = None
     """When a freeze lets the next rotation go on; None where it keeps none."""
+    thawed_at: datetime | None = None
+    """When a freeze that has ended let the next rotation go on; None where none did."""
     owner: Owner = NOBODY
     """Whose the secret is, as people say."""
 
@@ -116,6 +118,7 @@ def decide(facts: Facts) -> Plan:
         doubt=facts.doubt,
         freeze=facts.freeze if facts.freeze and facts.freeze.in_force(facts.now) else None,
         frozen_until=_frozen_until(facts),
+        thawed_at=_thawed_at(facts),
         owner=facts.owner,
     )
 
@@ -186,6 +189,14 @@ def _warnings(facts: Facts) -> Iterator[str]:
 def _of_freeze(facts: Facts) -> Iterator[str]:
     if facts.freeze and (said := facts.freeze.warning(facts.key.name, facts.now)):
         yield said
+
+
+def _thawed_at(facts: Facts) -> datetime | None:
+    """When a freeze let the rotation go on that is due."""
+    if facts.freeze is None or facts.due_since is None:
+        return None
+    ends = facts.freeze.keeps_until(facts.due_since)
+    return ends if facts.due_since < ends <= facts.now else None
 
 
 def _frozen_until(facts: Facts) -> datetime | None:

@@ -189,6 +189,13 @@ class Facts:
         ends = self.freeze.keeps_until(since)
         return ends if ends > self.now else None
 
+    def frozen_or_thawed(self, id_: int, since: datetime) -> datetime | None:
+        """When a freeze lets a superseded key go, also one that has ended; None where it keeps none."""
+        ends = self.lives_until(id_, since)
+        if self.freeze is None or self.is_leaked(id_, since) or ends == WITHOUT_GRACE:
+            return self.revocation_frozen_until(id_, since)
+        return self.freeze.keeps_until(ends)
+
     def revocation_frozen_until(self, id_: int, since: datetime) -> datetime | None:
         """The same of the revocation of a key that is superseded `since`. A leak passes a freeze."""
         if self.is_leaked(id_, since):

@@ -212,8 +212,10 @@ def _fate(
         text += f", {kept.words(facts, id_)}"
         text += f" until {when(thaws, facts.now)}" if thaws and kept is frozen else ""
         text += f"; then it stays: {stays}" if stays else ""
-    if thaws:
-        ends = max(ends or thaws, thaws)
+    # What was frozen was not late: its time is over when the freeze is, also when that has ended.
+    thawed = facts.frozen_or_thawed(id_, since) if victim is Victim.SUPERSEDED else None
+    if thawed:
+        ends = max(ends or thawed, thawed)
     listed = facts.listed.get(id_)
     return Revocation(
         id_,

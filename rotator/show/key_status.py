@@ -197,7 +197,8 @@ def _status(
     rotated_at, due_at = seen.rotated_at, seen.due_at
     others = others_of(seen, seen_at)
     freeze, frozen_until = _frozen(seen, due_at, now)
-    state = _state(latest, seen, frozen_until or due_at, now, last)
+    thawed_at = seen.plan.thawed_at if seen.plan else None
+    state = _state(latest, seen, frozen_until or thawed_at or due_at, now, last)
     dangers = seen.plan.dangers if seen.plan else ()
     unrotated = seen.unrotated or latest.plan is None
     earlier = last if last and not latest.failures else None

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from rotator.lines import NO_BREAK
 from rotator.passes.result import Action, KeyResult, Outcome, PassResult
+from rotator.rules.holds import Hold
 from rotator.rules.revocations import Kept, Victim, going
 from rotator.rules.times import short, until
 from rotator.show.console import Rows, captured, concerns_of, lines_of
@@ -65,13 +66,19 @@ def _table(result: PassResult, shown: Sequence[KeyResult]) -> Rows:
             _state(key),
             str(key.key_id or "-"),
             short(max(timedelta(), result.now - key.rotated_at)) if key.rotated_at else "-",
-            "next pass" if key.unrotated and not result.dry_run else _in(key.due_at, result.now),
+            _next(key, result),
             _other_keys(key, result.now),
         )
         for key in shown
     ]
     headings = ("managed key", "state", "key id", "age", "next rotation", "other keys")
     return Rows(cells, headings, right=frozenset({2, 3, 4}))
+
+
+def _next(key: KeyResult, result: PassResult) -> str:
+    if key.plan and key.plan.hold is Hold.FROZEN and key.plan.frozen_until:
+        return _in(key.plan.frozen_until, result.now)
+    return "next pass" if key.unrotated and not result.dry_run else _in(key.due_at, result.now)
 
 
 def _state(key: KeyResult) -> Text:
