@@ -18,7 +18,7 @@ from rotator.service.web.page import Page
 from rotator.show import explanation, pass_table
 from rotator.show.console import console_for_stdout
 from rotator.show.incident import exposed_by, foretell
-from rotator.show.key_status import KeyStatus, key_statuses
+from rotator.show.key_status import KeyStatus, key_status, key_statuses
 from rotator.show.next_rotation import next_rotation
 from rotator.show.severity import KeyState, Severity
 from rotator.show.snapshot import Snapshot
@@ -62,7 +62,8 @@ class TestItStands:
     def test_what_was_frozen_counts_from_the_end_of_the_freeze(self) -> None:
         """Nobody is accused of the time in which it was frozen."""
         for minutes, late in ((59, False), (61, True)):
-            found = status(seen(40 + minutes / 1440))
+            what = seen(40 + minutes / 1440)
+            found = key_status(planned(what.key, decide(what)), what.now)
             assert (found.state is KeyState.OVERDUE, found.overdue) == (late, late)
             (other,) = found.superseded
             assert other.goes_at == at(40)
