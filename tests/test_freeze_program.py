@@ -222,7 +222,7 @@ class TestThePolicyForPeople:
         rotator.environ["VAULT_TOKEN"] = token.reveal()
         done = rotator.run(*HOLD)
         assert done.code == 3
-        assert f"its policy grants {name} on this path" in done.err
+        assert "one of yours, whose policy grants what deploy/vault/operator.hcl has" in done.err
         rotator.environ["VAULT_TOKEN"] = new_token(vault_server, POLICY).reveal()
         assert rotator.run(*HOLD).code == 0
 
@@ -237,4 +237,18 @@ class TestThePolicyForPeople:
         gateway.account.clock.advance(timedelta(days=3))
         rotator.environ["VAULT_TOKEN"] = new_token(vault_server, daemons).reveal()
         assert rotator.run("--once", "--json").json["keys"][0]["hold"] == "frozen"
-        assert rotator.run("release", NAME).code == 3
+        done = rotator.run("release", NAME)
+        assert (done.code, "whose policy grants what deploy/vault/operator.hcl has" in done.err) == (3, True)
+
+    def test_for_the_identity_it_says_what_a_person_needs(
+        self, rotator: Program, vault_server: VaultServer
+    ) -> None:
+        rotator.run("--once")
+        daemons = (DEPLOY / "vault/policy.hcl").read_text()
+        rotator.environ["VAULT_TOKEN"] = new_token(vault_server, daemons).reveal()
+        done = rotator.run("installation", "move", "--yes")
+        says = "whose policy grants `create`, `read` and `update` on secret/data/rotator/installation"
+        assert (done.code, says in done.err) == (3, True)
+        grant = 'path "secret/data/rotator/installation" { capabilities = ["create", "read", "update"] }'
+        rotator.environ["VAULT_TOKEN"] = new_token(vault_server, daemons + grant).reveal()
+        assert rotator.run("installation", "move", "--yes").code == 0

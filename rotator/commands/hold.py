@@ -18,7 +18,7 @@ from rotator.commands.options import (
     name_argument,
     the_name,
 )
-from rotator.commands.output import CONVERGED, FAILED, Output
+from rotator.commands.output import CONVERGED, FAILED, Output, by_a_person
 from rotator.commands.screen import waiting
 from rotator.errors import ConfigError
 from rotator.passes.account import Account
@@ -95,7 +95,7 @@ def run_change(
         (key,) = (key for key in config.managed if key.name == name)
         with open_account(config, environ, Stopping()) as account:
             try:
-                with waiting("asking Vault"):
+                with waiting("asking Vault"), by_a_person("what deploy/vault/operator.hcl has"):
                     changed = change(account, key)
             except NotFrozen as error:
                 output.complain(error)

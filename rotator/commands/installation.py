@@ -9,7 +9,7 @@ import click
 
 from rotator.commands.names import load_with
 from rotator.commands.options import Common, common_options, heed_signals, json_option
-from rotator.commands.output import CONVERGED, MISCONFIGURED, Output
+from rotator.commands.output import CONVERGED, MISCONFIGURED, Output, by_a_person
 from rotator.commands.screen import waiting
 from rotator.lines import in_lines, width_of
 from rotator.passes.installation import Change, change_installation
@@ -57,7 +57,13 @@ def run_installation(
         config = load_with(frozenset(), config_path, environ)
         if not yes and not output.confirmed(f"{_SAYS[change]}\n", "Is this true?"):
             return MISCONFIGURED
-        with open_account(config, environ, Stopping()) as account, waiting("asking Vault"):
+        vault = config.vault
+        grant = f"`create`, `read` and `update` on {vault.mount}/data/{vault.state_path}"
+        with (
+            open_account(config, environ, Stopping()) as account,
+            waiting("asking Vault"),
+            by_a_person(grant),
+        ):
             identity = change_installation(account, change)
         output.show(Kind.INSTALLATION, identity.to_json, lambda: _words(identity))
         return CONVERGED

@@ -2,14 +2,16 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import click
 import structlog
 
-from rotator.errors import RETRIED, ConfigError, RotatorError
+from rotator.errors import RETRIED, ConfigError, Rejected, RotatorError
 from rotator.files import open_terminal
 from rotator.lines import in_lines, width_of
 from rotator.passes.stopping import Stopped
@@ -87,6 +89,22 @@ class Output:
                 error=error.message,
                 **{name: value for name, value in fields.items() if value},
             )
+
+
+@contextmanager
+def by_a_person(grant: str) -> Iterator[None]:
+    """Whatever Vault forbids here needs a person's token: say so, and what to `grant` to it."""
+    try:
+        yield
+    except Rejected as error:
+        if error.status != HTTPStatus.FORBIDDEN:
+            raise
+        raise Rejected(
+            error.message,
+            status=error.status,
+            request_id=error.request_id,
+            cure=f"the rotator's own token may not do this: use one of yours, whose policy grants {grant}",
+        ) from None
 
 
 def can_ask_terminal() -> bool:
