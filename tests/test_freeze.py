@@ -292,8 +292,8 @@ class TestWhatAPersonTypes:
     @pytest.mark.parametrize(
         ("reason", "says"),
         [
-            ("", "says nothing"),
-            (" ", "says nothing"),
+            ("", "is empty"),
+            (" ", "is empty"),
             ("x" * 121, "has 121 characters; write at most 120"),
             ("x" * 1_000_000, "has 1,000,000 characters"),
             ("two\nlines", "a line break or another character"),

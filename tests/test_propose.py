@@ -248,7 +248,7 @@ class TestTheConfig:
         text = whole(place, proposal, survey)
         assert text == (
             "# The managed keys of an account, as `rotator init` proposed them. Each key is replaced every 30d;\n"
-            "# rotation_period, grace_period and the other fields are in the README.\n"
+            "# rotation_period, grace_period and the other fields are in docs/config.md.\n"
             "gateway:\n"
             '  url: "http://127.0.0.1:1/api"\n'
             "vault:\n"

@@ -46,7 +46,7 @@ def whole(place: Place, proposal: Proposal, survey: Survey) -> str:
     }
     lines = [
         "# The managed keys of an account, as `rotator init` proposed them. Each key is replaced every 30d;",
-        "# rotation_period, grace_period and the other fields are in the README.",
+        "# rotation_period, grace_period and the other fields are in docs/config.md.",
     ]
     if url and url != GatewayBlock.model_fields["url"].default:
         lines += ["gateway:", f"  url: {scalar(url)}"]

@@ -140,7 +140,7 @@ def end_of(until: timedelta | datetime, now: datetime) -> datetime:
 def fault_of_reason(reason: str) -> str | None:
     """Say what is wrong with a reason that a person gives; None where nothing is. It does not repeat it."""
     if not reason.strip():
-        return "says nothing; say why, for whoever asks"
+        return "is empty; say why you freeze it"
     if len(reason) > MOST_WORDS:
         return f"has {len(reason):,} characters; write at most {MOST_WORDS}"
     if not reason.isprintable():
