@@ -173,7 +173,7 @@ FILES: Final[list[Row]] = [
     ("did you mean `path`?", "keys: [{name: A, paht: a}]", f"{KEY}}}]"),
     ("is an unknown field; known here", "zzzz: 5s", "in_flight: 5s"),
     ("is not a duration; write whole numbers with units", "in_flight: soon", "in_flight: 90s"),
-    ("5 what? write 5d, 5h, 5m or 5s", "in_flight: 5", "in_flight: 5m"),
+    ("5 has no unit; write 5d, 5h, 5m or 5s", "in_flight: 5", "in_flight: 5m"),
     ("without a unit; write one, such as 90s", "clock_tolerance: 1234567", "clock_tolerance: 90s"),
     (
         "less than an hour; write at least 1h, or, if it is meant",

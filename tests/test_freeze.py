@@ -272,7 +272,7 @@ class TestWhatAPersonTypes:
         ("text", "says"),
         [
             ("yesterday", "is not a duration"),
-            ("7", "7 what? write 7d, 7h, 7m or 7s; or a time"),
+            ("7", "7 has no unit; write 7d, 7h, 7m or 7s; or a time"),
             ("-7d", "is not a duration"),
             ("", "is not a duration"),
             ("0", "is past: by the gateway's clock it is 2026-11-09 00:00 UTC"),

@@ -201,7 +201,7 @@ class TestRunAgain:
     def test_a_config_with_faults(self, begun: Newcomer) -> None:
         begun.config.write_text(begun.config.read_text() + "pass_deadline: 5\n")
         done = begun.init()
-        assert (done.code, "5 what?" in done.err) == (2, True)
+        assert (done.code, "5 has no unit" in done.err) == (2, True)
 
 
 class TestQuestions:

@@ -157,7 +157,7 @@ class TestTheProgram:
         rotator.config["pass_deadline"] = 5
         done = rotator.run(*command, "--json")
         assert done.code == 2
-        assert "5 what?" in read(done, Kind.ERROR)["error"]["faults"][0]
+        assert "5 has no unit" in read(done, Kind.ERROR)["error"]["faults"][0]
 
     def test_check_of_a_config_with_faults(self, rotator: Program) -> None:
         rotator.config["pass_deadline"] = 5

@@ -247,7 +247,7 @@ class TestToAPerson:
         for command in ("status", "check"):
             done = rotator.run(command)
             assert done.code == 2
-            assert "5 what?" in done.out + done.err
+            assert "5 has no unit" in done.out + done.err
             assert '"event"' not in done.err
 
     def test_a_refused_rollback_is_named_so(self, rotator: Program) -> None:

@@ -31,7 +31,7 @@ def command(common: Common, *, wait: timedelta | None, as_json: bool) -> None:
     """Test what a pass needs. Say what was seen, and how to mend what fails.
 
     \b
-    Example: before the first pass; while Vault still starts
+    Example: before the first pass; while Vault is starting
       rotator check
       rotator check --wait 2m
 

@@ -46,7 +46,7 @@ def _bare(number: int) -> timedelta:
         return timedelta(0)
     if not 0 < number < _ECHOED:
         raise ValueError("is a number without a unit; write one, such as 90s, 15m, 24h or 30d")
-    raise ValueError(f"{number} what? write {number}d, {number}h, {number}m or {number}s")
+    raise ValueError(f"{number} has no unit; write {number}d, {number}h, {number}m or {number}s")
 
 
 def _seconds(value: object) -> int:

@@ -210,13 +210,16 @@ class _Story:
             id_ = current.key.id if current.key else "-"
             yield current.works, f"{name}: Vault holds key {id_}, and the gateway accepts it"
         live = [key for key in self._gateway.account.keys if key.live]
-        yield len(live) == 1 + len(PATHS), f"{len(live)} keys live: one for each, and the bootstrap key"
+        yield len(live) == 1 + len(PATHS), f"{len(live)} keys live: one for each, and the bearer"
 
     def _rotated_from(self, first: dict[str, _Current]) -> Iterator[tuple[bool, str]]:
         for name, current in self._current().items():
             old = first[name].key
             yield current.works and current.key != old, f"{name}: Vault holds a new key, and it works"
-            yield bool(old and self._takes(old.plaintext)), f"{name}: the old key still works, for its grace"
+            yield (
+                bool(old and self._takes(old.plaintext)),
+                f"{name}: the old key still works during its grace period",
+            )
 
     def _gone(self, first: dict[str, _Current]) -> Iterator[tuple[bool, str]]:
         for name, before in first.items():

@@ -1,5 +1,8 @@
 """What came of freezing or releasing a secret, for a person."""
 
+import sys
+
+from rotator.lines import in_lines, width_of
 from rotator.passes.freeze import Changed
 from rotator.rules.freeze import FIELD
 
@@ -13,7 +16,7 @@ def frozen(changed: Changed) -> str:
     return _text(
         *lines,
         f"  stored: {FIELD} in the custom metadata of {key.path}",
-        "  until then it is not rotated because it is due, and no superseded key of it is revoked",
+        "  until then no due date rotates it, and no superseded key of it is revoked",
         "  a key that is dead or missing is replaced all the same; so it is by --rotate-now, and after a leak",
         f"  end it with: rotator release {key.name!r}",
     )
@@ -31,4 +34,4 @@ def released(changed: Changed) -> str:
 
 
 def _text(*lines: str) -> str:
-    return "".join(f"{line}\n" for line in lines)
+    return "".join(f"{line}\n" for one in lines for line in in_lines(one, width_of(sys.stdout)))
