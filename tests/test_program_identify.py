@@ -1,5 +1,7 @@
 """`rotator identify` and `rotator leaked` as a person runs them: a string in, its name and its end out."""
 
+import shlex
+import subprocess
 from collections import Counter
 from pathlib import Path
 
@@ -90,6 +92,20 @@ class TestIdentify:
             terminal.type(f"{key.plaintext}\n")
             shown = terminal.until("if it has leaked")
         assert key.plaintext[:12] not in shown
+
+    @pytest.mark.parametrize("command", [["identify"], ["leaked", "--yes"]])
+    def test_a_standard_input_that_cannot_be_read(self, rotator: Program, command: list[str]) -> None:
+        line = shlex.join(rotator.command(*command))
+        done = subprocess.run(
+            ["sh", "-c", f"exec {line} 0>/dev/null"],
+            env=rotator.environ,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 2
+        assert b"standard input cannot be read: Bad file descriptor" in done.stderr
+        assert b"Traceback" not in done.stderr
 
     def test_ctrl_c_is_no_key(self, rotator: Program) -> None:
         with typed(rotator, "identify") as terminal:

@@ -31,7 +31,11 @@ def given_key() -> Given:
     if sys.stdin is None:
         raise NoKey("nothing was given")
     if not sys.stdin.isatty():
-        return read_given(sys.stdin.buffer.read(MOST_BYTES + 1))
+        try:
+            raw = sys.stdin.buffer.read(MOST_BYTES + 1)
+        except OSError as error:  # it is open for writing, or its disk or its terminal is gone
+            raise NoKey(f"standard input cannot be read: {error.strerror}") from None
+        return read_given(raw)
     streams.settle()
     try:
         return read_given(getpass.getpass(_PROMPT).encode(errors="surrogateescape"))
