@@ -239,6 +239,15 @@ def test_a_delete_without_effect_is_not_over(rotated: World, theirs: AccountKey)
     assert "the list shows it live" in key.error.message
 
 
+def test_no_pass_tries_a_failed_one_again_and_the_log_does_not_say_so(
+    rotated: World, theirs: AccountKey, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rotated.prune(theirs.id, meanwhile=lambda: rotated.memory.put(PATH, {"api_key": theirs.plaintext}))
+    logged = capsys.readouterr().out
+    assert "key.revoke_failed" in logged
+    assert "tries again" not in logged
+
+
 def test_a_failure_ends_it(rotated: World, theirs: AccountKey) -> None:
     other = rotated.server.account.create("other")
     rotated.advance(minutes=60)
@@ -272,6 +281,7 @@ class TestTheWarrant:
             {"claims": {"Backend": (Claim(3, at(0), ("00000000",)),)}},
             {"doubt": "the clocks part"},
             {"now": at(0, minutes=14)},
+            {"now": at(-1)},  # the list dates it ahead: it may have been made just now
             {"owned": {9: Owned(9, None, Whose.UNMANAGED)}},
             {"owned": {9: Owned(9, key(9, ours=False), Whose.UNMANAGED, bearer=True)}},
             {"owned": {9: Owned(9, key(9, ours=False), Whose.CURRENT, (managed(),))}},

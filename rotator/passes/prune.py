@@ -18,7 +18,6 @@ from rotator.passes.each import each
 from rotator.passes.fence import write_on_top
 from rotator.passes.look_up import belongings_of
 from rotator.passes.observe import Observation, confirmed, observe, second_look
-from rotator.printing.log import log_failure
 from rotator.redaction import words
 from rotator.rules.claims import Claim, claims_path, read_claims
 from rotator.rules.decide import decide
@@ -103,7 +102,14 @@ def prune(account: Account, plan: PrunePlan) -> tuple[Pruned, ...]:
         try:
             _revoke(account, plan, key.word)
         except RotatorError as error:
-            log_failure("key.revoke_failed", error, key_id=key.word.key_id, reason="pruned")
+            log.error(  # no pass tries it again, so nothing says that one does
+                "key.revoke_failed",
+                error=error.message,
+                request_id=error.request_id,
+                cure=error.cure,
+                key_id=key.word.key_id,
+                reason="pruned",
+            )
             done.append(replace(key, error=error))
             failed = True
         else:

@@ -143,7 +143,8 @@ SPARED: Final[tuple[SparedRule, ...]] = (
     ),
     SparedRule(
         Spared.YOUNG,
-        lambda sight, _, owned: abs(sight.now - (_made(owned) or sight.now)) < sight.orphan_after,
+        # What the list dates ahead may have been made just now.
+        lambda sight, _, owned: sight.now - (_made(owned) or sight.now) < sight.orphan_after,
         lambda sight, _, owned: (
             f"it is younger than {short(sight.orphan_after)}: whoever made it may be about to store it; "
             f"try again after {format_time((_made(owned) or sight.now) + sight.orphan_after)}"
