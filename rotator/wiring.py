@@ -60,6 +60,7 @@ def open_account(
             titles=config.titles,
             timing=config.timing,
             state_path=config.vault.state_path,
+            acks_path=config.vault.acks_path,
             concurrency=config.gateway.max_concurrency,
             policy=policy,
             stopping=stopping,
@@ -69,6 +70,16 @@ def open_account(
                 if governor.rate
             },
         )
+
+
+@contextmanager
+def open_vault(
+    config: Config, environ: Mapping[str, str], stopping: Stopping, policy: Policy
+) -> Iterator[Vault]:
+    """Hand out Vault alone; log out in the end."""
+    vault = vault_of(config, environ, stopping, policy)
+    with _closed_in_time(vault, stopping):
+        yield vault
 
 
 @contextmanager

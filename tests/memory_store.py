@@ -86,7 +86,10 @@ class MemoryStore:
 
     def put(self, path: str, data: Mapping[str, Any]) -> None:
         """A person's hand: write without check-and-set."""
-        self.versions.setdefault(path, []).append(json.dumps(data))
+        kept = self.versions.setdefault(path, [])
+        kept.append(json.dumps(data))
+        if self.clock:
+            self.written[path, len(kept)] = self.clock()
 
     def copied(self) -> "MemoryStore":
         """Another Vault with the same secrets in all their versions: a snapshot restored elsewhere."""

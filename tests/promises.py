@@ -40,6 +40,16 @@ class Freeze:
     """Plaintexts that were revoked by then."""
 
 
+@dataclass(frozen=True)
+class Use:
+    """From when on a consumer that tells the truth ran on which plaintext of which secret."""
+
+    path: str
+    plaintext: str | None
+    since: datetime
+    until: datetime | None = None
+
+
 class Promises:
     """What was published when, at each path; held against what was revoked when."""
 
@@ -56,6 +66,7 @@ class Promises:
         self._leaked: set[str] = set()
         """Plaintexts whose grace an operator ended."""
         self._freezes: list[Freeze] = []
+        self._uses: list[Use] = []
         self._named: set[str] = set()
         """Plaintexts of keys that a person named to be revoked: they may go, but never while they are current."""
 
@@ -96,6 +107,12 @@ class Promises:
         self.release(path)
         dead = frozenset(key.plaintext for key in self._world.server.account.keys if not key.live)
         self._freezes.append(Freeze(path, self._world.server.account.clock.now(), ends, dead))
+
+    def uses(self, path: str, plaintext: str | None) -> None:
+        """From now on the consumer of this secret runs on `plaintext`; None where it has lied about it."""
+        now = self._world.server.account.clock.now()
+        self._uses = [replace(use, until=use.until or now) if use.path == path else use for use in self._uses]
+        self._uses.append(Use(path, plaintext, now))
 
     def release(self, path: str) -> None:
         """It is over."""
@@ -188,14 +205,21 @@ class Promises:
                 f"key {key.id} was revoked while {freeze.path} was frozen"
             )
         for path, log in self._published.items():
-            grace = next(entry.grace_period for entry in self._world.keys if entry.path == path)
+            [entry] = (entry for entry in self._world.keys if entry.path == path)
+            used = any(
+                (use.path, use.plaintext) == (path, key.plaintext)
+                and use.since < key.revoked_at
+                and (use.until is None or key.revoked_at < use.until)
+                for use in self._uses
+            )
+            grace = entry.grace_limit if used else entry.grace_period
             for at, publication in enumerate(log):
                 if publication.plaintext != key.plaintext or not publication.live:
                     continue
                 assert at + 1 < len(log), f"key {key.id} was revoked while it was current at {path}"
                 replaced_at = log[at + 1].at
                 early = key.revoked_at < replaced_at + grace - SLACK and key.plaintext not in self._leaked
-                assert not early, f"key {key.id} was revoked in its grace at {path}"
+                assert not early, f"key {key.id} was revoked in its grace, or while it was in use, at {path}"
 
     def settled(self) -> None:
         """Assert that each managed key has a current one that works, and that no other is unaccounted for."""

@@ -1,11 +1,13 @@
 """deploy/consumers: a real agent keeps a program in working keys; the manifests say what the config says."""
 
 import http.client
+import os
 import re
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -72,15 +74,19 @@ def world(vault_server: VaultServer) -> Iterator[World]:
 
 
 @contextmanager
-def agent(directory: Path, vault: VaultServer) -> Iterator[Path]:
+def agent(directory: Path, vault: VaultServer, *, confirms: bool = False) -> Iterator[Path]:
     """Run the agent by the file in deploy/, and yield the file that it writes.
 
     Changed are the places, and the interval, so that nobody waits for minutes.
     """
-    role = Role(vault, (CONSUMERS / "policy.hcl").read_text())
+    policies = ("policy.hcl", "ack-policy.hcl") if confirms else ("policy.hcl",)
+    role = Role(vault, "".join((CONSUMERS / policy).read_text() for policy in policies))
     (directory / "role-id").write_text(role.role_id.reveal())
     (directory / "secret-id").write_text(role.secret_id().reveal())
     text = (CONSUMERS / "agent.hcl").read_text()
+    if confirms:
+        text = re.sub(r"^( *)#(?=\S)", r"\1", text, flags=re.MULTILINE)
+        text = text.replace(" vault kv put ", f" {find_binary()} kv put ")
     for theirs, ours in (
         ("/etc/production-backend/", f"{directory}/"),
         ("/run/production-backend/", f"{directory}/"),
@@ -94,7 +100,7 @@ def agent(directory: Path, vault: VaultServer) -> Iterator[Path]:
     with log.open("wb") as sink:
         process = subprocess.Popen(
             [str(find_binary()), "agent", f"-config={config}"],
-            env={"VAULT_ADDR": vault.address, "HOME": str(directory)},
+            env={"VAULT_ADDR": vault.address, "HOME": str(directory), "PATH": os.defpath},
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,
@@ -128,6 +134,30 @@ def test_an_agent_s_program_sees_no_401(
     assert set(consumer.statuses) == {200}
     assert [consumer.call(plaintext) for plaintext in used] == [401, 401, 401, 200]
     assert leaks((tmp_path / "agent.log").read_text(), used) == []
+
+
+def test_an_agent_confirms_each_key_that_it_has_written(
+    world: World, vault_server: VaultServer, tmp_path: Path, needs: Needs
+) -> None:
+    needs(RENDER_INTERVAL)
+    world.keys = (replace(world.keys[0], consumers=("web",), grace_limit=timedelta(days=7)),)
+    world.make_pass()
+
+    def confirmed() -> bool:
+        said = world.store.read(f"rotator/acks/{BACKEND}/web").data or {}
+        return said == {"key_id": str(world.rotation(BACKEND)["key_id"])}
+
+    with agent(tmp_path, vault_server, confirms=True) as file:
+        until(confirmed)
+        world.make_pass(forced=True)
+        until(confirmed)
+        assert file.read_text() == world.secret(BACKEND)["api_key"]
+    assert (tmp_path / "token").stat().st_mode & 0o777 == 0o600
+    world.advance(minutes=1)
+    world.make_pass(forced=True)
+    world.advance(1, minutes=1)
+    assert len(world.one().revoked) == 1, "the first key alone: the agent is dead, and uses the second"
+    assert leaks((tmp_path / "agent.log").read_text(), [world.secret(BACKEND)["api_key"]]) == []
 
 
 def test_the_consumer_s_policy_reads_this_one_key(vault_server: VaultServer) -> None:

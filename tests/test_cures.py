@@ -92,6 +92,7 @@ WALKED: Final[Mapping[str, str]] = {
     "use one of yours, whose policy grants": (
         "test_freeze_program.py::TestThePolicyForPeople::test_for_the_identity_it_says_what_a_person_needs"
     ),
+    "name the key with --key-id": "test_ack_program.py::TestBadInput::test_a_secret_that_names_no_key",
     "look at what stands there": "test_freeze_passes.py::test_somebody_else_writes_at_the_same_time",
     "a pass makes it, whatever is frozen": f"{_FREEZE}test_a_secret_that_is_not_there_yet_is_made_first",
     "=run this again": f"{_PASS}test_a_rotation_that_met_another_write_is_run_again",

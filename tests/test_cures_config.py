@@ -42,6 +42,51 @@ FILES: Final[list[Row]] = [
     ("which no path may have; write it without", f"{VAULT}, mount: 'a*'}}", f"{VAULT}, mount: a}}"),
     ("before or after the mount; write mount: kv", f"{VAULT}, mount: kv/data}}", f"{VAULT}, mount: kv}}"),
     ("it holds `*`; write 1 to 64 letters", "keys: [{name: A*, path: a}]", f"{KEY}}}]"),
+    (
+        "is below vault.acks_path, rotator/acks/, where consumers confirm; write another",
+        "keys: [{name: A, path: rotator/acks/a}]",
+        f"{KEY}}}]",
+    ),
+    (
+        "overlaps with rotator/claims, which the rotator keeps for itself; write another",
+        f"{VAULT}, acks_path: rotator/claims/a}}",
+        f"{VAULT}, acks_path: rotator/acks}}",
+    ),
+    (
+        "overlaps with rotator/installation, which the rotator keeps for itself; write another",
+        f"{VAULT}, acks_path: rotator}}",
+        f"{VAULT}, acks_path: rotator/acks}}",
+    ),
+    (
+        "which no part of a path may be; write a letter or a digit too",
+        f"{KEY}, consumers: [{{name: ..}}]}}]",
+        f"{KEY}, consumers: [{{name: ..a}}]}}]",
+    ),
+    (
+        "is already used by keys[0].consumers[0]; write another",
+        f"{KEY}, consumers: [{{name: web}}, {{name: web}}]}}]",
+        f"{KEY}, consumers: [{{name: web}}, {{name: batch}}]}}]",
+    ),
+    (
+        "means nothing without consumers; remove it or name them",
+        f"{KEY}, grace_limit: 2d}}]",
+        f"{KEY}, grace_limit: 2d, consumers: [{{name: web}}]}}]",
+    ),
+    (
+        "is shorter than the grace_period; write at least 1d",
+        f"{KEY}, grace_limit: 2h, consumers: [{{name: web}}]}}]",
+        f"{KEY}, grace_limit: 1d, consumers: [{{name: web}}]}}]",
+    ),
+    (
+        "so many replaced keys would live at once that no new one is made; write at most 20d",
+        f"{KEY}, grace_limit: 21d, rotation_period: 2d, consumers: [{{name: web}}]}}]",
+        f"{KEY}, grace_limit: 20d, rotation_period: 2d, consumers: [{{name: web}}]}}]",
+    ),
+    (
+        "it holds `/`; write 1 to 64 letters",
+        f"{KEY}, consumers: [{{name: a/b}}]}}]",
+        f"{KEY}, consumers: [{{name: b}}]}}]",
+    ),
     ("it holds a space; write 1 to 128 letters", f"{KEY}, field: a b}}]", f"{KEY}, field: a_b}}]"),
     (
         "and write api_key: {env: APIMALL_API_KEY}",

@@ -94,6 +94,8 @@ VAULT_AFTER = {
     )
 }
 GATEWAY_CALLS = ["POST /keys", "POST /keys", "GET /keys", "GET /account/balances", "DELETE /keys/*", "* *"]
+LIMIT = timedelta(days=3)
+"""So long a consumer keeps a superseded key alive at most."""
 MINUTES = st.sampled_from([0, 1, 3, 16, 60 * 12, 60 * 24 + 1, 60 * 24 * 7])
 TIMES = st.sampled_from([1, 1, 2, 2, 4, 9, ALWAYS])
 LAGS = [Lag(), Lag(requests=1), Lag(requests=5), Lag(by=timedelta(minutes=1)), Lag(by=timedelta(minutes=10))]
@@ -145,7 +147,8 @@ class Histories(RuleBasedStateMachine):
         self.gateway = new_server().start()
         self.proxy = Proxy(self.vault.address)
         self.proxy.__enter__()
-        keys = (managed(), replace(managed(), name="Reporting", path=OTHER))
+        consumed = replace(managed(), consumers=("web",), grace_limit=LIMIT)
+        keys = (consumed, replace(managed(), name="Reporting", path=OTHER))
         timing = replace(TIMING, verify_deadline=AT_ONCE, store_deadline=AT_ONCE)
         self.store: Vault = self.connect()
         self.world = World(self.gateway, self.store, keys, timing=timing, timeout=timedelta(seconds=PATIENCE))
@@ -171,6 +174,7 @@ class Histories(RuleBasedStateMachine):
             path "{self.mount}/data/apimall/*" {{ capabilities = {POLICIES[what]} }}
             path "{self.mount}/data/rotator/installation" {{ capabilities = ["create", "read"] }}
             path "{self.mount}/data/rotator/claims/*" {{ capabilities = ["create", "read", "update"] }}
+            path "{self.mount}/data/rotator/acks/*" {{ capabilities = ["read"] }}
         """
         self.vault.api("PUT", f"sys/policies/acl/{self.mount}", {"policy": policy})
 
@@ -298,6 +302,26 @@ class Histories(RuleBasedStateMachine):
         if self.number(path):
             self.truth.write_custom(path, {HOLD: text})
             self.promises.release(path)
+
+    @precondition(lambda self: not self.sealed)
+    @trouble(does=st.sampled_from(["moves", "moves", "moves", "moves, and says nothing", "lies", "raves"]))
+    def a_consumer(self, does: str) -> None:
+        """It takes up what the secret holds and then says so; or it does not say so; or it says something else."""
+        COVERED[f"a consumer {does}"] += 1
+        data = self.latest(PATH)
+        block = data.get(FIELD)
+        says = block.get("key_id") if isinstance(block, dict) else None
+        match does:
+            case "lies":
+                says = max(key.id for key in self.gateway.account.keys)
+                self.promises.uses(PATH, None)
+            case "raves":
+                says = "none of yours"
+            case _:
+                self.promises.uses(PATH, data.get("api_key"))
+        if does != "moves, and says nothing":
+            path = f"{self.mount}/data/rotator/acks/{PATH}/web"
+            self.vault.api("POST", path, {"data": {"key_id": says}})
 
     # the gateway's faults
 
@@ -481,7 +505,11 @@ class Histories(RuleBasedStateMachine):
         for path in NAMES:
             self.truth.write_custom(path, {HOLD: None})
             self.promises.release(path)
-        for days in (1, 7, 1):  # what is superseded goes; all are due; what they superseded goes
+        for days in (
+            LIMIT.days,
+            7,
+            LIMIT.days,
+        ):  # what is superseded goes; all are due; what they superseded goes
             self.world.advance(days, minutes=1)
             self.a_quiet_pass()
         assert self.world.log[-1].converged

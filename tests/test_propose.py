@@ -363,7 +363,7 @@ class TestThePolicy:
     def test_it_is_the_one_in_deploy(self) -> None:
         """One source: the file is what the program proposes for the config that the file is made for."""
         text = (DEPLOY / "vault/policy.hcl").read_text()
-        ours = grants.policy("secret", [BACKEND, REPORTING], None, "rotator/installation")
+        ours = grants.policy("secret", [BACKEND, REPORTING], None, "rotator/installation", "rotator/acks")
         assert text.endswith("\n\n" + ours)
 
     @pytest.mark.parametrize(
@@ -383,9 +383,9 @@ class TestThePolicy:
     def test_exact_paths_and_a_folder_where_all_of_it_is_ours(
         self, paths: list[str], bearer: str | None, others: tuple[str, ...], blocks: list[str]
     ) -> None:
-        text = grants.policy("kv", paths, bearer, "state/id", others=others)
+        text = grants.policy("kv", paths, bearer, "state/id", "state/acks", others=others)
         named = re.findall(r'^path "kv/data/([^"]+)"', text, re.MULTILINE)
-        assert named == [*blocks, "state/claims/*", "state/id"]
+        assert named == [*blocks, "state/claims/*", "state/acks/*", "state/id"]
 
     @pytest.mark.parametrize(
         ("survey", "saw"),
@@ -401,5 +401,5 @@ class TestThePolicy:
         ],
     )
     def test_a_folder_that_was_not_seen_as_a_whole_is_not_granted_so(self, survey: Survey, saw: bool) -> None:
-        text = grants.policy("kv", ["a/b", "a/c"], None, "state/id", saw=survey.saw)
+        text = grants.policy("kv", ["a/b", "a/c"], None, "state/id", "state/acks", saw=survey.saw)
         assert ("kv/data/a/*" in text, "kv/data/a/b" in text) == (saw, not saw)

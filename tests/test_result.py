@@ -51,9 +51,9 @@ def test_a_managed_key_as_json() -> None:
         "rotated_at": "2026-11-02T00:00:00Z",
         "due_at": "2026-11-09T00:00:00Z",
         "superseded": [
-            {"key_id": 3, "revoke_at": None, "stays": why},
-            {"key_id": 4, "revoke_at": "2026-11-09T12:00:00Z", "stays": None},
-            {"key_id": 5, "revoke_at": None, "stays": why},
+            {"key_id": 3, "revoke_at": None, "stays": why, "unconfirmed": []},
+            {"key_id": 4, "revoke_at": "2026-11-09T12:00:00Z", "stays": None, "unconfirmed": []},
+            {"key_id": 5, "revoke_at": None, "stays": why, "unconfirmed": []},
         ],
         "orphans": [9],
         "revoked": [{"key_id": 1, "reason": "superseded"}, {"key_id": 8, "reason": "orphan"}],

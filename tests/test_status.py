@@ -194,6 +194,7 @@ def test_as_json() -> None:
             "since": "2026-11-29T16:48:00Z",
             "revoke_at": "2026-11-30T16:48:00Z",
             "stays": None,
+            "unconfirmed": [],
             "overdue": True,
         }
     ]

@@ -17,6 +17,8 @@ from tests.vaults import new_token
 
 POLICY = (DEPLOY / "vault/policy.hcl").read_text()
 STATE = "secret/data/rotator/installation"
+ACKS = "secret/data/rotator/acks/*"
+"""Missed only where a grace is over: see test_confirmations.py."""
 
 
 @pytest.fixture
@@ -73,7 +75,7 @@ def test_a_whole_life(rotator: Program, gateway: GatewayServer, vault_server: Va
     assert make_pass()[0]["reason"] == "missing"
 
 
-@pytest.mark.parametrize(("path", "name"), capabilities())
+@pytest.mark.parametrize(("path", "name"), [one for one in capabilities() if one[0] != ACKS])
 def test_each_capability_is_needed_and_named(
     rotator: Program, gateway: GatewayServer, vault_server: VaultServer, path: str, name: str
 ) -> None:
@@ -91,7 +93,7 @@ def test_each_capability_is_needed_and_named(
 
 
 def test_each_capability_was_found() -> None:
-    assert len(capabilities()) == 8
+    assert len(capabilities()) == 9
     assert len(re.findall(r"^path", POLICY, re.MULTILINE)) == len({path for path, _ in capabilities()})
 
 

@@ -125,6 +125,7 @@ class World:
         gateway.gate = gate
         with closing(gateway):
             yield Account(
+                acks_path="rotator/acks",
                 gateway=gateway,
                 store=store,
                 bearer=bearer,

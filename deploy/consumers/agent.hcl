@@ -10,6 +10,11 @@ auto_auth {
       remove_secret_id_file_after_reading = false # otherwise a restart finds no secret id
     }
   }
+
+  # To confirm, remove the # of these lines, and of the template at the end.
+  #sink "file" {
+    #config = { path = "/run/production-backend/token", mode = 0600 }
+  #}
 }
 
 # Vault's agent before 1.8 ignores this interval and takes about five minutes.
@@ -26,3 +31,13 @@ template {
   # If the program reads the file only when it starts or is told to:
   # exec { command = ["systemctl", "reload", "production-backend"] }
 }
+
+# Confirms each new key, for the consumer web: docs/consumers.md. The agent runs a command when all its files are written.
+# Without Vault's own client in PATH, write its full path here; with OpenBao, write bao.
+#template {
+  #contents    = "{{ with secret \"secret/data/apimall/production-backend\" }}{{ .Data.data.rotation.key_id }}{{ end }}"
+  #destination = "/run/production-backend/key-id"
+  #exec {
+    #command = ["sh", "-c", "VAULT_TOKEN=$(cat /run/production-backend/token) vault kv put secret/rotator/acks/apimall/production-backend/web key_id=@/run/production-backend/key-id"]
+  #}
+#}

@@ -10,5 +10,8 @@ path "secret/data/apimall/*" { capabilities = ["create", "read", "update"] }
 # the claims: a record for each managed key of what this installation has asked the gateway for
 path "secret/data/rotator/claims/*" { capabilities = ["create", "read", "update"] }
 
+# what consumers have confirmed; you can leave this line out if the config names no consumers
+path "secret/data/rotator/acks/*" { capabilities = ["read"] }
+
 # this installation's identity: it is made once, and never written again
 path "secret/data/rotator/installation" { capabilities = ["create", "read"] }

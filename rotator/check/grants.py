@@ -15,8 +15,13 @@ _BLOCKS: Final = 20
 """So many are written out."""
 
 
-def needed_by(paths: Iterable[str], bearer: str | None, state_path: str) -> Capabilities:
-    """Return what a pass needs: on the secret of each entry, on the bearer's, on claims and identity."""
+def needed_by(
+    paths: Iterable[str], bearer: str | None, state_path: str, acks: Iterable[str] = ()
+) -> Capabilities:
+    """Return what a pass needs: on the secret of each entry, on the bearer's, on claims, identity, confirmations.
+
+    `acks`: where the consumers confirm.
+    """
     paths = list(paths)
     needed: dict[str, tuple[str, ...]] = dict.fromkeys(paths, NEEDED)
     if bearer:
@@ -24,6 +29,8 @@ def needed_by(paths: Iterable[str], bearer: str | None, state_path: str) -> Capa
     needed.setdefault(state_path, NEEDED_FOR_IDENTITY)
     for path in paths:
         needed.setdefault(claims_path(state_path, path), NEEDED)
+    for path in acks:
+        needed.setdefault(path, ("read",))
     return needed
 
 
@@ -47,6 +54,7 @@ def policy(
     paths: Sequence[str],
     bearer: str | None,
     state_path: str,
+    acks_path: str,
     *,
     others: Collection[str] = (),
     saw: Callable[[str], bool] = lambda _folder: True,
@@ -65,6 +73,9 @@ def policy(
         },
         "the claims: a record for each managed key of what this installation has asked the gateway for": {
             claims: NEEDED
+        },
+        "what consumers have confirmed; you can leave this line out if the config names no consumers": {
+            f"{acks_path}/*": ("read",)
         },
         "this installation's identity: it is made once, and never written again": {
             state_path: NEEDED_FOR_IDENTITY

@@ -16,6 +16,7 @@ from rotator.errors import Rejected
 from rotator.passes.read import raise_for_owner
 from rotator.passes.stopping import Stopping
 from rotator.rules.claims import claims_path
+from rotator.rules.consumers import ack_path
 from rotator.rules.installation import check_place, lost, read_identity
 from rotator.rules.model import ManagedKey, Version
 from rotator.rules.times import format_duration, short
@@ -133,8 +134,13 @@ class VaultChecks:
 
     def _policy(self) -> Iterator[Finding]:
         config = self._config
-        paths = [key.path for key in config.managed]
-        needed = grants.needed_by(paths, config.gateway.api_key.vault, config.vault.state_path)
+        vault = config.vault
+        needed = grants.needed_by(
+            (key.path for key in config.managed),
+            config.gateway.api_key.vault,
+            vault.state_path,
+            (ack_path(vault.acks_path, key.path, name) for key in config.managed for name in key.consumers),
+        )
         yield from grants.judged(config.vault.mount, needed, self.vault.lacking(needed))
 
     def _installation(self) -> Iterator[Finding]:

@@ -191,7 +191,9 @@ def _draft(
         after = merged(before, proposal.entries)
         paths = [*(key.path for key in config.managed), *new]
     bearer, others = config.gateway.api_key.vault, survey.paths.difference(paths)
-    text = grants.policy(vault.mount, paths, bearer, vault.state_path, others=others, saw=survey.saw)
+    text = grants.policy(
+        vault.mount, paths, bearer, vault.state_path, vault.acks_path, others=others, saw=survey.saw
+    )
     policy = path.with_suffix(".policy.hcl" if path.suffix == ".hcl" else ".hcl")
     return Draft(
         config=ProposedFile(str(path), before, after if after is not None else before or ""),

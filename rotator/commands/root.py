@@ -39,6 +39,7 @@ _COMMANDS: Final = {
         "leaked": "Replace and revoke the managed key that a string belongs to.",
         "prune": "Revoke unmanaged keys, by their ids.",
         "rollback": "Make the previous key current again, within its grace.",
+        "ack": "Confirm that a consumer has taken up a new key.",
         "hold": "Freeze a key: until a time it is not rotated when due.",
         "release": "End a freeze.",
         "installation": "Tell it that Vault was moved, copied or has a new address.",

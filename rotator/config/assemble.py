@@ -10,7 +10,7 @@ from rotator.config.fields import Clocks, Defaults, Entry, EntryPolicy, File, Ga
 from rotator.config.misread import path_faults
 from rotator.config.monitoring import Http, MetricsBlock, Webhook
 from rotator.config.validate import Fault, Sound
-from rotator.config.yaml import dotted
+from rotator.config.yaml import Path, dotted
 from rotator.rules.cadence import Cadence, CronSchedule, Every, PassSchedule, Period
 from rotator.rules.model import PATIENCE, ManagedKey, Timing
 from rotator.rules.shard import Shard
@@ -18,6 +18,9 @@ from rotator.rules.times import format_duration
 from rotator.rules.titles import TitleTemplate
 
 _DEFAULT_PERIOD: Final = timedelta(days=30)
+_DEFAULT_LIMIT: Final = timedelta(days=7)
+_MOST_GRACES: Final = 10
+"""Of grace_limit, in times between rotations: fewer than the superseded keys at which no more are made."""
 _SHORT: Final = timedelta(hours=1)
 """Below it, a duration of days is more likely a slip: a minute for a month, a second for a day."""
 
@@ -84,6 +87,7 @@ def joint_faults(sound: Sound) -> Iterator[Fault]:
         for index, entry in whole.items():
             yield from _policy_faults(index, entry, defaults)
             yield from _field_faults(index, entry, defaults)
+            yield from _consumer_faults(index, entry, defaults)
         if len(whole) == len(entries):
             yield from _idle_defaults(list(whole.values()), defaults)
 
@@ -129,10 +133,23 @@ def _state_path_faults(sound: Sound) -> Iterator[Fault]:
     state_path = sound.text("vault", "state_path") or VaultBlock.model_fields["state_path"].default
     directory = state_path.strip("/").rpartition("/")[0]
     claims = f"{directory}/claims/" if directory else "claims/"
+    acks = (sound.text("vault", "acks_path") or VaultBlock.model_fields["acks_path"].default).strip("/")
+    for own in (state_path.strip("/"), claims.strip("/")):
+        if f"{own}/".startswith(f"{acks}/") or f"{acks}/".startswith(f"{own}/"):
+            yield (
+                ("vault", "acks_path"),
+                f"overlaps with {own}, which the rotator keeps for itself; write another",
+            )
+            break
     for index in sound.entries:
         path = (sound.text("keys", index, "path") or "").strip("/")
         if path == state_path.strip("/"):
             yield ("keys", index, "path"), "is vault.state_path, which holds the identity; write another"
+        elif path.startswith(f"{acks}/"):
+            yield (
+                ("keys", index, "path"),
+                f"is below vault.acks_path, {acks}/, where consumers confirm; write another",
+            )
         elif path.startswith(claims):
             yield (
                 ("keys", index, "path"),
@@ -159,13 +176,39 @@ def _policy_faults(index: int, entry: Entry, defaults: Defaults) -> Iterator[Fau
     if short := list(_short_faults(index, entry, defaults)):
         yield from short  # what follows from such a one would blame another field
         return
-    grace_period = entry.grace_period or defaults.grace_period
+    grace_period = _grace(entry, defaults)
     if grace_period > cadence.shortest:
         own = entry.grace_period or entry.names_a_cadence
         yield (
             ("keys", index, "grace_period") if own else ("defaults", "grace_period"),
             f"is {format_duration(grace_period)}, longer than the shortest time between two rotations; "
             f"write at most {format_duration(cadence.shortest)}",
+        )
+
+
+def _consumer_faults(index: int, entry: Entry, defaults: Defaults) -> Iterator[Fault]:
+    names = [consumer.name for consumer in entry.consumers]
+    for at, name in enumerate(names):
+        if (earlier := names.index(name)) != at:
+            first = dotted(("keys", index, "consumers", earlier))
+            yield ("keys", index, "consumers", at, "name"), f"is already used by {first}; write another"
+    if not names:
+        if entry.grace_limit:
+            yield ("keys", index, "grace_limit"), "means nothing without consumers; remove it or name them"
+        return
+    place: Path = ("keys", index) if entry.grace_limit or not defaults.grace_limit else ("defaults",)
+    limit, grace = _limit(entry, defaults), _grace(entry, defaults)
+    most = _MOST_GRACES * _cadence(entry, defaults).shortest
+    if limit < grace:
+        yield (
+            (*place, "grace_limit"),
+            f"is shorter than the grace_period; write at least {format_duration(grace)}",
+        )
+    elif limit > most:
+        yield (
+            (*place, "grace_limit"),
+            f"is {format_duration(limit)}: so many replaced keys would live at once that no new one is made; "
+            f"write at most {format_duration(most)}",
         )
 
 
@@ -181,7 +224,7 @@ def _short_faults(index: int, entry: Entry, defaults: Defaults) -> Iterator[Faul
         (
             ("keys", index) if entry.grace_period else ("defaults",),
             "grace_period",
-            entry.grace_period or defaults.grace_period,
+            _grace(entry, defaults),
         ),
     ):
         if lasts < _SHORT:
@@ -209,9 +252,20 @@ def _managed_key(entry: Entry, defaults: Defaults) -> ManagedKey:
         field=entry.field or defaults.field,
         bookkeeping=entry.bookkeeping or defaults.bookkeeping,
         cadence=_cadence(entry, defaults),
-        grace_period=entry.grace_period or defaults.grace_period,
+        grace_period=_grace(entry, defaults),
         revoke_adopted=revoke_adopted,
+        consumers=tuple(consumer.name for consumer in entry.consumers),
+        grace_limit=_limit(entry, defaults),
     )
+
+
+def _grace(entry: Entry, defaults: Defaults) -> timedelta:
+    return entry.grace_period or defaults.grace_period
+
+
+def _limit(entry: Entry, defaults: Defaults) -> timedelta:
+    usual = min(_DEFAULT_LIMIT, _MOST_GRACES * _cadence(entry, defaults).shortest)
+    return entry.grace_limit or defaults.grace_limit or max(usual, _grace(entry, defaults))
 
 
 def _cadence(entry: Entry, defaults: Defaults) -> Cadence:

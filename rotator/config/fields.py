@@ -25,6 +25,7 @@ from rotator.rules.times import PATTERN, parse_duration
 from rotator.rules.titles import DEFAULT_TEMPLATE
 
 MAX_KEYS: Final = 10_000
+MAX_CONSUMERS: Final = 20
 
 
 def _positive(duration: timedelta) -> timedelta:
@@ -115,6 +116,10 @@ class VaultBlock(Block):
         default="rotator/installation",
         description="Where, below the mount, this installation keeps its identity.",
     )
+    acks_path: SecretPath = Field(
+        default="rotator/acks",
+        description="Below which, in the mount, consumers confirm the key that they have taken up.",
+    )
     auth: Auth = Field(description="How to log in.", discriminator="method")
     ca_cert: ExistingFile | None = Field(
         default=None, description="A PEM file of CAs. Else VAULT_CACERT is used."
@@ -203,6 +208,10 @@ class EntryPolicy(Block):
         default=None,
         description="How long a replaced key lives on; at most the shortest time between rotations.",
     )
+    grace_limit: Duration | None = Field(
+        default=None,
+        description="How long a replaced key lives on at most while a consumer has not confirmed the new one.",
+    )
     field: SecretField | None = Field(
         default=None, description="The secret's field that holds the plaintext."
     )
@@ -232,6 +241,11 @@ class Defaults(EntryPolicy):
     """The settings of each key that does not have its own. rotation_period is 30d where no cadence is given."""
 
     grace_period: Duration = _lasting("24h", "How long a replaced key lives on.")
+    grace_limit: Duration | None = Field(
+        default=None,
+        description="How long a replaced key lives on at most while a consumer has not confirmed the new one; "
+        "7d, but at least grace_period, and at most ten times the shortest time between rotations.",
+    )
     field: SecretField = Field(default="api_key", description="The secret's field that holds the plaintext.")
     bookkeeping: SecretField = Field(
         default=FIELD, description="The secret's field that holds the rotator's own record."
@@ -244,6 +258,14 @@ class Defaults(EntryPolicy):
     )
 
 
+class ConsumerBlock(Block):
+    """A program, or a group of them, that uses the key and confirms that it has taken up a new one."""
+
+    name: Annotated[str, AfterValidator(texts.consumer_name)] = Field(
+        description="Unique in its entry. Part of the path at which it confirms."
+    )
+
+
 class Entry(EntryPolicy):
     """One managed key."""
 
@@ -251,6 +273,11 @@ class Entry(EntryPolicy):
         description="Unique. Part of the title of each key at the gateway: a new name begins a new family."
     )
     path: SecretPath = Field(description="Unique. Where the secret is stored, below the KV mount.")
+    consumers: list[ConsumerBlock] = Field(
+        default_factory=list,
+        max_length=MAX_CONSUMERS,
+        description="Who uses the key, and confirms that it has taken up a new one.",
+    )
 
 
 class Clocks(Block):

@@ -43,7 +43,7 @@ def secret_faults(values: Mapping[str, Any]) -> Iterator[Fault]:
 
 def path_faults(sound: Sound, mount: str) -> Iterator[Fault]:
     """Yield a fault for each path below `mount` that begins with the mount, or with what the API puts after it."""
-    places: list[Path] = [("vault", "state_path"), ("gateway", "api_key", "vault")]
+    places: list[Path] = [("vault", "state_path"), ("vault", "acks_path"), ("gateway", "api_key", "vault")]
     for place in [*places, *(("keys", index, "path") for index in sound.entries)]:
         path = (sound.text(*place) or "").strip("/")
         if (inner := _below(mount, path)) != path:

@@ -89,6 +89,13 @@ def secret_field(text: str) -> str:
     return _plain(text, "field", 128)
 
 
+def consumer_name(text: str) -> str:
+    """Check a consumer's name, which is a part of a path."""
+    if text in (".", ".."):
+        raise ValueError(f"is {text}, which no part of a path may be; write a letter or a digit too")
+    return _plain(text, "consumer", 64)
+
+
 def variable(text: str) -> str:
     """Check an environment variable's name. A key that was pasted in its place is none: it has a hyphen."""
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,127}", text):

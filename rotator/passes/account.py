@@ -75,6 +75,8 @@ class Account:
     timing: Timing
     state_path: str
     """Where the installation's identity is kept, below the mount."""
+    acks_path: str
+    """Below which the consumers write their confirmations."""
     concurrency: int
     policy: Policy
     stopping: Stopping

@@ -190,6 +190,7 @@ class KeyResult:
                     "key_id": other.key_id,
                     "revoke_at": time_to_json(other.goes_at),
                     "stays": other.stays or None,
+                    "unconfirmed": list(other.unconfirmed),
                 }
                 for other in self.left
                 if other.victim is Victim.SUPERSEDED

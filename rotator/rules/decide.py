@@ -113,6 +113,7 @@ def decide(facts: Facts) -> Plan:
             *_titles(facts),
             *_left_behind(facts),
             *_left_to_a_person(others),
+            *_left_to_consumers(facts, others),
         ),
         dangers=dangers,
         doubt=facts.doubt,
@@ -234,3 +235,13 @@ def _left_to_a_person(others: tuple[Revocation, ...]) -> Iterator[str]:
     for other in others:
         if other.kept in LASTING and other.victim is Victim.SUPERSEDED:
             yield f"key {other.key_id} is superseded, and stays: {other.stays}"
+
+
+def _left_to_consumers(facts: Facts, others: tuple[Revocation, ...]) -> Iterator[str]:
+    for other in others:
+        waiting = facts.unconfirmed(other.key_id, other.since)
+        who = "; ".join(f"{name} {why}" for name, why in waiting.items() if name in other.unconfirmed)
+        if other.unconfirmed and other.kept is None:
+            yield f"key {other.key_id} goes, because its grace_limit is over, though {who}"
+        elif other.unconfirmed and other.goes_at:
+            yield f"key {other.key_id} lives on until {other.goes_at:%Y-%m-%d %H:%M} at the latest: {who}"

@@ -8,6 +8,7 @@ from functools import cached_property
 from rotator.redaction import Secret
 from rotator.rules.bookkeeping import WITHOUT_GRACE, Block, Rotation, read_block, read_plaintext
 from rotator.rules.claims import Claim, Claims
+from rotator.rules.consumers import Ack, waiting_for
 from rotator.rules.freeze import Freeze, read_freeze
 from rotator.rules.history import Trace, when_written
 from rotator.rules.identify import Current, named_by
@@ -57,6 +58,8 @@ class Facts:
     """By superseded key that is due to go: the plaintexts in older versions that may be its own."""
     gone: frozenset[int] | None = None
     """Keys that the secret names and that a second list does not show live, either; None where it was not asked."""
+    acks: Mapping[str, Ack] = field(default_factory=dict)
+    """By consumer: what it confirmed last. Asked for only where a superseded key's grace is over."""
     doubt: str | None = None
     """Why the time is not to be relied on; None while its witnesses agree."""
     without_grace: bool = False
@@ -140,6 +143,29 @@ class Facts:
         """When the grace ends of a key that is superseded `since`, by the block and by Vault's own time."""
         since = max(since, self.ended.get(id_, since))
         return since if since == WITHOUT_GRACE else since + self.key.grace_period
+
+    def limit_of(self, id_: int, since: datetime) -> datetime:
+        """When a superseded key goes that a consumer may still use."""
+        ends = self.lives_until(id_, since)
+        return ends if ends == WITHOUT_GRACE else ends - self.key.grace_period + self.key.grace_limit
+
+    def awaits(self, id_: int, since: datetime) -> bool:
+        """Whether it matters what consumers say: the grace of this key is over, and nothing else keeps it."""
+        over = WITHOUT_GRACE < self.lives_until(id_, since) <= self.now
+        return over and self.lives(id_) and self.may_revoke(id_) and id_ not in self.unproven
+
+    def unconfirmed(self, id_: int, since: datetime) -> Mapping[str, str]:
+        """Return the consumers that may still use a superseded key and matter, each with the reason."""
+        if not self.awaits(id_, since):
+            return {}
+        return waiting_for(
+            self.key.consumers,
+            self.acks,
+            since,
+            current=self.key_id,
+            superseded=self.superseded,
+            replaced_at=self.ended.get(id_),
+        )
 
     @property
     def lacks_the_current(self) -> bool:
@@ -243,6 +269,6 @@ class Facts:
                 return not self.is_revoked(id_)
             if since == WITHOUT_GRACE and self.rotation:  # noticed anew, it would have a whole grace again
                 since = self.rotation.rotated_at
-            return since + self.key.grace_period > self.now
+            return since + self.key.longest_grace > self.now
 
         return {id_: since for id_, since in self.superseded.items() if still(id_, since)}

@@ -78,6 +78,15 @@ class ManagedKey:
     """Whether a superseded key whose title is not ours may be revoked too."""
     bookkeeping: str = "rotation"
     """The secret's field that holds our own record."""
+    consumers: tuple[str, ...] = ()
+    """Who confirms that it has taken up a new key."""
+    grace_limit: timedelta = timedelta(days=7)
+    """How long a superseded key lives on at most while a consumer has not confirmed its successor."""
+
+    @property
+    def longest_grace(self) -> timedelta:
+        """How long a superseded key may be in use, as far as is known without asking the consumers."""
+        return self.grace_limit if self.consumers else self.grace_period
 
 
 PATIENCE: Final = timedelta(minutes=2)

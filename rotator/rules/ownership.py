@@ -179,7 +179,7 @@ class Ownership:
         held, entry = self._held.get(key.name), f"{key.name} ({key.path})"
         if held is None:
             return {}
-        in_grace = [id_ for id_, since in held.superseded.items() if since + key.grace_period > self._now]
+        in_grace = [id_ for id_, since in held.superseded.items() if since + key.longest_grace > self._now]
         ids = dict.fromkeys(self._frozen_in(key, held), f"{entry} is frozen, and held it")
         ids |= dict.fromkeys(in_grace, f"{entry} has it in its grace")
         if plaintext := read_plaintext(held.version.data, key.field):

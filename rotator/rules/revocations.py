@@ -1,7 +1,7 @@
 """What becomes of the live keys beside the current one: which go, when, and what keeps the others. Pure."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -30,6 +30,7 @@ class Kept(StrEnum):
     PROTECTED = "protected"
     ADOPTED = "adopted"
     UNPROVEN = "unproven"
+    UNCONFIRMED = "unconfirmed"
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class Revocation:
     """When the list says that it was created; None where it is not listed."""
     leaked: bool = field(default=False, compare=False)
     """Whether an operator ended its grace, as a claim says, too."""
+    unconfirmed: tuple[str, ...] = field(default=(), compare=False)
+    """The consumers that may still use it, where its grace is over."""
 
     @property
     def known_since(self) -> datetime | None:
@@ -101,6 +104,13 @@ KEPT: Final[Mapping[Victim, tuple[KeptRule, ...]]] = {
             Kept.FROZEN,
             lambda facts, id_, since: facts.revocation_frozen_until(id_, since) is not None,
             lambda *_: "but the secret is frozen",
+        ),
+        KeptRule(
+            Kept.UNCONFIRMED,
+            lambda facts, id_, since: (
+                bool(facts.unconfirmed(id_, since)) and facts.limit_of(id_, since) > facts.now
+            ),
+            lambda *_: "so it lives on",
         ),
         KeptRule(
             Kept.PROTECTED,
@@ -183,7 +193,14 @@ def _superseded(facts: Facts, id_: int, since: datetime) -> Revocation:
     grace = facts.key.grace_period
     text = f"superseded {when(ends - grace, facts.now)}; its grace of {short(grace)} "
     text += f"{'ended' if ends <= facts.now else 'ends'} {when(ends, facts.now)}"
-    return _fate(facts, Victim.SUPERSEDED, id_, since, ends, text)
+    waiting = facts.unconfirmed(id_, since)
+    if waiting:
+        ends = facts.limit_of(id_, since)
+        text += "".join(f"; {name} {why}" for name, why in waiting.items())
+        text += f"; its grace_limit of {short(facts.key.grace_limit)} "
+        text += f"{'ended' if ends <= facts.now else 'ends'} {when(ends, facts.now)}"
+    fate = _fate(facts, Victim.SUPERSEDED, id_, since, ends, text)
+    return fate if fate.stays else replace(fate, unconfirmed=tuple(waiting))
 
 
 def _orphan(facts: Facts, id_: int, created_at: datetime) -> Revocation:

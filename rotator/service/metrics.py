@@ -286,6 +286,15 @@ def _of_keys(keys: tuple[KeyStatus, ...], now: datetime) -> Iterator[GaugeMetric
         "Keys that the last pass had to revoke and that still live.",
         lambda key: key.overdue,
     )
+    waiting = GaugeMetricFamily(
+        "rotator_key_unconfirmed",
+        "1 for each consumer that keeps a superseded key alive, because it has not confirmed a later one.",
+        labels=["key", "consumer"],
+    )
+    for key in keys:
+        for consumer in key.unconfirmed:
+            waiting.add_metric([key.name, consumer], 1)
+    yield waiting
 
 
 def _post(

@@ -1,7 +1,7 @@
 """The record of a leak that was contained: what was replaced and revoked, by which requests. It holds no secret."""
 
-from collections.abc import Iterator, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from rotator.errors import RotatorError
 from rotator.passes.by_hand import by_hand
 from rotator.passes.result import KeyResult, PassResult
 from rotator.rules.bookkeeping import WITHOUT_GRACE, Rotation
+from rotator.rules.consumers import Ack
 from rotator.rules.decide import Plan
 from rotator.rules.facts import Facts
 from rotator.rules.owner import NOBODY, Owner
@@ -36,6 +37,13 @@ class Exposed:
     """Whether the secret holds a key that may work and fits no listed one: nobody can tell which to revoke."""
     owner: Owner = NOBODY
     """Whose the secret is, as people say."""
+    consumers: Mapping[str, int | None] = field(default_factory=dict)
+    """The key that each consumer confirmed last; None where it has confirmed none."""
+
+    @property
+    def running(self) -> tuple[str, ...]:
+        """The consumers that run on one of these keys, as far as they have said."""
+        return tuple(name for name, id_ in self.consumers.items() if id_ is None or id_ in self.keys)
 
     @property
     def keys(self) -> tuple[int, ...]:
@@ -109,6 +117,9 @@ class Incident:
                     "revoked": list(key.revoked),
                     "alive": list(key.alive),
                     **key.exposed.owner.to_json(),
+                    "consumers": [
+                        {"name": name, "key_id": id_} for name, id_ in key.exposed.consumers.items()
+                    ],
                     "unknown": key.exposed.unknown,
                     "errors": [error.to_json() for error in key.errors],
                 }
@@ -141,6 +152,7 @@ def exposed_by(facts: Facts, plan: Plan, *, is_bearer: bool) -> Exposed:
         staying,
         unknown=works and not current,
         owner=facts.owner,
+        consumers={name: facts.acks.get(name, Ack()).key_id for name in facts.key.consumers},
     )
 
 
@@ -195,6 +207,7 @@ def foretell(exposed: Sequence[Exposed], console: Console, *, dry_run: bool) -> 
             yield Text(f"{key.name}: {current}; {going}", style="bold")
             if key.owner != NOBODY:
                 yield Text(f"  owner: {key.owner}")
+            yield from _running(key)
             if key.staying:
                 yield Text(f"! {_ids(key.staying)} {be} left alive: {_STAYS}", style="yellow")
             if key.unknown:
@@ -241,6 +254,7 @@ def _lines_of_key(key: Contained) -> Iterator[Text]:
     yield Text(f"{key.exposed.name} ({key.exposed.path})", style="bold")
     if key.exposed.owner != NOBODY:
         yield Text(f"  owner: {key.exposed.owner}")
+    yield from _running(key.exposed)
     if key.successor and key.published_at:
         replaced = f"key {key.exposed.current} by key " if key.exposed.current else "nothing by key "
         replaced = "an unknown key by key " if key.exposed.unknown else replaced
@@ -256,6 +270,14 @@ def _lines_of_key(key: Contained) -> Iterator[Text]:
     for error in key.errors:
         yield from lines_of(key.exposed.name, error)
     yield from _cures(key)
+
+
+def _running(exposed: Exposed) -> Iterator[Text]:
+    """Who still runs on an exposed key, as far as the consumers have said."""
+    for name in exposed.running:
+        id_ = exposed.consumers[name]
+        last = f"last confirmed key {id_}" if id_ else "has not confirmed any key"
+        yield Text(f"! {name} {last}: it fails until it takes up the new one", style="yellow")
 
 
 def _cures(key: Contained) -> Iterator[Text]:

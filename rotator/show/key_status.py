@@ -95,6 +95,11 @@ class KeyStatus(Standing):
         """Revocations that are overdue."""
         return sum(other.overdue for other in self.others)
 
+    @property
+    def unconfirmed(self) -> tuple[str, ...]:
+        """The consumers that keep a superseded key alive."""
+        return tuple(dict.fromkeys(name for other in self.superseded for name in other.unconfirmed))
+
     def to_json(self) -> dict[str, Any]:
         """An item of `keys` in `rotator status --json` and in `/status.json`."""
         last = self.last_try

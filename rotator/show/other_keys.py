@@ -24,6 +24,8 @@ class OtherKey:
     """None for one that stays, or whose grace was ended."""
     stays: str
     """Why it lives on when its time is over; empty for one that goes."""
+    unconfirmed: tuple[str, ...]
+    """The consumers that keep it alive, because they have not confirmed a later key."""
     overdue: bool
     """A pass had to revoke it, and it is still there; where no pass is known of, OVERDUE_AFTER has passed."""
     created_at: datetime | None = None
@@ -42,6 +44,7 @@ class OtherKey:
             "since": time_to_json(self.since),
             "revoke_at": time_to_json(self.goes_at),
             "stays": self.stays or None,
+            "unconfirmed": list(self.unconfirmed),
             "overdue": self.overdue,
         }
 
@@ -57,6 +60,7 @@ def others_of(seen: KeyResult, seen_at: datetime) -> tuple[OtherKey, ...]:
             since=other.known_since,
             goes_at=other.goes_at,
             stays=other.stays,
+            unconfirmed=other.unconfirmed,
             overdue=_overdue(seen, other, overdue_at),
             created_at=other.created_at,
             kept=_kept(other, seen),

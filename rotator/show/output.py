@@ -23,6 +23,7 @@ class Kind(StrEnum):
     ROLLBACK = "rollback"
     FREEZE = "freeze"
     INSTALLATION = "installation"
+    ACK = "ack"
     EXPOSURE = "exposure"
     INCIDENT = "incident"
     PROPOSAL = "proposal"

@@ -132,6 +132,7 @@ PARTS: Final[Mapping[str, tuple[str, Fields]]] = {
                 "When it is revoked, or null if it stays or its grace period was ended.",
             ),
             "stays": (nullable(TEXT), "Why it stays after its time is over, or null if it does not."),
+            "unconfirmed": (list_of(TEXT), "The consumers that have not confirmed a later key."),
             "overdue": (BOOL, "Whether it should have been revoked by now."),
         },
     ),
@@ -165,11 +166,15 @@ PARTS: Final[Mapping[str, tuple[str, Fields]]] = {
                 "When it is revoked, or null if it stays or its grace period was ended.",
             ),
             "stays": (nullable(TEXT), "Why it stays after its time is over, or null if it does not."),
+            "unconfirmed": (list_of(TEXT), "The consumers that have not confirmed a later key."),
         },
     ),
     "revoked_key": (
         "A key that was revoked or, in a dry run, would be.",
-        {"key_id": (ID, "Its id."), "reason": (one_of(Victim), "What it was.")},
+        {
+            "key_id": (ID, "Its id."),
+            "reason": (one_of(Victim), "What it was."),
+        },
     ),
     "key_result": (
         "What a pass did about a managed key.",
@@ -265,6 +270,13 @@ PARTS: Final[Mapping[str, tuple[str, Fields]]] = {
             "staying": (list_of(ID), "The ids of the keys that are not ours to revoke."),
         },
     ),
+    "confirmation": (
+        "What a consumer confirmed last.",
+        {
+            "name": (TEXT, "The consumer."),
+            "key_id": (nullable(ID), "The id of the key, or null if it has confirmed none."),
+        },
+    ),
     "contained_key": (
         "What happened to a managed key that has leaked.",
         {
@@ -275,6 +287,7 @@ PARTS: Final[Mapping[str, tuple[str, Fields]]] = {
             "revoked": (list_of(ID), "The ids of the keys that were revoked."),
             "alive": (list_of(ID), "The ids of the exposed keys that nobody has seen dead."),
             **OWNER,
+            "consumers": (list_of(part("confirmation")), "What each consumer had confirmed."),
             "unknown": (BOOL, "Whether the secret held a key that fits no key of the list."),
             "errors": (list_of(part("failure")), "What went wrong."),
         },

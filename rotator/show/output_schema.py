@@ -166,6 +166,14 @@ KINDS: Final[Mapping[Kind, tuple[str, Fields]]] = {
             "bound": (part("binding"), "The Vault that it is bound to."),
         },
     ),
+    Kind.ACK: (
+        "`rotator ack`: what a consumer has confirmed.",
+        {
+            "name": (TEXT, "The managed key."),
+            "consumer": (TEXT, "Who confirmed."),
+            "key_id": (ID, "The key that it has taken up."),
+        },
+    ),
     Kind.EXPOSURE: (
         "`rotator --rotate-now --revoke-old-now --dry-run`: what a leak exposes.",
         {
