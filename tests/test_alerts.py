@@ -45,8 +45,8 @@ def test_each_names_what_is_there(name: str) -> None:
     rule = ALERTS[name]
     assert unknown(rule["expr"]) == set()
     shown = set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"]))
-    assert shown <= {"key", "server"}
-    assert all(label in rule["expr"] or label == "key" for label in shown)
+    assert shown <= {"key", "server", "consumer"}
+    assert all(label in rule["expr"] or label in ("key", "consumer") for label in shown)
     assert rule["labels"]["severity"] in ("critical", "warning")
     assert rule["annotations"]["runbook_url"] == f"docs/operations.md#{name.lower()}"
 

@@ -77,7 +77,9 @@ class TestWhatIsTold:
                 "reason": "due",
                 "rotated_at": "2026-11-09T00:00:00Z",
                 "due_at": "2026-11-16T00:00:00Z",
-                "superseded": [{"key_id": 7, "revoke_at": "2026-11-10T00:00:00Z", "stays": None}],
+                "superseded": [
+                    {"key_id": 7, "revoke_at": "2026-11-10T00:00:00Z", "stays": None, "unconfirmed": []}
+                ],
                 "frozen": None,
                 "owner": None,
                 "contact": None,

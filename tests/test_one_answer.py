@@ -64,5 +64,7 @@ def test_pass_status_page_notice_and_incident_agree(world: World, without_grace:
     assert in_status(world, old) == at
     events, _ = after_pass(result, Told())
     (succeeded,) = [event.notice for event in events if event.notice.type == "rotation.succeeded"]
-    assert succeeded.data["superseded"] == [{"key_id": old, "revoke_at": at, "stays": None}]
+    assert succeeded.data["superseded"] == [
+        {"key_id": old, "revoke_at": at, "stays": None, "unconfirmed": []}
+    ]
     assert contained(exposed, [result], set()).in_grace is not without_grace

@@ -46,7 +46,7 @@ def test_of_one_whose_revocation_was_refused_no_time_is_made_up(world: World) ->
     assert other["revoke_at"].startswith("2026-11-")  # as it was read before
     result = world.one()
     (other,) = result.to_json()["superseded"]
-    assert other == {"key_id": 3, "revoke_at": None, "stays": None}
+    assert other == {"key_id": 3, "revoke_at": None, "stays": None, "unconfirmed": []}
     seen = look(world)
     assert not seen.well
     assert "Backend: 3 is superseded, its revocation has begun, but it is still alive\n" in words(seen)

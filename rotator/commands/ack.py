@@ -54,7 +54,7 @@ def command(
     """Confirm that a consumer has taken up a new key.
 
     \b
-    Example: at the end of a deployment that gave every instance of web key 13
+    Example: every instance of web runs on key 13 now
       rotator ack "Production backend" --as web --key-id 13
 
     The old key lives on until every consumer has confirmed, for no longer than grace_limit.
