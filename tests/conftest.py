@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from rotator.redaction import forget
 from rotator.sandbox.ledger import AccountKey, Ledger
 from rotator.sandbox.server import GatewayServer
 from rotator.sandbox.vault import VaultServer
@@ -31,8 +32,11 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)
-def _connections() -> Iterator[None]:
-    """A client that is only left to the garbage keeps its connections till then."""
+def _one_after_the_other() -> Iterator[None]:
+    """A client that is only left to the garbage keeps its connections till then; and the short secret of one test
+    would be taken out of the words of the next.
+    """
+    forget()
     yield
     close_connections()
 

@@ -46,7 +46,7 @@ from tests.raft import RaftVault
 from tests.stores import Lagging
 from tests.traffic import Traffic
 from tests.vaults import connect_to, new_kv
-from tests.world import Gate, World, new_server
+from tests.world import Gate, World, later, new_server
 
 OTHER = "apimall/reporting"
 NAMES = {PATH: "Backend", OTHER: "Reporting"}
@@ -144,7 +144,7 @@ class Histories(RuleBasedStateMachine):
         self.patience = PATIENCE
         self.tokens: list[str] = []
         self.traffic = Traffic()
-        self.gateway = new_server().start()
+        self.gateway = new_server(later()).start()
         self.proxy = Proxy(self.vault.address)
         self.proxy.__enter__()
         consumed = replace(managed(), consumers=("web",), grace_limit=LIMIT)

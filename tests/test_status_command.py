@@ -192,7 +192,7 @@ class TestRevocations:
     def test_one_whose_grace_was_ended_is_named_so(self, world: World) -> None:
         world.make_pass()
         world.make_pass(forced=True, without_grace=True)
-        assert "2 is superseded, goes with the next pass" in words(look(world))
+        assert "key 2 of Backend should be revoked: its revocation has begun" in words(look(world))
 
 
 class TestKeysOfOthers:

@@ -238,7 +238,7 @@ class TestPage:
         assert self.names(text)[:3] == ["Batch", "Reporting", "Mobile clients (legacy-api)/eu"], (
             "what needs attention is first"
         )
-        for word in ("2 failed", "1 unknown", "1 stopped", "1 held", "1 due", "2 ok"):
+        for word in ("1 failed", "1 revocation failed", "1 unknown", "1 stopped", "1 held", "1 due", "2 ok"):
             assert f"{word}</span>" in text
         assert str(REFUSED.request_id) in text
         assert "Cure: ask the gateway&#39;s support, and name the request_id" in text
@@ -255,8 +255,8 @@ class TestPage:
             ("q=apimall+held", ["Mobile clients (legacy-api)/eu"]),
             ("q=nothing+like+it", []),
             ("q=%3Cscript%3E", []),
-            ("sort=name&q=ok", ["Production backend", "Search"]),
-            ("sort=next&q=ok", ["Production backend", "Search"]),
+            ("sort=name&q=ok", ["Archive", "Production backend", "Search"]),
+            ("sort=next&q=ok", ["Archive", "Production backend", "Search"]),
             ("sort=age&q=failed", ["Reporting", "Batch"]),
             ("sort=nonsense&q=failed", ["Batch", "Reporting"]),
             ("a=1&b=2&c=3&d=4&e=5&f=6&g=7&h=8&i=9&q=Batch", None),
