@@ -79,6 +79,16 @@ class TestAck:
         )
         assert revoked(rotator) == [keys[0]]
 
+    def test_it_needs_no_bearer(
+        self, rotator: Program, vault_server: VaultServer, keys: tuple[int, int]
+    ) -> None:
+        """Who uses a key need not be able to make others."""
+        bearer = rotator.environ.pop("APIMALL_API_KEY")
+        done = as_web(rotator, vault_server, "--key-id", str(keys[1]))
+        rotator.environ["APIMALL_API_KEY"] = bearer
+        assert (done.code, done.err) == (0, "")
+        assert revoked(rotator) == [keys[0]]
+
     def test_vaults_own_client_does_the_same(
         self, rotator: Program, vault_server: VaultServer, keys: tuple[int, int]
     ) -> None:
@@ -118,7 +128,7 @@ class TestBadInput:
         done = as_web(rotator, vault_server, "--key-id", str(keys[1]), policy=READ)
         assert done.code == 3
         assert f"{ACK}/web" in done.err
-        assert "policy" in done.err
+        assert "deploy/consumers/ack-policy.hcl" in done.err
 
 
 def test_a_consumers_policy_is_for_its_own_confirmation_alone(

@@ -18,7 +18,7 @@ from rotator.commands.options import (
     name_argument,
     the_name,
 )
-from rotator.commands.output import CONVERGED, Output
+from rotator.commands.output import CONVERGED, Output, by_a_person
 from rotator.commands.screen import waiting
 from rotator.errors import ConfigError
 from rotator.passes.confirm import Confirmed, confirm
@@ -77,11 +77,16 @@ def run_ack(
     """Confirm, and say what was confirmed; return the exit code. Only Vault is asked."""
 
     def go() -> int:
-        config = load_with(frozenset({name}), config_path, environ)
+        # Who uses a key need not have the bearer.
+        config = load_with(frozenset({name}), config_path, environ, needs_bearer=False)
         [key] = (key for key in config.managed if key.name == name)
         _check(key, consumer)
         path = ack_path(config.vault.acks_path, key.path, consumer)
-        with open_vault(config, environ, Stopping(), Policy()) as vault, waiting("asking Vault"):
+        with (
+            open_vault(config, environ, Stopping(), Policy()) as vault,
+            waiting("asking Vault"),
+            by_a_person("what deploy/consumers/ack-policy.hcl has"),
+        ):
             done = confirm(vault, key, consumer, path, key_id)
         output.show(Kind.ACK, done.to_json, lambda: _words(done))
         return CONVERGED
