@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
+from rotator.commands.leak import exposed_in
 from rotator.errors import BrokenContract, Conflict, Rejected, Transient
 from rotator.passes.confirm import confirm as write_ack
 from rotator.passes.observe import observe
-from rotator.rules.decide import decide
 from rotator.rules.model import Version
 from rotator.rules.revocations import Kept
 from rotator.service.metrics import Metrics
 from rotator.show.console import console_for_stdout
-from rotator.show.incident import exposed_by, foretell
+from rotator.show.incident import Exposed, foretell
 from rotator.show.key_status import KeyStatus, key_status
 from rotator.show.severity import KeyState, Severity
 from tests import facts as some
@@ -371,18 +371,27 @@ class TestShown:
         assert warning.startswith(f"key {old} goes, because its grace_limit is over, though web")
 
 
+def exposed_now(world: World) -> tuple[Exposed, ...]:
+    """What both ways to end a leak look at first."""
+    with world.account() as account:
+        return exposed_in(account, observe(account, dry_run=True), frozenset({"Backend"}))
+
+
+def test_a_pass_that_ends_a_leak_waits_for_no_confirmation(world: World) -> None:
+    rotated(world)
+    world.memory.calls.clear()
+    world.contain()
+    assert not [call for call in world.memory.calls if "acks" in call]
+
+
 def test_the_record_of_a_leak_says_who_still_runs_on_an_exposed_key(world: World) -> None:
     old, new = rotated(world)
     confirm(world, "web", old)
-    with world.account() as account:
-        seen = observe(account, without_grace=True, dry_run=True)
-    facts = seen.facts["Backend"]
-    exposed = exposed_by(facts, decide(facts), is_bearer=False)
+    [exposed] = exposed_now(world)
     assert exposed.consumers == {"web": old, "batch": None}
     told = foretell([exposed], console_for_stdout(), dry_run=True)
     assert f"! web last confirmed key {old}: it fails until it takes up the new one" in told
     assert "! batch has not confirmed any key: it fails" in told
     confirm_all(world, new + 1)
-    with world.account() as account:
-        facts = observe(account, without_grace=True, dry_run=True).facts["Backend"]
-    assert exposed_by(facts, decide(facts), is_bearer=False).running == ()
+    [exposed] = exposed_now(world)
+    assert exposed.running == ()

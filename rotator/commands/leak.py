@@ -1,6 +1,7 @@
 """`--rotate-now --revoke-old-now`: a key has leaked. Replace it, then revoke the old ones without grace."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from rotator.commands.screen import waiting
 from rotator.config import Config
 from rotator.errors import RotatorError
 from rotator.passes.account import Account
+from rotator.passes.confirm import Confirmations
 from rotator.passes.observe import Observation, observe
 from rotator.passes.stopping import Stopped, Stopping
 from rotator.rules.decide import decide
@@ -85,7 +87,7 @@ def contain(
 
 def _look(config: Config, environ: Mapping[str, str], only: frozenset[str]) -> tuple[Exposed, ...]:
     with open_account(config, environ, Stopping()) as account, waiting("looking"):
-        return exposed_in(account, observe(account, without_grace=True, dry_run=True), only)
+        return exposed_in(account, observe(account, dry_run=True), only)
 
 
 def exposed_in(account: Account, seen: Observation, only: frozenset[str]) -> tuple[Exposed, ...]:
@@ -94,7 +96,8 @@ def exposed_in(account: Account, seen: Observation, only: frozenset[str]) -> tup
     for key in chosen:
         if error := seen.failed.get(key.name):
             raise error
-    facts = [seen.facts[key.name] for key in chosen]
+    confirmations = Confirmations(account)
+    facts = [replace(seen.facts[key.name], acks=confirmations.of(key)) for key in chosen]
     return tuple(exposed_by(it, decide(it), is_bearer=account.is_bearer(it.key)) for it in facts)
 
 

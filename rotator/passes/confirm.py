@@ -1,16 +1,49 @@
-"""A consumer confirms the key that it has taken up: the one write that a consumer's own token may make."""
+"""What consumers confirm: read for a pass; and written, the one write that a consumer's own token may make."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from rotator.errors import Conflict, Rejected
-from rotator.passes.account import Store
+from rotator.errors import BrokenContract, Conflict, Limited, Rejected, Transient
+from rotator.passes.account import Account, Store
 from rotator.rules.bookkeeping import read_block
-from rotator.rules.consumers import FIELD, read_ack
-from rotator.rules.model import ManagedKey
+from rotator.rules.consumers import FIELD, Ack, ack_path, read_ack
+from rotator.rules.model import ManagedKey, Version
 
 _TRIES: Final = 3
 """Two instances of one consumer may confirm at the same moment."""
+
+
+class Confirmations:
+    """What the consumers have confirmed. Thread-safe.
+
+    Each is asked for once. Where Vault does not answer, no other is asked for: nothing may wait for them.
+    """
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._unanswered = ""
+
+    def of(self, key: ManagedKey) -> Mapping[str, Ack]:
+        """Return what each consumer of `key` has confirmed last. What cannot be read is no confirmation."""
+        return {name: self._ask(key, name) for name in key.consumers}
+
+    def _ask(self, key: ManagedKey, consumer: str) -> Ack:
+        if self._unanswered:
+            return Ack(fault=self._unanswered)
+        try:
+            return read_ack(self._read(ack_path(self._account.acks_path, key.path, consumer)))
+        except (Rejected, Transient, BrokenContract) as error:
+            fault = f"has a confirmation that cannot be read: {error.message}"
+            if isinstance(error, Transient):
+                self._unanswered = fault
+            return Ack(fault=fault)
+
+    def _read(self, path: str) -> Version:
+        try:
+            return self._account.store.read(path, once=True)
+        except Limited:  # the others of this pass wait for their turn, too
+            return self._account.store.read(path)
 
 
 @dataclass(frozen=True)

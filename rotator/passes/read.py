@@ -5,12 +5,12 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
-from rotator.errors import BrokenContract, Limited, Rejected, Transient
+from rotator.errors import Rejected, Transient
 from rotator.passes.account import Account
+from rotator.passes.confirm import Confirmations
 from rotator.redaction import Secret, remember
 from rotator.rules.bookkeeping import WITHOUT_GRACE, fault_of_owner, read_block, read_plaintext
 from rotator.rules.claims import claims_path, read_claims
-from rotator.rules.consumers import Ack, ack_path, read_ack
 from rotator.rules.facts import Facts
 from rotator.rules.history import Read, Trace, held_by, rolled_back, suspects, trace
 from rotator.rules.identify import identify, named_by
@@ -32,8 +32,7 @@ class Reader:
         self._previews = Previews(listed.values())
         self._past: dict[tuple[str, int], Version] = {}
         """By path and number: what was read of earlier versions, which do not change."""
-        self._unanswered = ""
-        """Why no more confirmations are asked for, in words."""
+        self._confirmations = Confirmations(account)
 
     def held(self, key: ManagedKey) -> Held:
         """Read the secret, and say which key it holds."""
@@ -179,32 +178,10 @@ class Reader:
         )
 
     def _with_acks(self, facts: Facts) -> Facts:
-        """Ask what each consumer has confirmed, where that matters: after a grace, and of what has leaked.
-
-        What cannot be read is no confirmation.
-        """
-        over = any(facts.awaits(id_, since) for id_, since in facts.superseded.items())
-        if not (over or facts.without_grace):
+        """Ask what each consumer has confirmed, where that matters: after a grace."""
+        if not any(facts.awaits(id_, since) for id_, since in facts.superseded.items()):
             return facts
-        return replace(facts, acks={name: self._ack(facts.key, name) for name in facts.key.consumers})
-
-    def _ack(self, key: ManagedKey, consumer: str) -> Ack:
-        """Ask once. Where Vault does not answer, no other is asked for in this pass: nothing may wait for them."""
-        if self._unanswered:
-            return Ack(fault=self._unanswered)
-        try:
-            return read_ack(self._read_ack(ack_path(self._account.acks_path, key.path, consumer)))
-        except (Rejected, Transient, BrokenContract) as error:
-            fault = f"has a confirmation that cannot be read: {error.message}"
-            if isinstance(error, Transient):
-                self._unanswered = fault
-            return Ack(fault=fault)
-
-    def _read_ack(self, path: str) -> Version:
-        try:
-            return self._account.store.read(path, once=True)
-        except Limited:  # the others of this pass wait for their turn, too
-            return self._account.store.read(path)
+        return replace(facts, acks=self._confirmations.of(facts.key))
 
     def _ended_by_an_operator(self, facts: Facts, since: datetime, held_in: Version | None) -> bool:
         """Whether a claim, too, says that a key has no grace: who may write the secret could say so there.
