@@ -214,6 +214,51 @@ def test_what_cannot_be_read_keeps_the_old_key_and_fails_nothing(world: World, e
     assert not is_live(world, old)
 
 
+class TakesBack(MemoryStore):
+    """A consumer that changes what it has confirmed while a pass acts."""
+
+    says: object = None
+    looks: int = 0
+
+    def read(self, path: str, version: int | None = None, *, once: bool = False) -> Version:
+        if path == f"{ACKS}/web":
+            self.looks += 1
+            if self.looks == 2:
+                self.put(path, {"key_id": self.says})
+        return super().read(path, version, once=once)
+
+
+def test_what_a_consumer_says_right_before_a_revocation_counts(world: World) -> None:
+    old, new = rotated(world)
+    confirm_all(world, new)
+    fickle = TakesBack(world.memory.versions, origin=world.memory.origin)
+    fickle.says = old
+    world.advance(1, minutes=1)
+    [key] = world.make_pass(store=fickle).keys
+    assert not key.failed
+    assert not key.revoked
+    assert is_live(world, old)
+    fickle.put(f"{ACKS}/web", {"key_id": new})
+    world.make_pass(store=fickle)
+    assert not is_live(world, old)
+
+
+@pytest.mark.parametrize("which", ["until now", "made by this pass"])
+def test_in_a_pass_that_rotates_both_the_new_key_and_the_one_before_it_confirm(
+    world: World, which: str
+) -> None:
+    """Where the grace is as long as the period, each old key goes in the pass that makes another one."""
+    old, new = rotated(world)
+    confirm_all(world, new)
+    fast = TakesBack(world.memory.versions, origin=world.memory.origin)
+    fast.says = new if which == "until now" else new + 1
+    world.advance(1, minutes=1)
+    [key] = world.make_pass(forced=True, store=fast).keys
+    assert key.rotation
+    assert key.rotation.key_id == new + 1
+    assert [gone.key_id for gone in key.revoked] == [old]
+
+
 class TestWhatWasSaidBeforeARollback:
     """A consumer that took the old key up again, and has not said so, may use it when it is replaced again."""
 

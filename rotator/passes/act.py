@@ -16,8 +16,9 @@ from rotator.errors import RotatorError
 from rotator.passes.account import Account
 from rotator.passes.by_hand import asked_again
 from rotator.passes.claim import Claiming
+from rotator.passes.confirm import Confirmations
 from rotator.passes.create import Creating
-from rotator.passes.fence import Frozen, Moved, write_on_top
+from rotator.passes.fence import Frozen, Moved, Unconfirmed, write_on_top
 from rotator.passes.result import KeyResult, Outcome, outcome_of
 from rotator.passes.revoke import Revoker
 from rotator.passes.rotate import Making, Unsettled
@@ -47,6 +48,7 @@ class Actor:
 
     def __init__(self, account: Account, installation: str, state: PassState) -> None:
         self._account, self._installation, self._state = account, installation, state
+        self._confirmations = Confirmations(account)
 
     def write(self, facts: Facts, plan: Plan) -> Written:
         """Rotate or note, as `plan` says, and say what came of it. Raises nothing that this program names."""
@@ -112,7 +114,7 @@ class Actor:
                 if fence is None:
                     self._yield_to_another(facts)
                     fence = written = self._overwrite(facts, plan)
-                self._look_again(facts, revocation, fence)
+                self._look_again(facts, revocation, fence, result.rotation)
                 self._state.changing()
                 revoker.revoke(revocation, fence)
             except (Moved, Stopped, NotReached) as error:
@@ -130,10 +132,11 @@ class Actor:
                 revoked.append(revocation)
         return replace(result, revoked=tuple(revoked), errors=tuple(errors))
 
-    def _look_again(self, facts: Facts, revocation: Revocation, fence: Fence) -> None:
-        """Raise Moved if a superseded key may be back by now, Frozen if a person has frozen the secret meanwhile.
+    def _look_again(self, facts: Facts, revocation: Revocation, fence: Fence, made: Rotation | None) -> None:
+        """Raise Moved if a superseded key may be back by now, or if people or consumers want it to stay by now.
 
-        What leaked waits for no read, unless an earlier pass wrote the fence.
+        `made`: what this pass has put into the secret. What leaked waits for no read, unless an earlier pass wrote
+        the fence.
         """
         stands = fence.key_id is not None
         leaked = facts.is_leaked(revocation.key_id, revocation.since)
@@ -146,6 +149,17 @@ class Actor:
         seen = replace(facts, version=replace(facts.version, custom=latest.custom))
         if seen.revocation_frozen_until(revocation.key_id, revocation.since):
             raise Frozen
+        self._ask_consumers(seen, revocation, made)
+
+    def _ask_consumers(self, facts: Facts, revocation: Revocation, made: Rotation | None) -> None:
+        """Raise Unconfirmed if a consumer may use the key by now: the pass may have taken long until here."""
+        id_, since = revocation.key_id, revocation.since
+        if not facts.key.consumers or not facts.awaits(id_, since) or facts.limit_of(id_, since) <= facts.now:
+            return
+        seen = replace(facts, acks=self._confirmations.of(facts.key))
+        waiting = seen.unconfirmed(id_, since, newest=made.key_id if made else None)
+        if waiting:
+            raise Unconfirmed("; ".join(f"{name} {why}" for name, why in waiting.items()))
 
     def _yield_to_another(self, facts: Facts) -> None:
         """Raise Moved while another rotator may be about to store a key: a write of ours would undo its work."""

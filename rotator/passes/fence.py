@@ -25,6 +25,13 @@ class Frozen(Moved):
         RotatorError.__init__(self, "the secret was frozen since the decision; the next pass decides anew")
 
 
+class Unconfirmed(Moved):
+    """A consumer has taken back what it had confirmed, or can no longer be asked."""
+
+    def __init__(self, why: str) -> None:
+        RotatorError.__init__(self, f"{why}; the next pass decides again")
+
+
 def write_on_top(account: Account, path: str, update: Update, *, alone: bool) -> Fence:
     """Write the secret at `path` on top of the version that was decided on, and return the fence that this is.
 

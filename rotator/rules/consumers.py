@@ -4,7 +4,7 @@ A confirmation never ends a grace. Without one a superseded key lives longer, at
 one that is lost or forged moves a revocation between these two moments, and does nothing else.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -52,13 +52,14 @@ def waiting_for(
     acks: Mapping[str, Ack],
     since: datetime,
     *,
-    current: int | None,
+    current: Collection[int | None],
     superseded: Mapping[int, datetime],
     replaced_at: datetime | None = None,
 ) -> Mapping[str, str]:
     """Return which consumers may still use a key that is superseded `since`, each with the reason in words.
 
-    A consumer has moved on once it confirms the `current` key, or one that was superseded later than this one.
+    A consumer has moved on once it confirms the `current` key, or one that was superseded later than this one;
+    `current` has two where a pass has just replaced one.
     What it said before this key was replaced does not count: after a rollback it may have taken this key up again.
     `replaced_at`: when that was, by Vault's clock, where it is known.
     """
@@ -67,7 +68,7 @@ def waiting_for(
         ack = acks.get(name, Ack())
         if ack.key_id is None:
             waiting[name] = ack.fault or "has not confirmed any key"
-        elif ack.key_id != current and superseded.get(ack.key_id, NEVER) <= since:
+        elif ack.key_id not in current and superseded.get(ack.key_id, NEVER) <= since:
             waiting[name] = f"last confirmed key {ack.key_id}"
         elif ack.at and replaced_at and ack.at < replaced_at:
             waiting[name] = f"last confirmed key {ack.key_id}, before this one was replaced"

@@ -154,15 +154,18 @@ class Facts:
         over = WITHOUT_GRACE < self.lives_until(id_, since) <= self.now
         return over and self.lives(id_) and self.may_revoke(id_) and id_ not in self.unproven
 
-    def unconfirmed(self, id_: int, since: datetime) -> Mapping[str, str]:
-        """Return the consumers that may still use a superseded key and matter, each with the reason."""
+    def unconfirmed(self, id_: int, since: datetime, *, newest: int | None = None) -> Mapping[str, str]:
+        """Return the consumers that may still use a superseded key and matter, each with the reason.
+
+        `newest`: the key that this pass has put into the secret since.
+        """
         if not self.awaits(id_, since):
             return {}
         return waiting_for(
             self.key.consumers,
             self.acks,
             since,
-            current=self.key_id,
+            current={self.key_id, newest},
             superseded=self.superseded,
             replaced_at=self.ended.get(id_),
         )
