@@ -130,6 +130,38 @@ class TestDone:
         assert world.works("apimall/rotator")
 
 
+class TestKeptBeyondItsGrace:
+    """What still uses the key may need it back; a pass that revokes it must still write its fence."""
+
+    @pytest.fixture
+    def consumed(self, world: World) -> World:
+        key = replace(managed(), consumers=("web",), grace_limit=timedelta(days=3))
+        world = replace(world, keys=(key,))
+        world.one()
+        world.advance(7)
+        world.one()
+        world.advance(1, minutes=1)
+        return world
+
+    def test_by_a_consumer(self, consumed: World) -> None:
+        assert consumed.roll_back().current == 2
+
+    def test_but_not_in_the_last_moments(self, consumed: World) -> None:
+        consumed.advance(2, minutes=-2)
+        assert "is over" in refusal(consumed)
+
+    def test_nor_once_the_consumer_has_confirmed(self, consumed: World) -> None:
+        consumed.memory.put(f"rotator/acks/{PATH}/web", {"key_id": 3})
+        assert "is over" in refusal(consumed)
+
+    def test_by_a_freeze(self, rotated: World) -> None:
+        until = (rotated.server.account.clock.now() + timedelta(days=5)).isoformat()
+        rotated.memory.write_custom(PATH, {"rotator-hold": json.dumps({"until": until, "reason": "sale"})})
+        rotated.advance(1, minutes=1)
+        assert rotated.roll_back().current == 2
+        assert rotated.works()
+
+
 class TestRefused:
     def test_the_grace_is_over(self, rotated: World) -> None:
         rotated.advance(1)

@@ -26,7 +26,7 @@ from rotator.rules.facts import Facts
 from rotator.rules.model import Key, ManagedKey, Version
 from rotator.rules.previews import matches_preview
 from rotator.rules.times import format_time, short, time_to_json
-from rotator.rules.way_back import to_put_back
+from rotator.rules.way_back import outliving, to_put_back
 
 _LOOKS: Final = 100
 """Versions of a secret that are looked at; Vault keeps ten, unless it is told otherwise."""
@@ -127,14 +127,16 @@ def previous_key(facts: Facts, plan: Plan) -> Key:
 
     In the last moments of a grace a pass may have begun to revoke the key, for clocks differ. Not so while the
     gateway refuses the current key: no pass that sees this begins, and one that saw it work must still write its
-    fence, which either meets our write or says that the key has no grace.
+    fence, which either meets our write or says that the key has no grace. The same holds for a key that is kept
+    beyond its grace by a freeze or a consumer.
     """
-    latest = facts.now + facts.timing.in_flight - facts.key.grace_period
-    in_grace = {id_: since for id_, since in plan.superseded.items() if since > latest}
+    until = facts.now + facts.timing.in_flight
+    fit = {id_: since for id_, since in plan.superseded.items() if since > until - facts.key.grace_period}
+    fit |= {other.key_id: other.since for other in outliving(plan.others, until)}
     if kept := to_put_back(plan.others):
-        in_grace[kept.key_id] = kept.since
-    if in_grace:
-        return facts.listed[max(in_grace, key=lambda id_: (in_grace[id_], id_))]
+        fit[kept.key_id] = kept.since
+    if fit:
+        return facts.listed[max(fit, key=lambda id_: (fit[id_], id_))]
     why = _too_late(facts, plan.superseded) if plan.superseded else "no key that it replaced is still alive"
     raise _refused(facts.key.name, why, cure=BY_HAND if facts.refused else None)
 

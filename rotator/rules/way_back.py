@@ -1,6 +1,7 @@
-"""Which older key a rollback puts back at once, where programs are refused. Pure."""
+"""Which older keys a rollback may put back though their grace is over. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 
 from rotator.rules.revocations import Kept, Revocation
 
@@ -13,3 +14,14 @@ def to_put_back(others: Iterable[Revocation]) -> Revocation | None:
     """
     kept = [other for other in others if other.kept is Kept.WITHOUT_SUCCESSOR and other.known_since]
     return max(kept, key=lambda other: (other.since, other.key_id), default=None)
+
+
+def outliving(others: Iterable[Revocation], until: datetime) -> Iterator[Revocation]:
+    """Yield the superseded keys that people or consumers keep alive past their grace, and beyond `until`.
+
+    Before a pass revokes one, it must still write its fence.
+    """
+    for other in others:
+        kept = other.kept in (Kept.FROZEN, Kept.UNCONFIRMED) and other.known_since
+        if kept and (other.goes_at is None or other.goes_at > until):
+            yield other
