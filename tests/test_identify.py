@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -98,6 +99,15 @@ def test_a_grace_counts_from_when_the_write_landed(late: float, counts: bool) ->
     found = identify(Version(1, data, landed), managed(), {2: key(2)}, Previews([key(2)]), at(10))
     assert found
     assert found.superseded == {1: landed if counts else at(3), 5: at(1)}
+
+
+def test_not_from_when_the_same_key_was_written_again() -> None:
+    """A fence for an older key, or a note, must not give a younger one its grace anew."""
+    again = replace(block(2, rotated=at(3), superseded={1: at(3)}), since_version=3)
+    data = again.merged_into({"api_key": plaintext(2)}, 4)
+    found = identify(Version(4, data, at(6)), managed(), {2: key(2)}, Previews([key(2)]), at(10))
+    assert found
+    assert found.superseded == {1: at(3)}
 
 
 def test_a_week_of_the_future_is_forgiven() -> None:

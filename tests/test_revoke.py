@@ -20,6 +20,7 @@ from rotator.sandbox.faults import ALWAYS, Body, Fault, Phase, Status, data_with
 from rotator.sandbox.ledger import Quirks
 from tests.facts import PATH, at, managed
 from tests.stores import CUT, Faulty, Overtaken, Paused, Stale
+from tests.witness import rotated
 from tests.world import World
 
 
@@ -321,7 +322,7 @@ class TestRevoke:
 
     def test_two_rotators_that_fence_at_once_do_not_keep_each_other_from_it(self, world: World) -> None:
         old = self._superseded(world)
-        given_up = {"version": 3, "superseded": {str(old): "1970-01-01T00:00:00Z"}}
+        given_up = {"version": 3, "since_version": 2, "superseded": {str(old): "1970-01-01T00:00:00Z"}}
         fenced = {**world.secret(), "rotation": world.rotation() | given_up}
         same = Paused(world.memory, lambda: world.memory.put(PATH, fenced))
         assert [done.key_id for done in world.one(store=same).revoked] == [old]
@@ -424,3 +425,15 @@ class TestRevoke:
         assert old == world.server.account.keys[1].id
         assert old in [key.id for key in world.live]
         assert any("Copy (apimall/copy) holds it" in warning for warning in result.keys[0].warnings)
+
+
+def test_the_end_of_one_key_does_not_put_off_that_of_the_next(world: World) -> None:
+    """What is revoked is fenced first: that write says again what an earlier one said of the other keys."""
+    world.memory.clock = world.server.account.clock.now
+    first, second = rotated(world)
+    world.advance(minutes=60 * 12)
+    world.make_pass(forced=True)
+    world.advance(minutes=60 * 12 + 1)
+    assert [gone.key_id for gone in world.one().revoked] == [first]
+    world.advance(minutes=60 * 12)
+    assert [gone.key_id for gone in world.one().revoked] == [second]

@@ -15,7 +15,16 @@ from typing import Any, Final, TypeVar
 from rotator.rules.times import format_time, parse_time
 
 T = TypeVar("T")
-_OURS: Final = {"version", "key_id", "title", "created_at", "rotated_at", "superseded", "titles"}
+_OURS: Final = {
+    "version",
+    "since_version",
+    "key_id",
+    "title",
+    "created_at",
+    "rotated_at",
+    "superseded",
+    "titles",
+}
 _BLANK: Final = f"{string.whitespace}\u00a0\u200b\u200c\u200d\u2060\ufeff"
 _FEW: Final = 3  # fields of ours that nobody writes together by chance
 FIELD: Final = "rotation"
@@ -36,6 +45,8 @@ class Rotation:
     """Ids of replaced keys, each with the moment at which it was replaced."""
     titles: Mapping[int, str] = field(default_factory=dict)
     """What replaced keys were called when they were made: a list may call them otherwise."""
+    since_version: int | None = field(default=None, compare=False)
+    """The version that held the key first, as far as is known; None for one that is yet to be stored."""
 
     @property
     def named(self) -> frozenset[int]:
@@ -61,6 +72,7 @@ class Rotation:
         others = {id_: at for id_, at in self.superseded.items() if id_ != self.key_id}
         block: dict[str, Any] = {
             "version": version,
+            **({"since_version": self.since_version} if self.since_version not in (None, version) else {}),
             "key_id": self.key_id,
             "title": self.title,
             "created_at": format_time(self.created_at, "milliseconds"),
@@ -88,6 +100,8 @@ class Block:
     titles: Mapping[int, str] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
     """What makes no sense, without its value."""
+    since_version: int | None = None
+    """The version that held the key first: the block's own, unless it says otherwise; None when it does not say."""
 
     @property
     def named(self) -> frozenset[int]:
@@ -132,8 +146,7 @@ def read_block(data: Mapping[str, Any] | None, name: str = FIELD) -> Block:
             faults.append(f"`{name}` is {error}")
             return None
 
-    version = block.get("version")
-    version = version if type(version) is int and version > 0 else None
+    version = _version(block.get("version"))
     key_id = sound("key_id", _id, block.get("key_id"))
     title = block.get("title", "")
     if not isinstance(title, str):
@@ -154,7 +167,15 @@ def read_block(data: Mapping[str, Any] | None, name: str = FIELD) -> Block:
             superseded[id_] = sound("superseded", _time_if_any, at)
     titles = sound("titles", partial(_titles, superseded), block.get("titles", {})) or {}
     return Block(
-        version, key_id, title, created_at, rotated_at, superseded, titles, tuple(dict.fromkeys(faults))
+        version,
+        key_id,
+        title,
+        created_at,
+        rotated_at,
+        superseded,
+        titles,
+        tuple(dict.fromkeys(faults)),
+        since_version=_version(block.get("since_version")) or version,
     )
 
 
@@ -167,6 +188,10 @@ def read_plaintext(data: Mapping[str, Any] | None, name: str) -> str | None:
     """Return the plaintext in the field `name`, without white space around it; None when none is there."""
     value = (data or {}).get(name)
     return (stripped(value) or None) if isinstance(value, str) else None
+
+
+def _version(value: object) -> int | None:
+    return value if type(value) is int and value > 0 else None
 
 
 def _id(value: object) -> int:

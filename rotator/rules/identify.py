@@ -57,7 +57,8 @@ def identify(
         return None
     block = read_block(version.data, where.bookkeeping)
     together = block.version == version.number
-    superseded, redated = _superseded(block, version.written_at if together else None, now)
+    first = together and block.since_version == version.number
+    superseded, redated = _superseded(block, version.written_at if first else None, now)
     redated = redated or (block.rotated_at is None and not block.faults)
     rotation = _rotation(block, superseded, listed, now)
     matches = previews.matching(plaintext)
@@ -97,11 +98,15 @@ def _rotation(
     rotated_at = block.rotated_at
     if rotated_at is None or rotated_at > now + _FUTURE:
         rotated_at = min(created_at, key.created_at if key else now, now)
-    return Rotation(block.key_id, block.title, created_at, rotated_at, superseded, block.titles)
+    return Rotation(
+        block.key_id, block.title, created_at, rotated_at, superseded, block.titles, block.since_version
+    )
 
 
 def _superseded(block: Block, landed: datetime | None, now: datetime) -> tuple[dict[int, datetime], bool]:
     """Since when each key is superseded, and whether any of it is not as it was written, which `landed` then.
+
+    `landed` is None for a version that only says anew what an earlier one said.
 
     What cannot be told, or lies ahead, counts from now. And what the current key superseded counts from when the
     version was written: a rotator may have stood still between making up its write and sending it.
