@@ -284,8 +284,15 @@ class TestWhatWasSaidBeforeARollback:
         world.advance(2)
         assert fate(world, old)[0] is None
 
+    def test_nor_what_was_said_in_the_very_moment(self, world: World, keys: tuple[int, int]) -> None:
+        old, new = keys
+        confirm_all(world, new)
+        world.advance(1, minutes=1)
+        assert fate(world, old)[0] is Kept.UNCONFIRMED
+
     def test_counts_once_it_is_said_again(self, world: World, keys: tuple[int, int]) -> None:
         old, new = keys
+        world.advance(minutes=1)
         for consumer in world.keys[0].consumers:
             write_ack(world.store, world.keys[0], consumer, f"{ACKS}/{consumer}", new)
         world.advance(1, minutes=1)

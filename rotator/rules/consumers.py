@@ -70,6 +70,6 @@ def waiting_for(
             waiting[name] = ack.fault or "has not confirmed any key"
         elif ack.key_id not in current and superseded.get(ack.key_id, NEVER) <= since:
             waiting[name] = f"last confirmed key {ack.key_id}"
-        elif ack.at and replaced_at and ack.at < replaced_at:
+        elif ack.at and replaced_at and ack.at <= replaced_at:
             waiting[name] = f"last confirmed key {ack.key_id}, before this one was replaced"
     return waiting
