@@ -2,7 +2,8 @@
 
 import json
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from rotator.config import Auth, Config, load
 from rotator.errors import RotatorError
 from rotator.redaction import Secret
 from rotator.sandbox.vault import VaultServer
+from tests.certificates import LOOPBACK, Authority, Signer
+from tests.token_review import ACCOUNT, ISSUER, NAMESPACE, claims, reviewing
 
 POLICY = 'path "*" { capabilities = ["create", "read", "update"] }'
 POLICY_WITHOUT_X = POLICY + ' path "secret/data/x" { capabilities = ["deny"] }'
@@ -106,3 +109,23 @@ class Role:
     def revoke_all(self) -> None:
         """Revoke every token that was got here."""
         self.server.api("PUT", f"sys/leases/revoke-prefix/auth/{self.mount}")
+
+
+@contextmanager
+def in_a_pod(server: VaultServer, directory: Path, role: str, policy: str) -> Iterator[Path]:
+    """Mount `kubernetes` where manifests expect it, for a service account; yield the file with its token."""
+    authority, signer, file = Authority(directory), Signer(), directory / "service-account"
+    file.write_text(signer.jwt(**claims(1)))
+    server.api("PUT", f"sys/policies/acl/{role}", {"policy": policy})
+    server.api("POST", "sys/auth/kubernetes", {"type": "kubernetes"})
+    try:
+        with reviewing({file.read_text()}, *authority.issue("api-server", LOOPBACK)) as address:
+            config = {"kubernetes_host": address, "kubernetes_ca_cert": authority.cert.read_text()}
+            reviewer = {"token_reviewer_jwt": signer.jwt(sub="vault"), "disable_local_ca_jwt": True}
+            server.api("POST", "auth/kubernetes/config", {**config, **reviewer, "issuer": ISSUER})
+            account = {"bound_service_account_names": ACCOUNT, "bound_service_account_namespaces": NAMESPACE}
+            rights = {"token_policies": [role], "token_ttl": "1h", "audience": "vault"}
+            server.api("POST", f"auth/kubernetes/role/{role}", {**account, **rights})
+            yield file
+    finally:
+        server.api("DELETE", "sys/auth/kubernetes")

@@ -1,9 +1,8 @@
 """deploy/consumers: a real agent keeps a program in working keys; the manifests say what the config says."""
 
 import http.client
-import os
+import json
 import re
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,7 +16,8 @@ import yaml
 
 from rotator.config import load
 from rotator.rules.times import parse_duration
-from rotator.sandbox.vault import VaultServer, find_binary
+from rotator.sandbox.vault import VaultServer
+from tests.agents import moved, running_agent
 from tests.deployed import DEPLOY, forget, until
 from tests.facts import managed
 from tests.leaks import leaks
@@ -75,10 +75,7 @@ def world(vault_server: VaultServer) -> Iterator[World]:
 
 @contextmanager
 def agent(directory: Path, vault: VaultServer, *, confirms: bool = False) -> Iterator[Path]:
-    """Run the agent by the file in deploy/, and yield the file that it writes.
-
-    Changed are the places, and the interval, so that nobody waits for minutes.
-    """
+    """Run the agent by the file in deploy/, and yield the file that it writes."""
     policies = ("policy.hcl", "ack-policy.hcl") if confirms else ("policy.hcl",)
     role = Role(vault, "".join((CONSUMERS / policy).read_text() for policy in policies))
     (directory / "role-id").write_text(role.role_id.reveal())
@@ -86,30 +83,9 @@ def agent(directory: Path, vault: VaultServer, *, confirms: bool = False) -> Ite
     text = (CONSUMERS / "agent.hcl").read_text()
     if confirms:
         text = re.sub(r"^( *)#(?=\S)", r"\1", text, flags=re.MULTILINE)
-        text = text.replace(" vault kv put ", f" {find_binary()} kv put ")
-    for theirs, ours in (
-        ("/etc/production-backend/", f"{directory}/"),
-        ("/run/production-backend/", f"{directory}/"),
-        ('"auth/approle"', f'"auth/{role.mount}"'),
-        ('static_secret_render_interval = "5m"', 'static_secret_render_interval = "1s"'),
-    ):
-        assert theirs in text
-        text = text.replace(theirs, ours)
-    config, log = directory / "agent.hcl", directory / "agent.log"
-    config.write_text(text)
-    with log.open("wb") as sink:
-        process = subprocess.Popen(
-            [str(find_binary()), "agent", f"-config={config}"],
-            env={"VAULT_ADDR": vault.address, "HOME": str(directory), "PATH": os.defpath},
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-        )
-    try:
+    places = dict.fromkeys(("/etc/production-backend/", "/run/production-backend/"), f"{directory}/")
+    with running_agent(directory, vault, moved(text, {**places, '"auth/approle"': f'"auth/{role.mount}"'})):
         yield directory / "api-key"
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def test_an_agent_s_program_sees_no_401(
@@ -173,17 +149,29 @@ def manifests(name: str) -> dict[str, dict[str, Any]]:
     return {document["kind"]: document for document in documents}
 
 
+def external() -> dict[str, Any]:
+    return dict(manifests("external-secrets.yaml")["ExternalSecret"]["spec"])
+
+
+def transformed() -> dict[str, Any]:
+    secret = manifests("vault-secrets-operator.yaml")["VaultStaticSecret"]["spec"]
+    return dict(secret["destination"]["transformation"])
+
+
 class TestTheOperators:
-    """Their shape only: neither operator is run here."""
+    """Their shape, and what Go makes of their templates: neither operator is run here."""
 
     def test_external_secrets(self) -> None:
-        found = manifests("external-secrets.yaml")
-        store, secret = found["SecretStore"], found["ExternalSecret"]["spec"]
+        store, secret = manifests("external-secrets.yaml")["SecretStore"], external()
         vault = store["spec"]["provider"]["vault"]
         assert (vault["path"], vault["version"]) == ("secret", "v2")
         assert vault["auth"]["kubernetes"]["serviceAccountRef"]["audiences"] == ["vault"]
         assert secret["secretStoreRef"] == {"kind": "SecretStore", "name": store["metadata"]["name"]}
-        assert [entry["remoteRef"] for entry in secret["data"]] == [{"key": BACKEND, "property": "api_key"}]
+
+    def test_external_secrets_makes_one_read_and_keeps_two_fields(self) -> None:
+        secret = external()
+        assert (secret["dataFrom"], "data" in secret) == ([{"extract": {"key": BACKEND}}], False)
+        assert secret["target"]["template"]["data"].keys() == {"api_key", "key_id"}
 
     def test_vault_secrets_operator(self) -> None:
         found = manifests("vault-secrets-operator.yaml")
@@ -193,24 +181,65 @@ class TestTheOperators:
         assert secret["vaultAuthRef"] == auth["metadata"]["name"]
         assert (secret["mount"], secret["type"], secret["path"]) == ("secret", "kv-v2", BACKEND)
         assert secret["rolloutRestartTargets"] == [{"kind": "Deployment", "name": "production-backend"}]
-        fields = secret["destination"]["transformation"]
         kept = [
             name
             for name in ("api_key", "rotation")
-            if any(re.search(wanted, name) for wanted in fields["includes"])
+            if any(re.search(wanted, name) for wanted in transformed()["includes"])
         ]
-        assert (kept, fields["excludeRaw"]) == (["api_key"], True)
+        assert (kept, transformed()["excludeRaw"]) == (["api_key"], True)
 
-    def test_both_read_a_key_of_the_example_config_well_within_its_grace(self) -> None:
+    def test_both_take_the_id_with_the_plaintext(
+        self, vault_server: VaultServer, tmp_path: Path, needs: Needs
+    ) -> None:
+        """And give one that no key has where a person wrote the secret, because the plaintext must arrive."""
+        needs(RENDER_INTERVAL)
+        block = {"key_id": 12345678, "superseded": {"12": "2026-11-21T09:50:01Z"}}
+        theirs, ours = external()["target"]["template"]["data"], transformed()["templates"]
+        rendered = {
+            "eso": (theirs["key_id"], {"api_key": "sk-1", "rotation": json.dumps(block)}),
+            "eso-plaintext": (theirs["api_key"], {"api_key": "sk-1", "rotation": json.dumps(block)}),
+            "eso-by-hand": (theirs["key_id"], {"api_key": "sk-1"}),
+            "vso": (ours["key_id"]["text"], {"Secrets": {"api_key": "sk-1", "rotation": block}}),
+            "vso-by-hand": (ours["key_id"]["text"], {"Secrets": {"api_key": "sk-1"}}),
+        }
+        role = Role(vault_server)
+        (tmp_path / "role-id").write_text(role.role_id.reveal())
+        (tmp_path / "secret-id").write_text(role.secret_id().reveal())
+        text = (CONSUMERS / "agent.hcl").read_text().partition("template {")[0]
+        for name, (template, given) in rendered.items():
+            vault_server.api("POST", f"secret/data/given/{name}", {"data": given})
+            text += as_the_agent_renders(template, f"secret/data/given/{name}", tmp_path / name)
+        places = {"/etc/production-backend/": f"{tmp_path}/", '"auth/approle"': f'"auth/{role.mount}"'}
+        with running_agent(tmp_path, vault_server, moved(text, places)):
+            until(lambda: all((tmp_path / name).exists() for name in rendered))
+        assert {name: (tmp_path / name).read_text() for name in rendered} == {
+            "eso": "12345678",
+            "eso-plaintext": "sk-1",
+            "eso-by-hand": "0",
+            "vso": "12345678",
+            "vso-by-hand": "0",
+        }
+
+    def test_all_read_a_key_of_the_example_config_well_within_its_grace(self) -> None:
         config = load(
             ROOT / "config/rotator.yaml", {"APIMALL_API_KEY": "sk-of-nobody-at-all", "VAULT_TOKEN": "t"}
         )
         (key,) = [key for key in config.managed if key.path == BACKEND]
         assert (key.field, config.vault.mount) == ("api_key", "secret")
+        agents = [(CONSUMERS / name).read_text() for name in ("agent.hcl", "sidecar.yaml")]
         intervals = [
-            manifests("external-secrets.yaml")["ExternalSecret"]["spec"]["refreshInterval"],
+            external()["refreshInterval"],
             manifests("vault-secrets-operator.yaml")["VaultStaticSecret"]["spec"]["refreshAfter"],
-            *re.findall(r'static_secret_render_interval = "(\w+)"', (CONSUMERS / "agent.hcl").read_text()),
+            *(found for text in agents for found in re.findall(r'render_interval = "(\w+)"', text)),
         ]
-        assert len(intervals) == 3
+        assert len(intervals) == 4
         assert all(parse_duration(interval) * 10 < key.grace_period for interval in intervals)
+
+
+def as_the_agent_renders(template: str, path: str, file: Path) -> str:
+    """Let the agent's Go render an operator's template, with the secret at `path` as its input."""
+    named = re.sub(r"(?<=[ (])(dig|default|fromJson|int64)(?=[ )])", r"sprig_\1", template)
+    contents = json.dumps(
+        f'{{{{ with secret "{path}" }}}}{{{{ with .Data.data }}}}{named}{{{{ end }}}}{{{{ end }}}}'
+    )
+    return f'template {{\n contents = {contents}\n destination = "{file}"\n error_on_missing_key = true\n}}\n'

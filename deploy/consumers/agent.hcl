@@ -33,11 +33,11 @@ template {
 }
 
 # Confirms each new key, for the consumer web: docs/consumers.md. The agent runs a command when all its files are written.
-# Without Vault's own client in PATH, write its full path here; with OpenBao, write bao.
+# If the command fails, it removes its file. Then the agent soon makes the file again, and runs the command again. Without Vault's own client in PATH, write its full path here; with OpenBao, write bao.
 #template {
   #contents    = "{{ with secret \"secret/data/apimall/production-backend\" }}{{ .Data.data.rotation.key_id }}{{ end }}"
   #destination = "/run/production-backend/key-id"
   #exec {
-    #command = ["sh", "-c", "VAULT_TOKEN=$(cat /run/production-backend/token) vault kv put secret/rotator/acks/apimall/production-backend/web key_id=@/run/production-backend/key-id"]
+    #command = ["sh", "-c", "VAULT_TOKEN=$(cat /run/production-backend/token) vault kv put secret/rotator/acks/apimall/production-backend/web key_id=@/run/production-backend/key-id || { rm /run/production-backend/key-id; exit 1; }"]
   #}
 #}
