@@ -24,7 +24,7 @@ def serving(how: Answering) -> Iterator[str]:
             self.close_connection = True
             how(self)
 
-        do_GET = do_POST = do_PUT = do_DELETE = handle_any  # noqa: N815
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any  # noqa: N815
 
         def end_headers(self) -> None:
             self.send_header("Connection", "close")  # else the next request may meet a connection that goes
