@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import yaml
 from kubernetes_validate.utils import all_versions
 
 from rotator.errors import RotatorError
+from rotator.sandbox.faults import Phase
 from rotator.sandbox.vault import VaultServer
 from tests.agents import moved, running_agent
 from tests.deployed import DEPLOY, forget, until
@@ -22,6 +24,7 @@ from tests.leaks import leaks
 from tests.logins import in_a_pod
 from tests.needs import RENDER_INTERVAL, Needs
 from tests.program import BACKEND
+from tests.proxy import Proxy
 from tests.vaults import connect, new_token
 from tests.world import World, later, new_server
 
@@ -46,14 +49,16 @@ def world(vault_server: VaultServer, needs: Needs) -> Iterator[World]:
 
 
 @contextmanager
-def pod(name: str, directory: Path, vault: VaultServer, service_account: Path) -> Iterator[Path]:
+def pod(
+    name: str, directory: Path, vault: VaultServer, service_account: Path, **environ: str
+) -> Iterator[Path]:
     """Run the sidecar of a pod, and yield where its files are."""
     own = directory / name
     own.mkdir(exist_ok=True)
     [token] = re.findall(r'token_path = "(.*)"', TEXT)
     places = dict.fromkeys(("/run/agent/", "/run/production-backend/"), f"{own}/")
     text = moved(CONFIG_MAP["data"]["agent.hcl"], {**places, token: str(service_account)})
-    with running_agent(own, vault, text, POD_NAME=name):
+    with running_agent(own, vault, text, POD_NAME=name, **environ):
         yield own
 
 
@@ -97,6 +102,28 @@ def test_a_confirmation_that_fails_is_repeated_and_holds_back_no_key(
             assert said(world, "web-0") is None
             vault_server.api("PUT", f"sys/policies/acl/{ROLE}", {"policy": READ + CONFIRM})
             until(lambda: said(world, "web-0") == str(world.rotation(BACKEND)["key_id"]))
+
+
+def test_it_confirms_the_key_that_is_in_the_file(
+    world: World, vault_server: VaultServer, tmp_path: Path
+) -> None:
+    """Where each read of the secret finds another key."""
+    versions, confirmed = count(1), []
+
+    def changing(method: str, path: str, phase: Phase) -> None:
+        if phase is Phase.BEFORE and path == f"/v1/secret/data/{BACKEND}":
+            number = next(versions)
+            data = {"api_key": f"sk-{number}", "rotation": {"key_id": number}}
+            vault_server.api("POST", f"secret/data/{BACKEND}", {"data": data})
+        if phase is Phase.BEFORE and method == "PUT" and path.endswith("/web-0"):
+            confirmed.append([(tmp_path / "web-0" / name).read_text() for name in ("api-key", "key-id")])
+
+    with in_a_pod(vault_server, tmp_path, ROLE, READ + CONFIRM) as service_account:
+        with Proxy(vault_server.address) as proxy:
+            proxy.hook = changing
+            with pod("web-0", tmp_path, vault_server, service_account, VAULT_ADDR=proxy.address):
+                until(lambda: len(confirmed) == 3)
+    assert all(plaintext == f"sk-{id_}" for plaintext, id_ in confirmed)
 
 
 def test_the_agent_on_a_host_confirms_in_the_same_way() -> None:
