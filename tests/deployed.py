@@ -42,7 +42,8 @@ def debian_tool(name: str, package: str) -> str:
 def forget(vault: VaultServer) -> None:
     """Let the mount and the paths of the example config be as if the program had never run."""
     claims = [f"rotator/claims/{path}" for path in (BACKEND, REPORTING)]
-    for path in (BACKEND, REPORTING, "rotator/installation", *claims):
+    acks = [f"rotator/acks/{BACKEND}/{consumer}" for consumer in ("web", "web-0", "web-1", "batch")]
+    for path in (BACKEND, REPORTING, "rotator/installation", *claims, *acks):
         vault.api("DELETE", f"secret/metadata/{path}")
 
 

@@ -2,7 +2,9 @@
 
 import http.client
 import json
+import os
 import re
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,7 +18,7 @@ import yaml
 
 from rotator.config import load
 from rotator.rules.times import parse_duration
-from rotator.sandbox.vault import VaultServer
+from rotator.sandbox.vault import VaultServer, find_binary
 from tests.agents import moved, running_agent
 from tests.deployed import DEPLOY, forget, until
 from tests.facts import managed
@@ -140,6 +142,30 @@ def test_the_consumer_s_policy_reads_this_one_key(vault_server: VaultServer) -> 
     policy = (CONSUMERS / "policy.hcl").read_text()
     (rule,) = re.findall(r"^path .*", policy, re.MULTILINE)
     assert rule == f'path "secret/data/{BACKEND}" {{ capabilities = ["read"] }}'
+
+
+def test_what_it_says_to_type_makes_the_roles_of_the_examples(
+    vault_server: VaultServer, tmp_path: Path
+) -> None:
+    blocks = re.findall(r"^```\n(.*?)^```", (CONSUMERS / "README.md").read_text(), re.M | re.S)
+    (tmp_path / "vault").symlink_to(find_binary())
+    (tmp_path / "kubectl").symlink_to("/bin/true")
+    exports = {"VAULT_ADDR": vault_server.address, "VAULT_TOKEN": vault_server.token.reveal()}
+    environ = {**exports, "PATH": f"{tmp_path}:{os.defpath}", "HOME": str(tmp_path)}
+    for method in ("approle", "kubernetes"):
+        vault_server.api("POST", f"sys/auth/{method}", {"type": method})
+    try:
+        subprocess.run(["sh", "-e"], input="".join(blocks), text=True, cwd=CONSUMERS, env=environ, check=True)
+        for role, policy in (
+            ("approle/role/production-backend", "production-backend"),
+            ("kubernetes/role/production-backend", "production-backend"),
+            ("kubernetes/role/production-backend-rollout", "production-backend-web"),
+        ):
+            assert vault_server.api("GET", f"auth/{role}")["data"]["token_policies"] == [policy]
+            assert vault_server.api("GET", f"sys/policies/acl/{policy}")["data"]["policy"]
+    finally:
+        for method in ("approle", "kubernetes"):
+            vault_server.api("DELETE", f"sys/auth/{method}")
 
 
 def manifests(name: str) -> dict[str, dict[str, Any]]:

@@ -90,7 +90,6 @@ class Deployer:
 @pytest.fixture
 def deployer(vault_server: VaultServer, tmp_path: Path) -> Iterator[Deployer]:
     forget(vault_server)
-    vault_server.api("DELETE", f"secret/metadata/rotator/acks/{BACKEND}/web")
     key = replace(managed(), name="Production backend", path=BACKEND, grace_limit=timedelta(days=7))
     token = new_token(vault_server, CONFIRM).reveal()
     with new_server(later()) as gateway, cluster() as kubernetes:

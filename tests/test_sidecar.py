@@ -41,8 +41,6 @@ ROLE = "production-backend"
 def world(vault_server: VaultServer, needs: Needs) -> Iterator[World]:
     needs(RENDER_INTERVAL)
     forget(vault_server)
-    for pod in ("web-0", "web-1"):
-        vault_server.api("DELETE", f"secret/metadata/rotator/acks/{BACKEND}/{pod}")
     key = replace(managed(), name="Production backend", path=BACKEND, grace_limit=timedelta(days=7))
     with new_server(later()) as gateway:
         yield World(gateway, connect(vault_server), (replace(key, consumers=("web-0", "web-1")),))
