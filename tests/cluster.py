@@ -56,7 +56,7 @@ class Cluster:
         path = url.path.strip("/")
         with self._lock:
             known = DISCOVERY.get(path)
-            found = self._discovered(path, known) if known else self._asked(handler, path, query)
+            found = self._discovered(known) if known else self._asked(handler, path, query)
         raw = json.dumps(found).encode() if found else b""  # a watch without an event
         handler.send_response(found.get("code", 200))
         handler.send_header("Content-Type", "application/json")
@@ -64,8 +64,8 @@ class Cluster:
         handler.end_headers()
         handler.wfile.write(raw)
 
-    def _discovered(self, path: str, known: Resource) -> Resource:
-        version = path.partition("/")[2].removeprefix("apps/") and known["groupVersion"]
+    def _discovered(self, known: Resource) -> Resource:
+        version = known.get("groupVersion")
         resources = [
             {"name": name, "singularName": name[:-1], "kind": kind, "namespaced": True}
             | {"verbs": ["get", "list", "watch", "patch"]}
@@ -75,6 +75,8 @@ class Cluster:
         return {"apiVersion": "v1", **known, **({"resources": resources} if version else {})}
 
     def _asked(self, handler: BaseHTTPRequestHandler, path: str, query: dict[str, str]) -> Resource:
+        if path == f"api/v1/namespaces/{NAME}":
+            return _refusal(403, "Forbidden")  # which kubectl asks for where it found nothing
         resource, *names = path.partition("/namespaces/")[2].split("/")[1:]
         watches = "watch" in query
         verb = "patch" if handler.command == "PATCH" else "get" if names else "watch" if watches else "list"
@@ -87,7 +89,7 @@ class Cluster:
         if watches:
             return self._stop(found[0]) if resource == "pods" and found else {}
         if names:
-            return found[0] if found else _refusal(404, "NotFound")
+            return found[0] if found else _refusal(404, "NotFound", name=names[0], kind=resource)
         version, kind = KINDS[resource]
         return _resource(version, f"{kind}List", "") | {"items": found}
 
@@ -140,8 +142,9 @@ def _name(one: Resource) -> str:
     return str(one["metadata"]["name"])
 
 
-def _refusal(code: int, reason: str) -> Resource:
-    return {"apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code, "reason": reason}
+def _refusal(code: int, reason: str, **details: str) -> Resource:
+    status = {"apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code, "reason": reason}
+    return status | {"message": reason, "details": details}
 
 
 def _selected(one: Resource, query: dict[str, str]) -> bool:
