@@ -197,6 +197,20 @@ class TestVaultsOwnClient:
         assert rotator.run("release", NAME).out == f"{NAME} was not frozen; nothing was changed\n"
 
 
+@pytest.mark.parametrize(
+    "command",
+    [("status",), ("explain", NAME), ("keys",), ("--dry-run",), ("--once",), HOLD, ("release", NAME)],
+)
+@pytest.mark.parametrize("end", ["9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"])
+def test_the_last_and_the_first_moment_are_ends_like_others(
+    rotator: Program, vault_server: VaultServer, mount: str, end: str, command: tuple[str, ...]
+) -> None:
+    rotator.run("--once")
+    body = {"custom_metadata": {"rotator-hold": f"{end} for ever"}}
+    vault_server.api("POST", f"{mount}/metadata/{BACKEND}", body)
+    assert rotator.run(*command).code == 0
+
+
 class TestThePolicyForPeople:
     @pytest.fixture
     def mount(self, vault_server: VaultServer) -> str:

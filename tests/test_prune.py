@@ -159,6 +159,10 @@ class TestWhatIsSpared:
         assert self.refused(rotated, key.id) is Spared.YOUNG
 
     def test_while_the_clocks_part(self, rotated: World, theirs: AccountKey) -> None:
+    def test_one_that_is_dated_to_the_last_moment(self, rotated: World, theirs: AccountKey) -> None:
+        rotated.server.account.quirks = Quirks(times=lambda _: "9999-12-31T23:59:59Z")
+        assert self.refused(rotated, theirs.id) is Spared.YOUNG
+
         rotated.local_skew = timedelta(hours=2)
         assert self.refused(rotated, theirs.id) is Spared.CLOCK
 

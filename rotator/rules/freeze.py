@@ -10,7 +10,7 @@ what it keeps: whatever it says, a rotation goes on LONGEST after it was due, a 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from rotator.redaction import redact, words
@@ -104,7 +104,7 @@ def parse_moment(text: str) -> datetime:
     Raises ValueError, without the text.
     """
     if _DATE.fullmatch(text):
-        return datetime.fromisoformat(text).replace(tzinfo=UTC)
+        text += "T00:00:00Z"
     return parse_time(text)
 
 

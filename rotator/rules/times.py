@@ -8,6 +8,8 @@ PATTERN: Final = r"^(?:(?=[0-9])(?:[0-9]{1,9}d)?(?:[0-9]{1,9}h)?(?:[0-9]{1,9}m)?
 LONGEST: Final = timedelta(days=3650)
 _ECHOED: Final = 1_000_000
 """A smaller number is repeated in a message: it is no secret."""
+_FIRST, _LAST = datetime(1000, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+"""What others date outside of these counts as one of them, so that a duration can be added to any time."""
 _UNITS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
 
@@ -65,7 +67,7 @@ def parse_time(text: str) -> datetime:
     try:
         at = datetime.fromisoformat(text)
         if at.tzinfo is not None:
-            return at.astimezone(UTC)
+            return min(max(at.astimezone(UTC), _FIRST), _LAST)
     except (ValueError, OverflowError):
         pass
     raise ValueError("not an ISO 8601 time with an offset")
