@@ -16,21 +16,20 @@ from rotator.rules.facts import Facts
 from rotator.rules.freeze import (
     FIELD,
     LONGEST,
-    MOST_WORDS,
     Freeze,
     end_of,
-    fault_of_reason,
     parse_moment,
     parse_until,
     read_freeze,
     write_freeze,
 )
+from rotator.rules.given import MOST_WORDS, fault_of_reason
 from rotator.rules.history import Trace
 from rotator.rules.holds import Hold
 from rotator.rules.owner import NOBODY, Owner, read_owner
 from rotator.rules.reasons import Reason
-from rotator.rules.times import parse_time
 from rotator.rules.revocations import Kept, Victim
+from rotator.rules.times import parse_time
 from tests.facts import DAY, any_facts, at, block, facts, key, plaintext, secret
 
 NOW = at(8)
@@ -289,26 +288,6 @@ class TestWhatAPersonTypes:
     def test_an_end_that_is_none(self, text: str, says: str) -> None:
         with pytest.raises(ValueError, match=re.escape(says)):
             end_of(parse_until(text), NOW)
-
-    @pytest.mark.parametrize(
-        ("reason", "says"),
-        [
-            ("", "is empty"),
-            (" ", "is empty"),
-            ("x" * 121, "has 121 characters; write at most 120"),
-            ("x" * 1_000_000, "has 1,000,000 characters"),
-            ("two\nlines", "a line break or another character"),
-            ("\x1b[31mred", "a line break or another character"),
-            ("a \u202eright-to-left", "a line break or another character"),
-            ("a \udcff", "a line break or another character"),
-            (f"it was {plaintext(7)}", "holds what looks like a key"),
-        ],
-    )
-    def test_a_reason_that_is_none(self, reason: str, says: str) -> None:
-        fault = fault_of_reason(reason)
-        assert fault
-        assert says in fault
-        assert plaintext(7) not in fault
 
     def test_the_longest_value_fits_into_vault(self) -> None:
         reason = "\U0001d54f" * MOST_WORDS

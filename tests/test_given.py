@@ -1,10 +1,10 @@
-"""What a person may hold: told apart without asking anybody, and never repeated where it is no key."""
+"""What a person gives: a key, told apart without asking anybody, or a reason, which holds none; never repeated."""
 
 from dataclasses import replace
 
 import pytest
 
-from rotator.rules.given import MOST_BYTES, Form, NoKey, read_given
+from rotator.rules.given import MOST_BYTES, Form, NoKey, fault_of_reason, read_given
 from tests.facts import key, plaintext
 
 LISTED = key(7)
@@ -91,3 +91,53 @@ def test_a_plaintext_fits_itself_alone() -> None:
 def test_another_servers_secret_is_known_as_such() -> None:
     assert read_given(plaintext(7).encode()).is_of_the_gateway
     assert not read_given(b"hvs." + b"a" * 24).is_of_the_gateway
+
+
+class TestAReason:
+    @pytest.mark.parametrize(
+        ("reason", "says"),
+        [
+            ("", "is empty"),
+            (" ", "is empty"),
+            ("x" * 121, "has 121 characters; write at most 120"),
+            ("x" * 1_000_000, "has 1,000,000 characters"),
+            ("two\nlines", "a line break or another character"),
+            ("\x1b[31mred", "a line break or another character"),
+            ("a \u202eright-to-left", "a line break or another character"),
+            ("a \udcff", "a line break or another character"),
+        ],
+    )
+    def test_one_that_is_none(self, reason: str, says: str) -> None:
+        assert says in (fault_of_reason(reason) or "")
+
+    @pytest.mark.parametrize(
+        "secret",
+        [
+            plaintext(7),
+            "sk-" + "abcdefgh" * 5,  # a plaintext without a digit
+            "sk-0007...0007",
+            "sk-0007…",
+            "sk-****0007",
+            "hvs." + "a1" * 15,
+        ],
+    )
+    @pytest.mark.parametrize(
+        "around", ["{}", "it was {}", "key={}, in the wiki", "(“{}”)", "https://wiki/{}/x"]
+    )
+    def test_one_that_holds_what_looks_like_a_key(self, secret: str, around: str) -> None:
+        fault = fault_of_reason(around.format(secret))
+        assert fault == "holds what looks like a key or a token; leave that out"
+
+    @pytest.mark.parametrize(
+        "reason",
+        [
+            "the sale, ask Maria",
+            "OPS-4711: see https://tickets.example.com/browse/OPS-4711?focus=3f9a2c7d01be42aa90",
+            "wait...then ask #sk-office",
+            "task-4711 fills disk-1234567890123456",
+            "a key (sk-...) is in the wiki",
+            "commit 3f9a2c7d01be42aa903f9a2c7d01be42aa90ffee",
+        ],
+    )
+    def test_one_that_is_well(self, reason: str) -> None:
+        assert fault_of_reason(reason) is None

@@ -25,7 +25,8 @@ from rotator.passes.account import Account
 from rotator.passes.freeze import Changed, NotFrozen, change_freeze, what_time_is_it
 from rotator.passes.stopping import Stopping
 from rotator.redaction import redact
-from rotator.rules.freeze import end_of, fault_of_reason, parse_until, write_freeze
+from rotator.rules.freeze import end_of, parse_until, write_freeze
+from rotator.rules.given import fault_of_reason
 from rotator.rules.model import ManagedKey
 from rotator.show.freeze import frozen
 from rotator.show.output import Kind

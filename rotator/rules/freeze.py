@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from rotator.redaction import redact, words
+from rotator.redaction import words
 from rotator.rules.times import format_time, parse_duration, parse_time, short, time_to_json, when
 
 FIELD: Final = "rotator-hold"
@@ -21,8 +21,6 @@ FIELD: Final = "rotator-hold"
 LONGEST: Final = timedelta(days=90)
 """How far ahead its end may be, and for how long it keeps anything at most."""
 
-MOST_WORDS: Final = 120
-"""Characters of a reason: whatever they are, the value fits into the 512 bytes that Vault allows."""
 _DATE: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -135,16 +133,3 @@ def end_of(until: timedelta | datetime, now: datetime) -> datetime:
             f"is more than {short(LONGEST)} ahead; write {latest} at the latest, and freeze it again then"
         )
     return ends
-
-
-def fault_of_reason(reason: str) -> str | None:
-    """Say what is wrong with a reason that a person gives; None where nothing is. It does not repeat it."""
-    if not reason.strip():
-        return "is empty; say why you freeze it"
-    if len(reason) > MOST_WORDS:
-        return f"has {len(reason):,} characters; write at most {MOST_WORDS}"
-    if not reason.isprintable():
-        return "has a line break or another character that is not printed; write one line of text"
-    if redact(reason, short=True) != reason:
-        return "holds what looks like a key or a token; leave that out"
-    return None

@@ -1,11 +1,11 @@
-"""What a person holds when they ask which key it is: a plaintext, a masked preview, or a key id. Pure."""
+"""What a person gives: a key, when they ask which it is; or a reason, which must hold none. Pure."""
 
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from rotator.redaction import Secret, is_word
+from rotator.redaction import Secret, is_word, redact
 from rotator.rules.bookkeeping import stripped
 from rotator.rules.model import Key
 from rotator.rules.previews import matches_preview
@@ -20,6 +20,11 @@ _TELLING: Final = 4
 """Fewer known characters of a preview, the prefix not counted, fit too many keys."""
 _MASKED: Final = re.compile(r"(?P<head>[!-~]*?)(?:\.{2,}|…+|\*{2,}|[•●]+)(?P<tail>[!-~]*)")
 _ID: Final = re.compile(r"#?(?P<id>[1-9][0-9]{0,18})")
+MOST_WORDS: Final = 120
+"""Characters of a reason: whatever they are, a freeze with it fits into the 512 bytes that Vault allows."""
+_IN_WORDS: Final = re.compile(rf"(?<![A-Za-z0-9]){_PREFIX}[^\s]*")
+"""Where in a sentence a key of the gateway may begin."""
+_LONG: Final = re.compile(rf"{_PREFIX}[A-Za-z0-9_-]{{16,}}")
 
 
 class Form(StrEnum):
@@ -93,9 +98,36 @@ def read_given(raw: bytes) -> Given:
         return Given(Form.KEY_ID, key_id=int(found["id"]))
     if masked := _MASKED.fullmatch(text):
         ends = masked["head"], masked["tail"]
-        if len("".join(ends).removeprefix(_PREFIX)) < _TELLING:
+        if not _tells(masked):
             raise NoKey("it is a preview that shows too little of a key")
         return Given(Form.PREVIEW, ends=ends)
     if not is_word(text) or len(text) < _SHORTEST or text.isdigit():
         raise NoKey("it is no plaintext, no masked preview and no key id; give the key alone")
     return Given(Form.PLAINTEXT, plaintext=Secret(text))
+
+
+def fault_of_reason(reason: str) -> str | None:
+    """Say what is wrong with a reason that a person gives; None where nothing is. It does not repeat it.
+
+    A reason is kept where many can read it: in a secret's metadata, in a record, in the log.
+    """
+    if not reason.strip():
+        return "is empty; say why in a few words"
+    if len(reason) > MOST_WORDS:
+        return f"has {len(reason):,} characters; write at most {MOST_WORDS}"
+    if not reason.isprintable():
+        return "has a line break or another character that is not printed; write one line of text"
+    if redact(reason, short=True) != reason or any(map(_is_like_a_key, _IN_WORDS.findall(reason))):
+        return "holds what looks like a key or a token; leave that out"
+    return None
+
+
+def _is_like_a_key(word: str) -> bool:
+    """Whether a word may be a key of the gateway, in clear or masked."""
+    masked = _MASKED.match(word)
+    return _LONG.match(word) is not None or (masked is not None and _tells(masked))
+
+
+def _tells(masked: re.Match[str]) -> bool:
+    """Whether a preview shows enough of a key to tell which it is."""
+    return len((masked["head"] + masked["tail"]).removeprefix(_PREFIX)) >= _TELLING
