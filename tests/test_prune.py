@@ -1,6 +1,5 @@
 """`rotator prune`: a person's word ends an unmanaged key, and nothing else."""
 
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -15,7 +14,7 @@ from rotator.rules.whose import Owned, Whose
 from rotator.sandbox.faults import ALWAYS, Fault, Phase, Status
 from rotator.sandbox.ledger import AccountKey, Quirks
 from tests.facts import PATH, at, facts, key, managed, plaintext
-from tests.program import BACKEND, Program
+from tests.stores import Paused
 from tests.test_look_up import FOREIGN, rotated
 from tests.world import CLAIMS, World
 
@@ -158,11 +157,11 @@ class TestWhatIsSpared:
         key = rotated.server.account.create("new")
         assert self.refused(rotated, key.id) is Spared.YOUNG
 
-    def test_while_the_clocks_part(self, rotated: World, theirs: AccountKey) -> None:
     def test_one_that_is_dated_to_the_last_moment(self, rotated: World, theirs: AccountKey) -> None:
         rotated.server.account.quirks = Quirks(times=lambda _: "9999-12-31T23:59:59Z")
         assert self.refused(rotated, theirs.id) is Spared.YOUNG
 
+    def test_while_the_clocks_part(self, rotated: World, theirs: AccountKey) -> None:
         rotated.local_skew = timedelta(hours=2)
         assert self.refused(rotated, theirs.id) is Spared.CLOCK
 
@@ -229,10 +228,38 @@ class TestMeanwhile:
         rotated.advance(minutes=3)  # as its cure says
         assert rotated.prune(key.id)[1][0].revoked
 
-    def test_it_is_revoked_by_somebody_else(self, rotated: World, theirs: AccountKey) -> None:
-        _, (key,) = rotated.prune(theirs.id, meanwhile=lambda: rotated.server.account.revoke(theirs.id))
-        assert key.error
-        assert "it is revoked already" in key.error.message
+    def test_the_others_go_on_when_somebody_else_was_faster_with_one(
+        self, rotated: World, theirs: AccountKey
+    ) -> None:
+        other = rotated.server.account.create("other")
+        rotated.advance(minutes=60)
+        _, done = rotated.prune(
+            theirs.id, other.id, meanwhile=lambda: rotated.server.account.revoke(theirs.id)
+        )
+        assert [(key.why, key.revoked, key.over) for key in done] == [
+            (Spared.DEAD, False, True),
+            (None, True, True),
+        ]
+
+    def test_somebody_else_revokes_it_while_ours_fails(self, rotated: World, theirs: AccountKey) -> None:
+        """Whatever the DELETE was answered: a list that shows it dead says what was asked for."""
+        rotated.server.faults.add(
+            Fault(f"DELETE /keys/{theirs.id}", Status(500), at=Phase.AFTER, times=ALWAYS)
+        )
+        _, (key,) = rotated.prune(theirs.id)
+        assert (key.why, key.over, key.error) == (Spared.DEAD, True, None)
+
+    def test_the_secret_is_written_between_the_look_and_the_fence(self, rotated: World) -> None:
+        key = leftover(rotated)
+        rotated.advance(minutes=60)
+        store = Paused(rotated.memory, lambda: rotated.memory.put(PATH, rotated.secret()))
+        plan, (done,) = rotated.prune(key.id, store=store)
+        assert plan.sound
+        assert done.error
+        assert (
+            str(done.error)
+            == "nothing was revoked: the secret of Backend was written meanwhile; run this again"
+        )
 
 
 def test_a_delete_without_effect_is_not_over(rotated: World, theirs: AccountKey) -> None:
@@ -308,60 +335,3 @@ class TestTheWarrant:
     def test_a_claim_that_came_after_the_key_is_not_of_it(self) -> None:
         claims = {"Backend": (Claim(3, at(1), ("00000000",)),)}
         assert spared(self.sight(claims=claims), self.WORD) is None
-
-
-class TestTheCommand:
-    @pytest.fixture
-    def theirs(self, rotator: Program, gateway: object) -> AccountKey:
-        assert rotator.run("--once").code == 0
-        from rotator.sandbox.server import GatewayServer
-
-        assert isinstance(gateway, GatewayServer)
-        key = gateway.account.create("by hand")
-        gateway.account.clock.advance(timedelta(minutes=60))
-        return key
-
-    def test_a_plan_then_the_deed_and_its_record(self, rotator: Program, theirs: AccountKey) -> None:
-        ids = ("--id", str(theirs.id))
-        done = rotator.run("prune", *ids, "--dry-run")
-        assert (done.code, f"key {theirs.id} “by hand”, 1h old: revoked" in done.out) == (0, True)
-        assert done.out.endswith("\nnothing was changed\n")
-        assert "nobody is there to answer: add --yes" in rotator.run("prune", *ids).err
-        done = rotator.run("prune", *ids, "--yes", "--reason", "ticket 4711")
-        assert done.code == 0
-        assert "; reason: ticket 4711\n" in done.out
-        assert f"key {theirs.id} “by hand”: revoked " in done.out
-        assert f"DELETE  200  /keys/{theirs.id}" in done.out
-        assert "key.pruned" in done.err
-        assert "ticket 4711" in done.err
-
-    def test_for_programs(self, rotator: Program, theirs: AccountKey) -> None:
-        refused = rotator.run("prune", "--id", "2", "--id", str(theirs.id), "--yes", "--json")
-        assert (refused.code, refused.json["over"]) == (1, False)
-        assert [key["spared"] for key in refused.json["keys"]] == ["managed", None]
-        done = rotator.run("prune", "--id", str(theirs.id), "--yes", "--json")
-        assert (done.code, done.json["over"], done.json["keys"][0]["revoked"]) == (0, True, True)
-        assert [step["method"] for step in done.json["requests"]] == ["DELETE"]
-        again = rotator.run("prune", "--id", str(theirs.id), "--yes", "--json")
-        assert (again.code, again.json["keys"][0]["spared"]) == (0, "dead")
-
-    @pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 2)])
-    def test_on_a_terminal_it_asks(
-        self, rotator: Program, theirs: AccountKey, answer: str, code: int
-    ) -> None:
-        asked = rotator.on_a_terminal("prune", "--id", str(theirs.id), answer=answer)
-        assert asked.code == code
-        assert "Programs that use one of them fail at once" in asked.out
-
-    def test_keys_shows_all_of_them(self, rotator: Program, theirs: AccountKey) -> None:
-        done = rotator.run("keys")
-        assert done.code == 0
-        rows = [re.split("  +", line.strip()) for line in done.out.splitlines()]
-        assert [row[2] for row in rows if BACKEND in row] == ["current"]
-        assert "unmanaged, bearer" in done.out
-        assert done.out.index("by hand") < done.out.index("  current  "), "what nobody rotates comes first"
-        rotator.run("prune", "--id", str(theirs.id), "--yes")
-        assert "by hand" not in rotator.run("keys").out
-        body = rotator.run("keys", "--json").json
-        assert [key["whose"] for key in body["keys"] if key["key_id"] == theirs.id] == ["unmanaged"]
-        assert [key["live"] for key in body["keys"] if key["key_id"] == theirs.id] == [False]

@@ -18,7 +18,7 @@ from rotator.commands.output import CONVERGED, FAILED, MISCONFIGURED, Output
 from rotator.commands.run import stop_on_signals
 from rotator.commands.screen import waiting
 from rotator.passes.prune import Pruned, PrunePlan, plan_prune, prune
-from rotator.redaction import words
+from rotator.rules.given import fault_of_reason
 from rotator.show.about import About
 from rotator.show.console import console_for_stdout
 from rotator.show.incident import changing
@@ -54,6 +54,8 @@ def command(
     """
     if not (yes or dry_run or sys.stdin.isatty()):
         raise click.UsageError("it asks first, and nobody is there to answer: add --yes")
+    if reason is not None and (fault := fault_of_reason(reason)):
+        raise click.UsageError(f"--reason {fault}")
     output = common.begin(as_json=as_json, command="prune", asked=True)
     environ = dict(os.environ)
     code = run_prune(common.config_path, environ, ids, reason=reason, dry_run=dry_run, yes=yes, output=output)
@@ -90,13 +92,15 @@ def run_prune(
                 return CONVERGED if plan.sound else FAILED
             if not yes and not output.confirmed(foretell(plan, console_for_stdout()), "Revoke them now?"):
                 return MISCONFIGURED
-            with recorded() as steps, waiting("revoking"):
+            with (
+                structlog.contextvars.bound_contextvars(by=_who(), reason=reason),
+                recorded() as steps,
+                waiting("revoking"),
+            ):
+                # If this process dies, its record dies with it. So who revokes them, and why, is said before.
+                log.warning("prune.started", key_ids=[key.word.key_id for key in plan.keys if key.goes])
                 keys = prune(account, plan)
         done = record(keys, steps)
-        for key in keys:
-            if key.revoked:  # a warning: it is rare, and never to be lost among what a pass says
-                title = words(key.word.title)
-                log.warning("key.pruned", key_id=key.word.key_id, title=title, by=done.by, reason=reason)
         output.show(Kind.PRUNE, done.to_json, lambda: render(done, console_for_stdout()))
         return CONVERGED if done.over else FAILED
 

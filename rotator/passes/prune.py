@@ -4,7 +4,7 @@ Look, and let the person confirm what was seen; then, for each key, look again, 
 that became current meanwhile is spared, and so is one whose id is another key's by now.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -15,7 +15,7 @@ import structlog
 from rotator.errors import Rejected, RotatorError
 from rotator.passes.account import Account
 from rotator.passes.each import each
-from rotator.passes.fence import write_on_top
+from rotator.passes.fence import Moved, write_on_top
 from rotator.passes.look_up import belongings_of
 from rotator.passes.observe import Observation, confirmed, observe, second_look
 from rotator.redaction import words
@@ -100,31 +100,41 @@ def prune(account: Account, plan: PrunePlan) -> tuple[Pruned, ...]:
             done.append(key)
             continue
         try:
-            _revoke(account, plan, key.word)
+            done.append(_revoke(account, plan, key))
         except RotatorError as error:
-            log.error(  # no pass tries it again, so nothing says that one does
-                "key.revoke_failed",
-                error=error.message,
-                request_id=error.request_id,
-                cure=error.cure,
-                key_id=key.word.key_id,
-                reason="pruned",
-            )
-            done.append(replace(key, error=error))
+            done.append(_failed(key, error))
             failed = True
-        else:
-            done.append(replace(key, revoked=True, at=account.gateway.now()))
     return tuple(_witnessed(account, done))
 
 
-def _revoke(account: Account, plan: PrunePlan, word: Word) -> None:
+def _revoke(account: Account, plan: PrunePlan, key: Pruned) -> Pruned:
     account.stopping.check()
+    word = key.word
     sight, seen = _look(account, [word.key_id])
     if why := spared(sight, word):
+        if why[0] is Spared.DEAD:  # somebody was faster
+            return replace(key, why=why[0], text=why[1])
         raise Rejected(f"key {word.key_id} was not revoked: {why[1]}")
     facts = _named_in_title(account, seen, word)
     fence = _fence(account, facts) if facts else None
     account.gateway.revoke(to_prune(word, (plan.sight, sight), fence, facts))
+    # At once, whatever becomes of this process. A warning: it is rare, and never to be lost among what a pass says.
+    log.warning("key.pruned", key_id=word.key_id, title=words(word.title))
+    return replace(key, revoked=True, at=account.gateway.now())
+
+
+def _failed(key: Pruned, error: RotatorError) -> Pruned:
+    """Log why it was not revoked, or is not known to be. No pass tries it again."""
+    error = error.again()
+    log.error(
+        "key.revoke_failed",
+        error=error.message,
+        request_id=error.request_id,
+        cure=error.cure,
+        key_id=key.word.key_id,
+        reason="pruned",
+    )
+    return replace(key, revoked=False, at=None, error=error)
 
 
 def _look(account: Account, ids: Iterable[int]) -> tuple[Sight, Observation]:
@@ -183,25 +193,46 @@ def _fence(account: Account, facts: Facts) -> Fence:
         )
     facts = confirmed(facts, partial(second_look, account))
     update = to_update(facts, decide(facts).bookkeeping, account.gateway.clock.doubt)
-    return write_on_top(account, facts.key.path, update, alone=False)
-
-
-def _witnessed(account: Account, keys: Iterable[Pruned]) -> Iterable[Pruned]:
-    """A DELETE that was answered well is believed when a later list agrees."""
-    keys = list(keys)
     try:
-        live: frozenset[int] = (
-            account.gateway.unrevoked() if any(key.revoked for key in keys) else frozenset()
-        )
-        doubt = None
-    except RotatorError as error:
-        live, doubt = frozenset(key.word.key_id for key in keys), error
+        return write_on_top(account, facts.key.path, update, alone=False)
+    except Moved:
+        raise Rejected(f"nothing was revoked: the secret of {facts.key.name} was written meanwhile") from None
+
+
+def _witnessed(account: Account, keys: Collection[Pruned]) -> Iterator[Pruned]:
+    """A DELETE that was answered well is believed when a later list agrees; and what that shows dead is dead."""
+    live, doubt = _still_live(account, keys)
+    dead = _dead_by_now(account, keys)
     for key in keys:
-        if key.revoked and key.word.key_id in live:
-            fault = doubt or Rejected(
-                f"key {key.word.key_id} was revoked by the answer, and the list shows it live",
-                cure="run it again; if it stays, ask the gateway's support",
-            )
-            yield replace(key, revoked=False, at=None, error=fault)
+        id_ = key.word.key_id
+        if key.revoked and doubt:
+            text = f"the answer was that key {id_} is revoked, and no list was seen since: {doubt.message}"
+            yield _failed(key, Rejected(text, request_id=doubt.request_id))
+        elif key.revoked and id_ in live:
+            text = f"key {id_} was revoked by the answer, and the list shows it live"
+            cure = "run it again; if it stays, ask the gateway's support"
+            yield _failed(key, Rejected(text, cure=cure))
+        elif id_ in dead:
+            yield replace(key, error=None, why=Spared.DEAD, text="it is revoked by now")
         else:
             yield key
+
+
+def _still_live(account: Account, keys: Collection[Pruned]) -> tuple[frozenset[int], RotatorError | None]:
+    """What a later list shows live of what was revoked, or why there is no such list."""
+    if not any(key.revoked for key in keys):
+        return frozenset(), None
+    try:
+        return account.gateway.unrevoked(), None
+    except RotatorError as error:
+        return frozenset(), error
+
+
+def _dead_by_now(account: Account, keys: Collection[Pruned]) -> frozenset[int]:
+    """What failed, or had no turn, and is dead all the same: somebody was faster, or an answer was lost."""
+    titles = {key.word.key_id: key.word.title for key in keys if key.goes and not key.revoked}
+    try:
+        listed = account.gateway.list_keys().keys if titles else ()
+    except RotatorError:
+        return frozenset()
+    return frozenset(key.id for key in listed if not key.live and titles.get(key.id) == key.title)
