@@ -125,7 +125,7 @@ class TestFromNothingToAPass:
     def test_an_empty_mount(self, newcomer: Newcomer, vault_server: VaultServer) -> None:
         done = newcomer.init("--write")
         assert done.code == 0, done.err
-        assert "0 secrets below" in done.out
+        assert f"0 secrets below {newcomer.mount}/: there is no key to manage.\n" in done.out
         assert yaml.safe_load(newcomer.config.read_text())["keys"] == [
             {"name": "Example", "path": "apimall/example"}
         ]
@@ -145,6 +145,7 @@ class TestRunAgain:
         body = begun.proposed()
         assert (body["entries"], body["config"]["diff"], body["policy"]["diff"]) == ([], "", "")
         out = begun.init().out
+        assert f"1 secret below {begun.mount}/: there is no key to add.\n" in out
         assert "rotator.yaml is there, and needs no change." in out
         assert "--write" not in out
 
@@ -153,6 +154,7 @@ class TestRunAgain:
         before = begun.config.read_text()
         done = begun.init("--write")
         assert begun.config.read_text() == before
+        assert f"2 secrets below {begun.mount}/: 1 key to add.\n" in done.out
         assert "rotator.yaml is there, and was left as it is: the changes follow." in done.out
         assert re.findall(r"^[+-] .*", done.out, re.MULTILINE) == [
             "+  - name: Batch",

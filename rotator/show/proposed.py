@@ -116,7 +116,7 @@ def steps(draft: Draft) -> Iterator[str]:
 def _seen(draft: Draft) -> Iterator[str]:
     survey, new = draft.survey, len(draft.proposal.entries)
     where = f"{draft.mount}/{survey.under}".rstrip("/") + "/"
-    yield f"{count(len(survey.paths), 'secret')} below {where}: {_keys(new)} to be managed."
+    yield f"{count(len(survey.paths), 'secret')} below {where}: {_keys(new, draft.config.before)}."
     for file in draft.files:
         if file.name in draft.written:
             yield f"{file.name} was written."
@@ -130,5 +130,6 @@ def _seen(draft: Draft) -> Iterator[str]:
             )
 
 
-def _keys(number: int) -> str:
-    return "no key is" if number == 0 else "1 key is" if number == 1 else f"{number:,} keys are"
+def _keys(number: int, before: str | None) -> str:
+    to_do = "manage" if before is None else "add"
+    return f"{count(number, 'key')} to {to_do}" if number else f"there is no key to {to_do}"
