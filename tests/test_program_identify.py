@@ -129,7 +129,8 @@ class TestLeaked:
     def test_from_a_string_to_replaced_and_revoked(
         self, rotator: Program, gateway: GatewayServer, key: AccountKey, figure: Figure
     ) -> None:
-        done = rotator.run("leaked", "--yes", "--log-level", "debug", given=key.plaintext)
+        log = ("--log-format", "json", "--log-level", "debug")
+        done = rotator.run("leaked", "--yes", *log, given=key.plaintext)
         assert (done.code, lives(gateway, key.id)) == (0, False)
         assert f"the current key of {NAME}" in done.out
         assert f"replaced key {key.id} by key " in done.out
@@ -183,6 +184,7 @@ class TestLeaked:
         done = rotator.run("leaked", "--yes", given=key.plaintext)
         assert (done.code, lives(gateway, key.id)) == (0, False)
         assert f"a superseded key of {NAME}" in done.out
+        assert "rotator --rotate-now" not in done.out, "nobody is told to run what was just run"
 
     def test_a_persons_key_is_not_touched_and_named(
         self, rotator: Program, gateway: GatewayServer, key: AccountKey
@@ -190,7 +192,7 @@ class TestLeaked:
         theirs = gateway.account.create("by hand")
         done = rotator.run("leaked", "--yes", given=theirs.plaintext)
         assert (done.code, lives(gateway, theirs.id)) == (1, True)
-        assert f"if it has leaked:\n  rotator prune --id {theirs.id}\n" in done.out
+        assert f"to end the leak:\n  rotator prune --id {theirs.id}\n" in done.out
 
     def test_of_two_that_it_may_be_none_is_touched(
         self, rotator: Program, gateway: GatewayServer, key: AccountKey
@@ -198,8 +200,14 @@ class TestLeaked:
         twin = gateway.account.create("by hand", like=key)
         done = rotator.run("leaked", "--yes", given=key.preview)
         assert (done.code, lives(gateway, key.id), lives(gateway, twin.id)) == (1, True, True)
-        assert f"if it has leaked and it is key {key.id}:\n  {COMMAND}\n" in done.out
-        assert f"if it has leaked and it is key {twin.id}:\n  rotator prune --id {twin.id}\n" in done.out
+        assert f"to end the leak, if it is key {key.id}:\n  {COMMAND}\n" in done.out
+        assert f"to end the leak, if it is key {twin.id}:\n  rotator prune --id {twin.id}\n" in done.out
+
+    def test_what_fails_is_said_in_words(self, rotator: Program, key: AccountKey) -> None:
+        rotator.environ["APIMALL_API_KEY"] = f"sk-{'0' * 32}"
+        done = rotator.run("leaked", "--yes", "--log-level", "critical", given=key.plaintext)
+        assert done.code == 3
+        assert done.err.startswith("rotator: GET /keys: 401")
 
     def test_a_revocation_that_failed_is_not_over(
         self, rotator: Program, gateway: GatewayServer, key: AccountKey

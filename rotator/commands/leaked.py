@@ -45,7 +45,7 @@ def command(common: Common, *, dry_run: bool, yes: bool, as_json: bool) -> None:
     """
     if not (yes or dry_run or can_ask_terminal()):
         raise click.UsageError("it asks first, and nobody is there to answer: add --yes")
-    output = common.begin(as_json=as_json, command="leaked")
+    output = common.begin(as_json=as_json, command="leaked", asked=True)
     heed_signals()
     output = replace(output, asks_terminal=True)
     path, environ = common.config_path, dict(os.environ)
@@ -71,7 +71,7 @@ def run_leaked(
             output.show(
                 Kind.IDENTIFIED,
                 lambda: identified_to_json(found),
-                lambda: render(found, console_for_stdout()),
+                lambda: render(found, console_for_stdout(), "" if contains else "to end the leak"),
             )
         if contains:
             return contain(config, environ, exposed, dry_run=dry_run, yes=yes, output=output)

@@ -42,12 +42,12 @@ def identified_to_json(found: Identified) -> dict[str, Any]:
     }
 
 
-def render(found: Identified, console: Console) -> str:
-    """Return what is printed, redacted."""
-    return captured(console, _lines(found))
+def render(found: Identified, console: Console, to_do: str = "if it has leaked") -> str:
+    """Return what is printed, redacted. `to_do` leads the command that ends it; where it is empty, none is said."""
+    return captured(console, _lines(found, to_do))
 
 
-def _lines(found: Identified) -> Iterator[Text]:
+def _lines(found: Identified, to_do: str) -> Iterator[Text]:
     if not found.keys:
         yield Text(_stranger(found), style="bold")
     elif len(found.keys) > 1:
@@ -65,8 +65,8 @@ def _lines(found: Identified) -> Iterator[Text]:
     if found.unread:
         yield Text(f"! it may stand in what could not be read: {', '.join(found.unread)}", style="yellow")
     yield Text(_SAYS[found.verdict], style=_STYLE[found.verdict])
-    if found.verdict is not Verdict.DEAD:
-        yield from _what_to_do(found)
+    if to_do and found.verdict is not Verdict.DEAD:
+        yield from _what_to_do(found, to_do)
 
 
 def _key(owned: Owned, found: Identified) -> Iterator[Text]:
@@ -96,11 +96,11 @@ def _stranger(found: Identified) -> str:
     return "no key of this account"
 
 
-def _what_to_do(found: Identified) -> Iterator[Text]:
+def _what_to_do(found: Identified, to_do: str) -> Iterator[Text]:
     commands = {key.id: key.command for key in found.keys if key.command}
     for id_, command in commands.items():
-        which = f" and it is key {id_}" if len(found.keys) > 1 else ""
-        yield Text(f"if it has leaked{which}: `{command}`")
+        which = f", if it is key {id_}" if len(found.keys) > 1 else ""
+        yield Text(f"{to_do}{which}: `{command}`")
     for key in found.keys:
         if key.whose is Whose.ORPHAN and key.fate and key.fate.goes_at and key.fate.goes_at > found.now:
             yield Text(f"that revokes an orphan from {format_time(key.fate.goes_at)} on")
