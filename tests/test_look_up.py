@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from rotator.passes.look_up import Identified, Verdict, look_up
+from rotator.rules.freeze import FIELD, write_freeze
 from rotator.rules.given import Form, NoKey, read_given
 from rotator.rules.whose import Whose
 from rotator.sandbox.faults import ALWAYS, Fault, Phase, Status
@@ -229,3 +230,10 @@ def test_when_it_goes(rotated: World) -> None:
     current, superseded = (identify(rotated, id_).keys[0] for id_ in (3, 2))
     assert current.due_at == superseded.key.created_at + timedelta(days=7)  # type: ignore[union-attr]
     assert current.age(rotated.server.account.clock.now()) == timedelta(0)
+
+
+def test_a_frozen_key_is_replaced_when_its_freeze_ends(rotated: World) -> None:
+    rotated.advance(10)
+    ends = rotated.server.account.clock.now() + timedelta(days=5)
+    rotated.memory.custom[PATH] = {FIELD: write_freeze(ends, "a sale")}
+    assert identify(rotated, 3).keys[0].due_at == ends

@@ -127,6 +127,8 @@ class Belongings:
         self._bearers = bearers
         self._facts = tuple(facts)
         self._fates: dict[int, list[tuple[Facts, Revocation | None, Victim]]] = {}
+        self._next: dict[str, datetime | None] = {}
+        """By managed key: when it is rotated next."""
         for one in self._facts:
             self._note(one, decide(one))
 
@@ -141,7 +143,7 @@ class Belongings:
     def _of(self, id_: int) -> Owned:
         key, bearer = self._listed.get(id_), id_ in self._bearers
         if current := [one for one in self._facts if one.key_id == id_ and one.plaintext]:
-            due = min((one.due_at for one in current if one.due_at), default=None)
+            due = min(filter(None, (self._next[one.key.name] for one in current)), default=None)
             return Owned(id_, key, Whose.CURRENT, _keys(current), bearer, due_at=due)
         if noted := self._fates.get(id_):
             _, fate, victim = noted[0]
@@ -158,6 +160,7 @@ class Belongings:
         return tuple(sorted(map(self.of, self._listed), key=lambda owned: owned.rank))
 
     def _note(self, facts: Facts, plan: Plan) -> None:
+        self._next[facts.key.name] = plan.frozen_until or facts.due_at
         fates = {fate.key_id: fate for fate in plan.others}
         for id_ in facts.superseded:
             self._fates.setdefault(id_, []).append((facts, fates.get(id_), Victim.SUPERSEDED))
