@@ -219,8 +219,19 @@ class TestSays:
         assert "cannot be read, and so freezes it" in warning
         assert warning.endswith("at the latest; end it with: rotator release 'Backend'")
 
+    def test_that_a_rotation_goes_on_before_it_ends(self) -> None:
+        """One that is renewed again and again, or set when the key was due already."""
+        bound = at(7) + LONGEST
+        assert due(bound).warnings == ()
+        (warning,) = due(NOW + LONGEST).warnings
+        assert warning == (
+            "its freeze ends 2027-02-07 00:00, in 90d, but keeps nothing for longer than 90d: the rotation that "
+            "was due 2026-11-08 00:00, 1d ago, goes on 2027-02-06 00:00, in 89d"
+        )
+        (warning,) = due(bound + timedelta(days=2), now=bound).warnings
+        assert warning.endswith("the rotation that was due 2026-11-08 00:00, 90d ago, waits no longer")
+
     def test_that_it_is_too_long(self) -> None:
-        assert due(NOW + LONGEST).warnings == ()
         (warning,) = due(NOW + LONGEST + timedelta(seconds=1)).warnings
         assert "more than 90d ahead" in warning
 

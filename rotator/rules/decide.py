@@ -188,7 +188,7 @@ def _warnings(facts: Facts) -> Iterator[str]:
 
 
 def _of_freeze(facts: Facts) -> Iterator[str]:
-    if facts.freeze and (said := facts.freeze.warning(facts.key.name, facts.now)):
+    if facts.freeze and (said := facts.freeze.warning(facts.key.name, facts.now, facts.due_since)):
         yield said
 
 

@@ -52,8 +52,11 @@ class Freeze:
             end = f"no longer frozen: that ended {when(self.until, now)}"
         return f"{end}: {self.reason}" if self.reason else end
 
-    def warning(self, name: str, now: datetime) -> str | None:
-        """What is wrong with it, and the command that ends it; None where nothing is."""
+    def warning(self, name: str, now: datetime, due_since: datetime | None) -> str | None:
+        """What is wrong with it, and the command that ends it; None where nothing is.
+
+        `due_since`: when the rotation falls due that it keeps, where that is known.
+        """
         end = f"end it with: rotator release {name!r}"
         most = short(LONGEST)
         if self.until is None:
@@ -66,6 +69,13 @@ class Freeze:
             return (
                 f"its freeze ends {when(self.until, now)}, which is more than {most} ahead: it keeps nothing "
                 f"for longer than {most}; {end}"
+            )
+        if due_since and (lets_go := self.keeps_until(due_since)) < self.until and self.until > now:
+            # It was renewed, or set late. Nobody should be surprised.
+            ends = f"goes on {when(lets_go, now)}" if lets_go > now else "waits no longer"
+            return (
+                f"its freeze ends {when(self.until, now)}, but keeps nothing for longer than {most}: the rotation "
+                f"that was due {when(due_since, now)}, {ends}"
             )
         if self.until <= now:
             ended = f"its freeze ended {when(self.until, now)}, and holds nothing back"

@@ -4,7 +4,8 @@ import sys
 
 from rotator.lines import in_lines, width_of
 from rotator.passes.freeze import Changed
-from rotator.rules.freeze import FIELD
+from rotator.rules.freeze import FIELD, LONGEST
+from rotator.rules.times import short
 
 
 def frozen(changed: Changed) -> str:
@@ -16,7 +17,8 @@ def frozen(changed: Changed) -> str:
     return _text(
         *lines,
         f"  stored: {FIELD} in the custom metadata of {key.path}",
-        "  until then no due date rotates it, and no superseded key of it is revoked",
+        "  until then no due date rotates it, and no superseded key of it is revoked; "
+        f"neither waits for longer than {short(LONGEST)}",
         "  a key that is dead or missing is replaced all the same; so it is by --rotate-now, and after a leak",
         f"  end it with: rotator release {key.name!r}",
     )
