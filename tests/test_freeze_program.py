@@ -3,7 +3,7 @@
 import json
 import re
 import subprocess
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -88,6 +88,22 @@ class TestHold:
         gateway.account.clock.advance(timedelta(days=400))
         done = rotator.run(*HOLD, "--json").json
         assert done["now"][:10] == gateway.account.clock.now().strftime("%Y-%m-%d")
+
+    @pytest.mark.parametrize("ahead", [-300, 30])
+    def test_of_two_clocks_that_differ_the_later_one_counts(
+        self, rotator: Program, gateway: GatewayServer, ahead: int
+    ) -> None:
+        """By the other, it would be over before it began."""
+        del rotator.config["clock_tolerance"]
+        rotator.run("--once")
+        account = gateway.account
+        account.clock = Clock(account.clock.now() + timedelta(days=ahead))
+        done = rotator.run(*HOLD, "--json")
+        until = datetime.fromisoformat(done.json["frozen"]["until"])
+        week = timedelta(days=7, minutes=-2)
+        assert until - datetime.now(UTC) > week
+        assert until - account.clock.now() > week
+        assert f"the gateway's Date is {abs(ahead)}d" in done.err
 
     def test_while_the_gateway_is_down(self, rotator: Program, gateway: GatewayServer) -> None:
         rotator.run("--once")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -45,12 +45,18 @@ def what_time_is_it(account: Account) -> datetime:
     """Return the gateway's time, by which a freeze ends; this machine's where the gateway does not say.
 
     Whoever freezes a secret may do so because the gateway is down: it is asked once, and nothing depends on it.
+    Of two clocks that contradict each other the later one counts: a freeze that is over too late can be released,
+    and one that is over already holds nothing.
     """
     try:
         account.gateway.authenticates(account.bearer.current(), once=True)
     except RotatorError as error:
         log.warning("clock.unasked", error=error.message)
-    return account.gateway.now()
+    clock = account.gateway.clock
+    if clock.doubt:
+        log.warning("clock.doubted", error=clock.doubt)
+        return clock.now() + max(clock.skew(), timedelta())
+    return clock.now()
 
 
 def change_freeze(account: Account, key: ManagedKey, value: str | None, now: datetime) -> Changed:
