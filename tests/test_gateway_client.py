@@ -224,6 +224,17 @@ class TestWhatMayBeRepeated:
             gateway.create("a title")
         assert raised.value.retry_after == seconds
 
+    def test_a_look_after_a_revocation_is_given_up_as_early(
+        self, server: GatewayServer, gateway: Gateway
+    ) -> None:
+        """The list is asked again where it lags. It is not also asked again for each time that it fails."""
+        gateway.revoke(warrant(server.account.create("old").id))
+        server.faults.add(Fault("GET /keys", Status(503), times=ALWAYS))
+        before = len(server.requests)
+        with pytest.raises(Transient):
+            gateway.unrevoked()
+        assert len(server.requests) - before == QUICK.attempts
+
     def test_reads_and_revokes_are_repeated_and_then_given_up(
         self, server: GatewayServer, gateway: Gateway
     ) -> None:

@@ -179,19 +179,22 @@ class Gateway:
             return live
 
         try:
-            return self._patiently(look)
+            return self._patiently(look, again=lambda error: isinstance(error, _StillThere))
         except _StillThere as error:
             return error.ids
 
     def _is_listed_live(self, key_id: int) -> bool:
         return any(key.id == key_id and key.live for key in self.list_keys().keys)
 
-    def _patiently(self, attempt: Callable[[], T]) -> T:
+    def _patiently(
+        self, attempt: Callable[[], T], again: Callable[[BaseException], bool] = retry.transient
+    ) -> T:
         return retry.call(
             attempt,
             self._policy,
             event="gateway.retry",
             sleep=self._sleep,
+            again=again,
             patient=lambda: not self.governor.is_hurried(),
         )
 
