@@ -208,6 +208,19 @@ class TestMeanwhile:
 
         assert "the bearer" in self.refused(rotated, theirs.id, change)
 
+    def test_it_became_the_bearer_during_the_look(self, rotated: World, theirs: AccountKey) -> None:
+        rotated.bearer_path = "apimall/rotator"
+        rotated.memory.put("apimall/rotator", {"api_key": rotated.server.account.bootstrap.plaintext})
+
+        def change(method: str, path: str, _phase: Phase) -> None:
+            if (method, path) == ("GET", "/keys"):
+                rotated.memory.put("apimall/rotator", {"api_key": theirs.plaintext})
+
+        def on_the_way() -> None:
+            rotated.server.hook = change
+
+        assert "the bearer was replaced meanwhile" in self.refused(rotated, theirs.id, on_the_way)
+
     def test_another_rotator_is_at_work(self, rotated: World) -> None:
         key = leftover(rotated)
         rotated.advance(minutes=60)

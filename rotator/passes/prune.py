@@ -111,12 +111,16 @@ def _revoke(account: Account, plan: PrunePlan, key: Pruned) -> Pruned:
     account.stopping.check()
     word = key.word
     sight, seen = _look(account, [word.key_id])
+    bearer = account.bearer.current()
     if why := spared(sight, word):
         if why[0] is Spared.DEAD:  # somebody was faster
             return replace(key, why=why[0], text=why[1])
         raise Rejected(f"key {word.key_id} was not revoked: {why[1]}")
     facts = _named_in_title(account, seen, word)
     fence = _fence(account, facts) if facts else None
+    account.bearer.forget()  # the look began with it, and may have taken long: by now it may be this very key
+    if account.bearer.current() != bearer:
+        raise Rejected(f"key {word.key_id} was not revoked: the bearer was replaced meanwhile")
     account.gateway.revoke(to_prune(word, (plan.sight, sight), fence, facts))
     # At once, whatever becomes of this process. A warning: it is rare, and never to be lost among what a pass says.
     log.warning("key.pruned", key_id=word.key_id, title=words(word.title))
