@@ -107,6 +107,21 @@ class TestIdentify:
         assert b"standard input cannot be read: Bad file descriptor" in done.stderr
         assert b"Traceback" not in done.stderr
 
+    @pytest.mark.parametrize("command", [["identify"], ["leaked", "--yes"]])
+    def test_a_directory_ends_python_itself_and_not_with_the_code_of_a_dead_key(
+        self, rotator: Program, tmp_path: Path, command: list[str]
+    ) -> None:
+        """As docs/commands.md says: no code of ours runs before."""
+        line = shlex.join(rotator.command(*command))
+        done = subprocess.run(
+            ["sh", "-c", f'exec {line} < "$0"', str(tmp_path)],
+            env=rotator.environ,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        assert (done.returncode, b"<stdin> is a directory" in done.stderr) == (1, True)
+
     def test_ctrl_c_is_no_key(self, rotator: Program) -> None:
         with typed(rotator, "identify") as terminal:
             terminal.until("not shown: ")
