@@ -80,14 +80,14 @@ class TestReasons:
         entry = managed(Period(timedelta(days=7), timedelta(hours=4)))
         assert reason(facts([key(2)], FRESH, now=at(3.75), managed_key=entry), Reason.DUE) == (
             False,
-            "rotated at 2026-11-01 00:00, period 7d (spread 4h), so due 2026-11-07 20:00, in 3d 2h",
+            "rotated at 2026-11-01 00:00 UTC, period 7d (spread 4h), so due 2026-11-07 20:00 UTC, in 3d 2h",
         )
         scheduled = facts([key(2)], FRESH, now=at(1), managed_key=managed(WEEKLY))
         assert reason(scheduled, Reason.DUE)[1].endswith(
-            "schedule 0 3 * * SUN Europe/Berlin, so due 2026-11-01 02:00, 22h ago"
+            "schedule 0 3 * * SUN Europe/Berlin, so due 2026-11-01 02:00 UTC, 22h ago"
         )
         adopted = facts([key(5, ours=False)], {"api_key": plaintext(5)}, now=at(1))
-        assert reason(adopted, Reason.DUE)[1].startswith("created at 2026-11-01 00:00, period 7d, so")
+        assert reason(adopted, Reason.DUE)[1].startswith("created at 2026-11-01 00:00 UTC, period 7d, so")
         unknown = facts([], {"api_key": plaintext(5)}, now=at(1))
         assert reason(unknown, Reason.DUE)[0]
 
@@ -150,9 +150,9 @@ class TestHolds:
     def test_a_window(self) -> None:
         entry = managed(WEEKLY)
         inside = facts([key(2)], FRESH, now=at(7, minutes=150), managed_key=entry)
-        assert holds(inside)[4] == (False, "its window is open until 2026-11-08 04:00, in 1h 30m")
+        assert holds(inside)[4] == (False, "its window is open until 2026-11-08 04:00 UTC, in 1h 30m")
         outside = facts([key(2)], FRESH, now=at(8), managed_key=entry)
-        says = "its window is closed, and opens 2026-11-15 02:00, in 6d 2h"
+        says = "its window is closed, and opens 2026-11-15 02:00 UTC, in 6d 2h"
         assert holds(outside)[4] == (True, says)
         missing = facts([], None, now=at(8), managed_key=entry)
         assert holds(missing)[4] == (False, f"{says}; but that does not hold back what is missing")
@@ -165,11 +165,13 @@ class TestOtherKeys:
         listed = [key(1), key(2)]
         assert fate(facts(listed, self.DATA, now=at(3.25)), 1) == (
             Kept.IN_GRACE,
-            "superseded 2026-11-04 00:00, 6h ago; its grace of 1d ends 2026-11-05 00:00, in 18h, so it lives on",
+            "superseded 2026-11-04 00:00 UTC, 6h ago; "
+            "its grace of 1d ends 2026-11-05 00:00 UTC, in 18h, so it lives on",
         )
         assert fate(facts(listed, self.DATA, now=at(5)), 1) == (
             None,
-            "superseded 2026-11-04 00:00, 2d ago; its grace of 1d ended 2026-11-05 00:00, 1d ago, so it is revoked",
+            "superseded 2026-11-04 00:00 UTC, 2d ago; "
+            "its grace of 1d ended 2026-11-05 00:00 UTC, 1d ago, so it is revoked",
         )
         protected = fate(facts(listed, self.DATA, now=at(5), protected=[1]), 1)
         assert protected[0] is Kept.PROTECTED
@@ -193,12 +195,12 @@ class TestOtherKeys:
         orphan = key(9, created=at(1) - timedelta(minutes=10))
         assert fate(facts([key(2), orphan], FRESH, now=at(1), traces={9: Trace.ORPHAN}), 9) == (
             Kept.YOUNG,
-            "created 2026-11-01 23:50, 10m old, never published; orphan_after is 15m, so it lives on",
+            "created 2026-11-01 23:50 UTC, 10m old, never published; orphan_after is 15m, so it lives on",
         )
         ahead = key(9, created=at(11))
         assert fate(facts([key(2), ahead], FRESH, now=at(1), traces={9: Trace.ORPHAN}), 9) == (
             None,
-            "created 2026-11-12 00:00, dated 10d ahead, never published; orphan_after is 15m, so it is revoked",
+            "created 2026-11-12 00:00 UTC, dated 10d ahead, never published; orphan_after is 15m, so it is revoked",
         )
 
 
@@ -226,8 +228,8 @@ apimall/backend, as it is 2026-11-09 00:00 UTC
 Rotate because (the first ✓ counts)
   –  missing  version 1 of the secret holds a plaintext, in the field api_key
   –  revoked  key 2 is listed as created, so the gateway was not asked
-  ✓  due      rotated at 2026-11-02 00:00, period 7d, so due 2026-11-09 00:00,
-              now
+  ✓  due      rotated at 2026-11-02 00:00 UTC, period 7d, so due 2026-11-09
+              00:00 UTC, now
   –  forced   --rotate-now would rotate it at once
 
 Hold back because
@@ -240,9 +242,9 @@ Hold back because
   –  clock           the clocks agree, within 5m
 
 Revoke
-  –  superseded 1  superseded 2026-11-08 18:00, 6h ago; its grace of 1d ends
-                   2026-11-09 18:00, in 18h, so it lives on
-  –  orphan 14     created 2026-11-08 23:59, 40s old, never published;
+  –  superseded 1  superseded 2026-11-08 18:00 UTC, 6h ago; its grace of 1d ends
+                   2026-11-09 18:00 UTC, in 18h, so it lives on
+  –  orphan 14     created 2026-11-08 23:59 UTC, 40s old, never published;
                    orphan_after is 15m, so it lives on
 
 not rotated now: due, but held: in_flight

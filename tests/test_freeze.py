@@ -126,7 +126,7 @@ class TestHolds:
             at(9),
         )
         assert plan.held
-        assert plan.held.text == "frozen until 2026-11-10 00:00, in 1d: a sale"
+        assert plan.held.text == "frozen until 2026-11-10 00:00 UTC, in 1d: a sale"
         assert plan.held.cure is None
         assert plan.warnings == ()
         assert due(at(9), now=at(9)).rotates
@@ -169,7 +169,7 @@ class TestKeeps:
     def test_a_superseded_key_until_it_ends(self) -> None:
         (other,) = superseded(at(9)).others
         assert (other.kept, other.goes_at) == (Kept.FROZEN, at(9))
-        assert other.text.endswith("but the secret is frozen until 2026-11-10 00:00, in 1d")
+        assert other.text.endswith("but the secret is frozen until 2026-11-10 00:00 UTC, in 1d")
         assert [gone.key_id for gone in superseded(at(9), now=at(9)).revocations] == [1]
 
     def test_in_its_grace_it_is_said_when_it_goes(self) -> None:
@@ -210,7 +210,7 @@ class TestSays:
         plan = due(at(6))
         assert plan.rotates
         assert plan.warnings == (
-            "its freeze ended 2026-11-07 00:00, 2d ago, and holds nothing back; remove it with: "
+            "its freeze ended 2026-11-07 00:00 UTC, 2d ago, and holds nothing back; remove it with: "
             "rotator release 'Backend'",
         )
 

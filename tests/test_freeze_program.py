@@ -35,7 +35,7 @@ class TestHold:
     ) -> None:
         assert (held.code, held.err) == (0, "")
         first, *_, last = held.out.splitlines()
-        assert re.fullmatch(rf"{NAME} is frozen until 20.{{8}} .{{5}}, in 7d: the sale, ask Maria", first)
+        assert re.fullmatch(rf"{NAME} is frozen until 20.{{8}} .{{5}} UTC, in 7d: the sale, ask Maria", first)
         assert last == f"  end it with: rotator release '{NAME}'"
         value = custom(vault_server, mount)["rotator-hold"]
         assert re.fullmatch(r"20[0-9-]{8}T[0-9:]{8}Z the sale, ask Maria", value)

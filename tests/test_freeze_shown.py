@@ -28,7 +28,7 @@ from tests.shown import REFUSED, passed, snapshot, together
 CUSTOM = {"rotator-hold": "2026-12-11T00:00:00Z the <b>sale</b>", "owner": "Payments", "contact": "#pay"}
 """Forty days after at(0)."""
 NOW = at(30)
-TELLS = "frozen until 2026-12-11 00:00, in 10d: the <b>sale</b>"
+TELLS = "frozen until 2026-12-11 00:00 UTC, in 10d: the <b>sale</b>"
 
 
 def seen(now: float = 30, custom: dict[str, str] | None = None, rotated: float = 0) -> Facts:

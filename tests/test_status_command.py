@@ -175,7 +175,7 @@ class TestRevocations:
         world.make_pass(forced=True)
         seen = look(world)
         assert seen.well
-        assert "Backend: 2 is superseded, goes in 1d (2026-11-02 00:00)" in words(seen)
+        assert "Backend: 2 is superseded, goes in 1d (2026-11-02 00:00 UTC)" in words(seen)
 
     @pytest.mark.parametrize(("minutes", "well"), [(60 * 24 + 59, True), (60 * 25, False)])
     def test_it_is_overdue_when_the_passes_had_an_hour(self, world: World, minutes: int, well: bool) -> None:

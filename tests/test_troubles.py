@@ -69,7 +69,7 @@ class TestTheBanner:
             "programs that read apimall/production-backend are refused",
             "owner: Payments",
             "#payments",
-            "Key 20 still works, at least until 2026-12-01 12:00, in 12h. To put it back:",
+            "Key 20 still works, at least until 2026-12-01 12:00 UTC, in 12h. To put it back:",
             "rotator rollback 'Production backend'",
             REFUSED.message,
             f"request_id {REFUSED.request_id}",

@@ -16,7 +16,7 @@ from rotator.clients.exchange import Trust, raise_for_tls, tls_context
 from rotator.clients.proxies import Proxy, proxy_for
 from rotator.clients.within import within
 from rotator.errors import cause
-from rotator.rules.times import until
+from rotator.rules.times import moment, until
 
 _EXPIRED, _NOT_YET_VALID, _OTHER_NAME, _OTHER_ADDRESS = 10, 9, 62, 64
 """Of X509_V_ERR_…, as OpenSSL numbers them."""
@@ -152,7 +152,7 @@ def _judged(server: Target, seen: _Certificate) -> Finding:
         )
     begins, ends = (ssl.cert_time_to_seconds(seen.fields[name]) for name in ("notBefore", "notAfter"))
     end = datetime.fromtimestamp(ends, UTC)
-    said = f"{seen.tls}; the certificate ends {end:%Y-%m-%d %H:%M} UTC, {until(end, datetime.now(UTC))}"
+    said = f"{seen.tls}; the certificate ends {moment(end)}, {until(end, datetime.now(UTC))}"
     if ends - time.time() < (ends - begins) * _ENDS_SOON:
         return note(said, "renew the server's certificate; nothing has renewed it so far")
     return ok(said)

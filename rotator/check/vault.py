@@ -19,7 +19,7 @@ from rotator.rules.claims import claims_path
 from rotator.rules.consumers import ack_path
 from rotator.rules.installation import check_place, lost, read_identity
 from rotator.rules.model import ManagedKey, Version
-from rotator.rules.times import format_duration, short
+from rotator.rules.times import format_duration, moment, short
 from rotator.wiring import trust_of, vault_of, wrapped_of
 
 ONCE: Final = Policy(attempts=1, patience=0.0)
@@ -184,8 +184,7 @@ class VaultChecks:
             of_mount = f"`vault write {mount}/config delete_version_after=0s`"
             keep = f"`vault kv undelete -mount={mount} -versions={version.number} {path}`"
             yield bad(
-                f"Vault deletes each version at {path} after a time: "
-                f"{what} will be gone at {at:%Y-%m-%d %H:%M} UTC",
+                f"Vault deletes each version at {path} after a time: {what} will be gone at {moment(at)}",
                 f"clear delete_version_after on the path: {off}; if it is set on the mount, "
                 f"clear it there, too: {of_mount}; then restore what is there: {keep}",
             )

@@ -21,6 +21,7 @@ from rotator.rules.owner import NOBODY, Owner
 from rotator.rules.previews import matches_preview
 from rotator.rules.reasons import REASONS, Reason, Row, first
 from rotator.rules.revocations import LASTING, Revocation, Victim, fates
+from rotator.rules.times import moment
 
 
 class Note(StrEnum):
@@ -244,4 +245,4 @@ def _left_to_consumers(facts: Facts, others: tuple[Revocation, ...]) -> Iterator
         if other.unconfirmed and other.kept is None:
             yield f"key {other.key_id} goes, because its grace_limit is over, though {who}"
         elif other.unconfirmed and other.goes_at:
-            yield f"key {other.key_id} lives on until {other.goes_at:%Y-%m-%d %H:%M} at the latest: {who}"
+            yield f"key {other.key_id} lives on until {moment(other.goes_at)} at the latest: {who}"

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from rotator.redaction import words
-from rotator.rules.times import format_time, parse_duration, parse_time, short, time_to_json, when
+from rotator.rules.times import format_time, moment, parse_duration, parse_time, short, time_to_json, when
 
 FIELD: Final = "rotator-hold"
 """Its name in the custom metadata."""
@@ -136,7 +136,7 @@ def end_of(until: timedelta | datetime, now: datetime) -> datetime:
     """Return when a freeze ends that is begun `now`. Raises ValueError where it may not end then."""
     ends = now + until if isinstance(until, timedelta) else until
     if ends <= now:
-        raise ValueError(f"is past: by the gateway's clock it is {now:%Y-%m-%d %H:%M} UTC")
+        raise ValueError(f"is past: by the gateway's clock it is {moment(now)}")
     if ends > now + LONGEST:
         latest = format_time(now + LONGEST)
         raise ValueError(

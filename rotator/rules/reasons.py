@@ -7,7 +7,7 @@ from typing import Final, Generic, TypeVar
 
 from rotator.redaction import is_word, words
 from rotator.rules.facts import Facts
-from rotator.rules.times import short, when
+from rotator.rules.times import moment, short, when
 
 R = TypeVar("R", bound=StrEnum)
 
@@ -97,7 +97,7 @@ def _due(facts: Facts) -> str:
     rotation = facts.rotation
     if rotation is None:
         return "the plaintext matches no listed key, or more than one: due at once"
-    since = f"{'created' if facts.current.adopted else 'rotated'} at {rotation.rotated_at:%Y-%m-%d %H:%M}"
+    since = f"{'created' if facts.current.adopted else 'rotated'} at {moment(rotation.rotated_at)}"
     return f"{since}, {facts.key.cadence}, so due {when(facts.due_at, facts.now)}"
 
 

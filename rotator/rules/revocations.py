@@ -9,7 +9,7 @@ from typing import Final
 from rotator.rules.bookkeeping import WITHOUT_GRACE
 from rotator.rules.facts import Facts
 from rotator.rules.ownership import UNREAD
-from rotator.rules.times import age, short, until, when
+from rotator.rules.times import age, moment, short, until, when
 
 
 class Victim(StrEnum):
@@ -204,7 +204,7 @@ def _superseded(facts: Facts, id_: int, since: datetime) -> Revocation:
 
 
 def _orphan(facts: Facts, id_: int, created_at: datetime) -> Revocation:
-    text = f"created {created_at:%Y-%m-%d %H:%M}, {age(created_at, facts.now)}, never published; "
+    text = f"created {moment(created_at)}, {age(created_at, facts.now)}, never published; "
     text += f"orphan_after is {short(facts.timing.orphan_after)}"
     return _fate(facts, Victim.ORPHAN, id_, created_at, created_at + facts.timing.orphan_after, text)
 

@@ -99,14 +99,19 @@ def relative(at: datetime, now: datetime) -> str:
     return f"{short(now - at)} ago" if at + timedelta(minutes=1) <= now else until(at, now)
 
 
-def when(at: datetime, now: datetime) -> str:
-    """Say a moment to the minute, in UTC, and how far off it is."""
-    return f"{at:%Y-%m-%d %H:%M}, {relative(at, now)}"
-
-
 def moment(at: datetime) -> str:
-    """Say a moment to the minute, in UTC, with its zone: for a page, where no other words say it."""
+    """Say a moment to the minute, in UTC, with its zone."""
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def when(at: datetime, now: datetime) -> str:
+    """Say a moment, and how far off it is."""
+    return f"{moment(at)}, {relative(at, now)}"
+
+
+def when_in_column(at: datetime, now: datetime) -> str:
+    """Say the same below a heading that names the zone."""
+    return when(at, now).replace(" UTC", "")
 
 
 def count(number: int, what: str) -> str:

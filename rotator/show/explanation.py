@@ -8,6 +8,7 @@ from rich.text import Text
 from rotator.lines import NO_BREAK
 from rotator.rules.explain import Explanation
 from rotator.rules.owner import NOBODY
+from rotator.rules.times import moment
 from rotator.show.console import Rows, captured
 from rotator.show.remedy import remedy_of
 
@@ -20,7 +21,7 @@ def render(explanation: Explanation, console: Console) -> str:
 def _parts(explanation: Explanation) -> Iterator[Rows | Text]:
     facts, plan = explanation.facts, explanation.plan
     yield Text(facts.key.name, style="bold")
-    yield Text(f"{facts.key.path}, as it is {facts.now:%Y-%m-%d %H:%M} UTC")
+    yield Text(f"{facts.key.path}, as it is {moment(facts.now)}")
     if plan.owner != NOBODY:
         yield Text(f"owner: {plan.owner}")
     yield from _section(

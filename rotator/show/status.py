@@ -16,7 +16,7 @@ from rotator.redaction import words
 from rotator.rules.model import Key
 from rotator.rules.owner import NOBODY
 from rotator.rules.revocations import Victim
-from rotator.rules.times import format_time, short, when
+from rotator.rules.times import format_time, moment, short, when_in_column
 from rotator.show.about import NOTHING, About
 from rotator.show.console import Rows, captured, concerns_of
 from rotator.show.key_status import KeyStatus, by_severity, key_status
@@ -129,12 +129,12 @@ def _style(severity: Severity) -> str:
 
 def _next(key: KeyStatus, now: datetime) -> str:
     if key.frozen_until and key.frozen_until > now and key.severity < Severity.REFUSED:
-        return when(key.frozen_until, now)
+        return when_in_column(key.frozen_until, now)
     if key.opens_at:
-        return when(key.opens_at, now)
+        return when_in_column(key.opens_at, now)
     if key.unrotated:
         return "with the next pass"
-    return when(key.due_at, now) if key.due_at else "-"
+    return when_in_column(key.due_at, now) if key.due_at else "-"
 
 
 def _others(keys: Sequence[KeyStatus], now: datetime) -> Iterator[Text]:
@@ -145,8 +145,8 @@ def _others(keys: Sequence[KeyStatus], now: datetime) -> Iterator[Text]:
 
 def _other(other: OtherKey, now: datetime) -> str:
     what = "superseded" if other.kind is Victim.SUPERSEDED else "an orphan"
-    moment = f" ({other.goes_at:%Y-%m-%d %H:%M})" if other.goes_at and not other.kept else ""
-    return f"{other.id} is {what}, {other.fate(now)}{moment}"
+    at = f" ({moment(other.goes_at)})" if other.goes_at and not other.kept else ""
+    return f"{other.id} is {what}, {other.fate(now)}{at}"
 
 
 def _attention(status: AccountStatus, keys: Sequence[KeyStatus]) -> Iterator[Text]:
