@@ -14,8 +14,9 @@ from typing import Final, TextIO
 NO_BREAK: Final = "\ue000"
 """A space at which no line is broken."""
 PROGRAMS: Final = ("rotator", "vault", "kubectl", "curl", "pip")
-"""What a command begins with; other words in backticks, such as a field's name, stay in their sentence."""
-_COMMAND: Final = re.compile(rf"`((?:{'|'.join(PROGRAMS)}) [^`]*)`[.,;:]?")
+"""What a command begins with, if no variable is set before it; other words in backticks, such as a field's name,
+stay in their sentence."""
+_COMMAND: Final = re.compile(rf"`((?:[A-Z_]+=\S+ )?(?:{'|'.join(PROGRAMS)}) [^`]*)`[.,;:]?")
 _WHOLE: Final = re.compile(r"`[^`]*`|\(request_id [^)]*\)")
 _LABELS: Final = ("cure: ", "retry: ", "then: ")
 _STEP: Final = "  "

@@ -17,7 +17,8 @@ from rotator.rules.model import Version
 from rotator.rules.revocations import Kept
 from rotator.service.metrics import Metrics
 from rotator.show.console import console_for_stdout
-from rotator.show.incident import Exposed, foretell
+from rotator.show.exposed import Exposed
+from rotator.show.incident import foretell
 from rotator.show.key_status import KeyStatus, key_status
 from rotator.show.severity import KeyState, Severity
 from tests import facts as some

@@ -17,7 +17,8 @@ from rotator.service.web.finding import Query
 from rotator.service.web.page import Page
 from rotator.show import explanation, pass_table
 from rotator.show.console import console_for_stdout
-from rotator.show.incident import exposed_by, foretell
+from rotator.show.exposed import exposed_by
+from rotator.show.incident import foretell
 from rotator.show.key_status import KeyStatus, key_status, key_statuses
 from rotator.show.next_rotation import next_rotation
 from rotator.show.severity import KeyState, Severity

@@ -36,7 +36,7 @@ class TestNotOver:
         gateway.account.quirks = Quirks(omitted=frozenset({leaked}))
         done = rotator.run(*CONTAIN)
         assert (done.code, f"! alive: {leaked}" in done.out) == (1, True)
-        assert f"key {leaked}: made by a person" in done.out
+        assert f"key {leaked}: used elsewhere, or missing from the gateway's list" in done.out
 
     def test_a_leaked_key_that_fits_no_listed_one(
         self, rotator: Program, gateway: GatewayServer, vault_server: VaultServer, mount: str, leaked: int

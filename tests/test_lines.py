@@ -20,6 +20,7 @@ from rotator.rules.decide import decide
 from rotator.rules.explain import explain
 from rotator.show import explanation, incident, pass_table, status
 from rotator.show.console import Rows, captured
+from rotator.show.exposed import exposed_by
 from rotator.show.status import AccountStatus
 from tests.cures import GAP, collect
 from tests.facts import PATH, at
@@ -108,7 +109,7 @@ def outputs(world: World) -> Iterator[Callable[[Console], str]]:
     yield lambda console: status.render(AccountStatus.of(seen, keys), console)
     observed = next(iter(seen.facts.values()))
     yield lambda console: explanation.render(explain(observed), console)
-    exposed = incident.exposed_by(observed, decide(observed), is_bearer=False)
+    exposed = exposed_by(observed, decide(observed), is_bearer=False)
     yield lambda console: incident.foretell([exposed], console, dry_run=True)
     failed = incident.contained(exposed, [everything], frozenset())
     told = incident.Incident(

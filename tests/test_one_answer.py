@@ -12,7 +12,8 @@ from rotator.sandbox import faults
 from rotator.service.notices import Told, after_pass
 from rotator.service.web.finding import Query
 from rotator.service.web.page import Page
-from rotator.show.incident import contained, exposed_by
+from rotator.show.exposed import exposed_by
+from rotator.show.incident import contained
 from rotator.show.key_status import to_json
 from rotator.show.snapshot import Snapshot
 from rotator.show.status import AccountStatus

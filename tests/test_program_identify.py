@@ -240,6 +240,51 @@ class TestLeaked:
         assert secret(vault_server, mount, BACKEND)["rotation"]["key_id"] == new, "nothing was rotated again"
 
 
+class TestAdopted:
+    """A key that a person made, in the secret of a managed key: it goes only with `revoke_adopted`."""
+
+    @pytest.fixture
+    def theirs(
+        self, rotator: Program, gateway: GatewayServer, vault_server: VaultServer, mount: str
+    ) -> AccountKey:
+        key = gateway.account.create("by hand")
+        vault_server.api("POST", f"{mount}/data/{BACKEND}", {"data": {"api_key": key.plaintext}})
+        assert rotator.run("--once").code == 0
+        return key
+
+    def follow(self, rotator: Program, command: str) -> Finished:
+        """Run a command as it was printed."""
+        setting, _, *words = shlex.split(command)
+        yes = ["--yes"] if "--revoke-old-now" in words else []
+        return rotator.run(*words, *yes, environ=dict([setting.split("=")]))
+
+    def test_identify_names_the_command_that_ends_it(
+        self, rotator: Program, gateway: GatewayServer, theirs: AccountKey
+    ) -> None:
+        for _ in range(2):
+            done = rotator.run("identify", given=theirs.plaintext)
+            command = f"ROTATOR_DEFAULTS__REVOKE_ADOPTED=true {COMMAND}"
+            assert f"if it has leaked:\n  {command}\n" in done.out
+            rotator.run("--rotate-now", "--key", NAME)
+        assert (
+            f"replace it instead:\n    {command}\n"
+            in rotator.run("prune", "--id", f"{theirs.id}", "--yes").out
+        )
+        assert (self.follow(rotator, command).code, lives(gateway, theirs.id)) == (0, False)
+
+    def test_the_record_of_a_leak_names_the_command_that_ends_it(
+        self, rotator: Program, gateway: GatewayServer, theirs: AccountKey
+    ) -> None:
+        told = rotator.run("leaked", "--dry-run", given=theirs.plaintext)
+        assert f"! key {theirs.id} would be left alive: a person made it" in told.out
+        done = rotator.run("leaked", "--yes", given=theirs.plaintext)
+        assert (done.code, lives(gateway, theirs.id)) == (1, True)
+        command = f"ROTATOR_DEFAULTS__REVOKE_ADOPTED=true rotator --once --key '{NAME}'"
+        assert command in done.out
+        assert (self.follow(rotator, command).code, lives(gateway, theirs.id)) == (0, False)
+        assert rotator.run("identify", given=theirs.plaintext).code == 0
+
+
 def _name(event: dict[str, object]) -> str:
     method, path = str(event["method"]), str(event["path"])
     if event["event"] == "gateway.request":

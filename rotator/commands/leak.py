@@ -23,7 +23,8 @@ from rotator.rules.decide import decide
 from rotator.rules.shard import Shard
 from rotator.service.webhook import Tell, open_notifier
 from rotator.show.console import console_for_stdout
-from rotator.show.incident import Exposed, Incident, changing, contained, exposed_by, foretell, render
+from rotator.show.exposed import Exposed, exposed_by
+from rotator.show.incident import Incident, changing, contained, foretell, render
 from rotator.show.output import Kind
 from rotator.wiring import open_account
 

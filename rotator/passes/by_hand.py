@@ -15,6 +15,11 @@ def by_hand(name: str, *, without_grace: bool = False) -> str:
     return f"rotator --rotate-now{' --revoke-old-now' if without_grace else ''} --key {name!r}"
 
 
+def once(name: str) -> str:
+    """The command that makes a pass of one managed key."""
+    return f"rotator --once --key {name!r}"
+
+
 def asked_again(error: E, key: ManagedKey, plan: Plan, *, without_grace: bool = False) -> E:
     """Return why it was not rotated; where no pass does what a person asked for, with the command for it.
 

@@ -130,6 +130,10 @@ class Facts:
         """Whether a superseded key is ours to revoke, once its grace is over."""
         return id_ not in self.protected and (id_ in self.ours or self.key.revoke_adopted)
 
+    def is_left_to_people(self, id_: int) -> bool:
+        """Whether it is only `revoke_adopted` that a key lacks to be revoked."""
+        return id_ not in self.protected and id_ not in self.ours and not self.key.revoke_adopted
+
     def pending(self, now: datetime) -> Claim | None:
         """Return a claim whose key may be about to be stored `now`."""
         return self.claims.pending(self.version.number, now, self.timing.in_flight)

@@ -94,7 +94,8 @@ def _say_managed(_sight: Sight, _word: Word, owned: Owned) -> str:
         return f"it is an orphan of {names}: a pass revokes it in time"
     if owned.whose is Whose.POSSIBLE:
         return f"the secret of {names} may hold it; look at it: `rotator status`"
-    return f"it is a {owned.whose} key of {names}: replace it instead: `{owned.command}`"
+    the = "the" if owned.whose is Whose.CURRENT else "a"
+    return f"it is {the} {owned.whose} key of {names}: replace it instead: `{owned.command}`"
 
 
 def _say_claimed(sight: Sight, _word: Word, owned: Owned) -> str:

@@ -43,6 +43,8 @@ STRANGERS: Final = frozenset({Whose.LEFTOVER, Whose.FOREIGN, Whose.UNMANAGED})
 """What no pass ever revokes."""
 
 
+ADOPTED_TOO: Final = "ROTATOR_DEFAULTS__REVOKE_ADOPTED=true "
+"""Before a command: it revokes what a person made, too."""
 _DEAD_CURRENT: Final = 0
 """Programs are refused."""
 _STAYS: Final = 2
@@ -76,6 +78,8 @@ class Owned:
     """When a current key is replaced."""
     fate: Revocation | None = None
     """What becomes of a superseded key or an orphan."""
+    adopted: bool = False
+    """Whether a person made this managed key's, and no pass revokes it without `revoke_adopted`."""
     owners: Mapping[str, Owner] = field(default_factory=dict)
     """By managed key: whose its secret is, as people say."""
 
@@ -106,7 +110,7 @@ class Owned:
             return None
         if self.whose in MANAGED or self.whose is Whose.POSSIBLE:
             names = " ".join(f"--key {shlex.quote(key.name)}" for key in self.managed)
-            return f"rotator --rotate-now --revoke-old-now {names}"
+            return f"{ADOPTED_TOO if self.adopted else ''}rotator --rotate-now --revoke-old-now {names}"
         if self.whose is Whose.ORPHAN:
             return f"rotator --once --key {shlex.quote(self.managed[0].name)}"
         return f"rotator prune --id {self.id}" if self.key else None
@@ -144,11 +148,15 @@ class Belongings:
         key, bearer = self._listed.get(id_), id_ in self._bearers
         if current := [one for one in self._facts if one.key_id == id_ and one.plaintext]:
             due = min(filter(None, (self._next[one.key.name] for one in current)), default=None)
-            return Owned(id_, key, Whose.CURRENT, _keys(current), bearer, due_at=due)
+            adopted = any(one.is_left_to_people(id_) for one in current)
+            return Owned(id_, key, Whose.CURRENT, _keys(current), bearer, due_at=due, adopted=adopted)
         if noted := self._fates.get(id_):
             _, fate, victim = noted[0]
             whose = Whose.SUPERSEDED if victim is Victim.SUPERSEDED else Whose.ORPHAN
-            return Owned(id_, key, whose, _keys([one for one, _, _ in noted]), bearer, fate=fate)
+            adopted = any(one.is_left_to_people(id_) for one, _, _ in noted)
+            return Owned(
+                id_, key, whose, _keys([one for one, _, _ in noted]), bearer, fate=fate, adopted=adopted
+            )
         if key is None:
             return Owned(id_, key, Whose.UNMANAGED, bearer=bearer)
         if possible := [one for one in self._facts if _may_hold(one, key)]:

@@ -1,7 +1,7 @@
 """The record of a leak that was contained: what was replaced and revoked, by which requests. It holds no secret."""
 
-from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,45 +10,16 @@ from rich.text import Text
 
 from rotator.clients.request_log import Step
 from rotator.errors import RotatorError
-from rotator.passes.by_hand import by_hand
+from rotator.passes.by_hand import by_hand, once
 from rotator.passes.result import KeyResult, PassResult
 from rotator.rules.bookkeeping import WITHOUT_GRACE, Rotation
-from rotator.rules.consumers import Ack
-from rotator.rules.decide import Plan
-from rotator.rules.facts import Facts
-from rotator.rules.owner import NOBODY, Owner
+from rotator.rules.owner import NOBODY
 from rotator.rules.times import format_time
+from rotator.rules.whose import ADOPTED_TOO
 from rotator.show.console import captured, lines_of
+from rotator.show.exposed import Exposed
 
 _CHANGING = ("DELETE", "PATCH", "POST", "PUT")
-
-
-@dataclass(frozen=True)
-class Exposed:
-    """The keys of one managed key that are to go: the current one, and what lives on in its grace."""
-
-    name: str
-    path: str
-    current: int | None
-    going: tuple[int, ...]
-    staying: tuple[int, ...]
-    """Not ours to revoke."""
-    unknown: bool
-    """Whether the secret holds a key that may work and fits no listed one: nobody can tell which to revoke."""
-    owner: Owner = NOBODY
-    """Whose the secret is, as people say."""
-    consumers: Mapping[str, int | None] = field(default_factory=dict)
-    """The key that each consumer confirmed last; None where it has confirmed none."""
-
-    @property
-    def running(self) -> tuple[str, ...]:
-        """The consumers that run on one of these keys, as far as they have said."""
-        return tuple(name for name, id_ in self.consumers.items() if id_ is None or id_ in self.keys)
-
-    @property
-    def keys(self) -> tuple[int, ...]:
-        """The ids of all of them, those that are not ours to revoke included."""
-        return (*self.going, *self.staying)
 
 
 @dataclass(frozen=True)
@@ -130,32 +101,6 @@ class Incident:
         }
 
 
-def exposed_by(facts: Facts, plan: Plan, *, is_bearer: bool) -> Exposed:
-    """Return what a leak of this managed key exposes."""
-    current, ids = plan.current.key_id if plan.current else None, []
-    # The list alone proves nothing: it may omit a key that works, or call it revoked too early.
-    works = facts.current is not None and not facts.refused
-    if current and works:
-        ids.append(current)
-    ids += [id_ for id_ in plan.superseded if id_ != current]
-    ours = {key.id for key in facts.family} if not facts.key.revoke_adopted else set(ids)
-    # The bearer is one no more when its own entry is rotated.
-    going = [
-        id_ for id_ in ids if id_ in ours and (id_ not in facts.protected or (is_bearer and id_ == current))
-    ]
-    staying = tuple(id_ for id_ in ids if id_ not in going)
-    return Exposed(
-        facts.key.name,
-        facts.key.path,
-        current,
-        tuple(going),
-        staying,
-        unknown=works and not current,
-        owner=facts.owner,
-        consumers={name: facts.acks.get(name, Ack()).key_id for name in facts.key.consumers},
-    )
-
-
 def contained(exposed: Exposed, passes: Sequence[PassResult], dead: Set[int]) -> Contained:
     """Return what these passes made of it. `dead`: what they revoked, for whichever entry, or saw dead."""
     results = [key for result in passes for key in result.keys if key.key.name == exposed.name]
@@ -208,8 +153,11 @@ def foretell(exposed: Sequence[Exposed], console: Console, *, dry_run: bool) -> 
             if key.owner != NOBODY:
                 yield Text(f"  owner: {key.owner}")
             yield from _running(key)
-            if key.staying:
-                yield Text(f"! {_ids(key.staying)} {be} left alive: {_STAYS}", style="yellow")
+            if others := _others(key, key.staying):
+                yield Text(f"! {_ids(others)} {be} left alive: {_STAYS}", style="yellow")
+            if key.adopted:
+                command = ADOPTED_TOO + by_hand(key.name, without_grace=True)
+                yield Text(f"! {_ids(key.adopted)} {be} left alive: {_BY_HAND}: `{command}`", style="yellow")
             if key.unknown:
                 yield Text(f"! {_UNKNOWN}", style="yellow")
         yield Text(f"Programs that hold a revoked key {fail} until they read the new one from Vault.")
@@ -217,10 +165,8 @@ def foretell(exposed: Sequence[Exposed], console: Console, *, dry_run: bool) -> 
     return captured(console, lines())
 
 
-_STAYS = (
-    "made by a person (revoke_adopted: true revokes it, too), used elsewhere, or missing from "
-    "the gateway's list"
-)
+_STAYS = "used elsewhere, or missing from the gateway's list"
+_BY_HAND = "a person made it, and revoke_adopted is not set; to revoke it, too"
 _UNKNOWN = (
     "the key in the secret matches no listed key, so the rotator cannot tell which to revoke; "
     "find it at the gateway"
@@ -288,8 +234,18 @@ def _cures(key: Contained) -> Iterator[Text]:
         cure = "the next pass tries again, for they have no grace left; to make a pass now: `rotator --once`"
     if cure:
         yield Text(f"  {'then' if key.errors else 'cure'}: {cure}")
-    if stay := [id_ for id_ in key.alive if id_ in key.exposed.staying]:
-        yield Text(f"  {_ids(stay)}: {_STAYS}")
+    alive = [id_ for id_ in key.alive if id_ in key.exposed.staying]
+    if others := _others(key.exposed, alive):
+        yield Text(f"  {_ids(others)}: {_STAYS}")
+    if adopted := [id_ for id_ in alive if id_ in key.exposed.adopted]:
+        name = key.exposed.name
+        again = by_hand(name, without_grace=True) if key.in_grace or not key.successor else once(name)
+        yield Text(f"  {_ids(adopted)}: {_BY_HAND}: `{ADOPTED_TOO}{again}`")
+
+
+def _others(exposed: Exposed, ids: Sequence[int]) -> list[int]:
+    """Those that stay, and not because a person made them."""
+    return [id_ for id_ in ids if id_ not in exposed.adopted]
 
 
 def _ids(ids: Sequence[int]) -> str:
