@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from rotator.clients.exchange import Trust, Watch
-from rotator.clients.gateway.bearer import Bearer, Source, usable
+from rotator.clients.gateway.bearer import Bearer, Found, Source, usable
 from rotator.clients.gateway.client import Gateway
 from rotator.clients.gateway.clock import GatewayClock
 from rotator.clients.governor import Governor
@@ -172,18 +172,18 @@ class BearerSources(dict[str, Source]):
         """Return the bearer, out of the first of them that has one."""
         return Bearer([*self.values(), self.nothing])
 
-    def nothing(self) -> Secret | None:
+    def nothing(self) -> Found | None:
         """Raise Rejected, with what each of them lacks."""
         raise Rejected(
             f"there is no key in {'; nor in '.join(f'{at}: {why}' for at, why in self._absent.items())}",
             cure="put an API key of the account into one of them",
         )
 
-    def _from(self, at: str, text: str, why: str = "it is empty") -> Secret | None:
+    def _from(self, at: str, text: str, why: str = "it is empty") -> Found | None:
         self._absent[at] = why
         return usable(text, at)
 
-    def _from_vault(self, store: Store, path: str, name: str) -> Secret | None:
+    def _from_vault(self, store: Store, path: str, name: str) -> Found | None:
         data = store.read(path).data
         has = f"it has: {', '.join(words(field) for field in data)}" if data else "it is empty"
         why = (
@@ -193,7 +193,7 @@ class BearerSources(dict[str, Source]):
         )
         return self._from(f"gateway.api_key.vault {path}", read_plaintext(data, name) or "", why)
 
-    def _from_file(self, path: Path) -> Secret | None:
+    def _from_file(self, path: Path) -> Found | None:
         at = f"gateway.api_key.file {path}"
         try:
             return self._from(at, read_text(path))

@@ -51,7 +51,7 @@ WALKED: Final[Mapping[str, str]] = {
     "name PEM files in": _LOOK,
     "check the port and the scheme": _LOOK,
     "check gateway.url: it must be the API's base URL": _LOOK,
-    "put a live key where gateway.api_key points": f"{_CREDENTIALS}test_the_bearer",
+    "is mistyped or revoked; put a live key there": f"{_CREDENTIALS}test_the_bearer",
     "store the key alone there": f"{_CREDENTIALS}test_the_bearer",
     "write the key alone into it": f"{_CREDENTIALS}test_the_bearer",
     "make it a file that this user can read": f"{_CREDENTIALS}test_the_bearer",

@@ -425,7 +425,10 @@ class TestCredentials:
         for content, cure in (
             (b"two words", "holds characters that cannot be in a key; store the key alone there"),
             (b"\xff", "is not UTF-8; write the key alone into it"),
-            (b"sk-" + b"0" * 48, "put a live key where gateway.api_key points"),
+            (
+                b"sk-" + b"0" * 48,
+                f"the bearer in gateway.api_key.file {file} is mistyped or revoked; put a live key there",
+            ),
         ):
             file.write_bytes(content)
             said = wrong(rotator)

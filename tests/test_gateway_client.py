@@ -404,6 +404,11 @@ class TestTheBearer:
         bearer = Bearer([lambda: usable(FIRST)])
         assert not bearer.refresh(bearer.current())
 
+    def test_it_knows_where_it_was_read(self) -> None:
+        bearer = Bearer([lambda: None, lambda: usable(FIRST, "gateway.api_key.env KEY")])
+        bearer.current()
+        assert bearer.place() == "gateway.api_key.env KEY"
+
 
 def _row(id_: int) -> dict[str, object]:
     created = datetime(2037, 11, 1, tzinfo=UTC).isoformat()

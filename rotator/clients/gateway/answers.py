@@ -64,7 +64,7 @@ class GatewayAnswer(Answer):
                 f"{self.what}: {status}{said}",
                 status=status,
                 request_id=self.request_id,
-                cure=_DENIED[HTTPStatus(status)],
+                cure=_APPROVE if status == HTTPStatus.FORBIDDEN else None,
             )
         elif status >= HTTPStatus.BAD_REQUEST:
             raise Rejected(
@@ -122,10 +122,8 @@ _IF_IT_LASTS: Final = (
     "the next pass tries again; if it lasts, ask the gateway's support, and name the request_id"
 )
 _ASK_THE_VENDOR: Final = "ask the gateway's support, and name the request_id"
-_DENIED: Final = {
-    HTTPStatus.UNAUTHORIZED: "the bearer is mistyped or revoked; put a live key where gateway.api_key points",
-    HTTPStatus.FORBIDDEN: "ask the gateway's support to approve API access, and name the request_id",
-}
+_APPROVE: Final = "ask the gateway's support to approve API access, and name the request_id"
+"""What is wrong with a bearer that is refused with 401 is said where it is known which one that was."""
 _WORDS: Final = {
     "missing": "is missing",
     "int_type": "is not an integer",

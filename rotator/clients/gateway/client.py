@@ -217,7 +217,7 @@ class Gateway:
                 return self._send(request, used)
             except Denied as error:
                 denied = error
-        answer = self._send(_LIST, used)
+        answer = self._ask_for_the_list(used)
         if request == _LIST:
             return answer
         if denied.status == HTTPStatus.UNAUTHORIZED:
@@ -231,6 +231,20 @@ class Gateway:
             request_id=denied.request_id,
             cure="ask the gateway's support why it refuses this one, and name the request_id",
         ) from None
+
+    def _ask_for_the_list(self, bearer: Secret) -> GatewayAnswer:
+        """Whom even the list is refused is no bearer: say where it was read."""
+        try:
+            return self._send(_LIST, bearer)
+        except Denied as error:
+            if error.status != HTTPStatus.UNAUTHORIZED:
+                raise
+            raise Denied(
+                error.message,
+                status=error.status,
+                request_id=error.request_id,
+                cure=f"the bearer in {self._bearer.place()} is mistyped or revoked; put a live key there",
+            ) from None
 
     def _send(self, request: Request, bearer: Secret) -> GatewayAnswer:
         with self.governor.turn(request.method) as told:
