@@ -25,6 +25,11 @@ def with_auth(auth: str) -> str:
         ("{method: jwt, role: r, jwt: {}}", "auth.jwt", "file, env"),
         ("{method: approle, role_id: {value: 1}, secret_id: {file: /s}}", "auth.role_id.value", "in quotes"),
         (
+            "{method: approle, role_id: abc, secret_id: {file: /s}}",
+            "auth.role_id",
+            "write role_id: {value: …}",
+        ),
+        (
             "{method: approle, role_id: {value: r, env: R}, secret_id: {file: /s}}",
             "auth.role_id",
             "write one",

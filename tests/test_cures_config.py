@@ -181,6 +181,11 @@ FILES: Final[list[Row]] = [
     ("two rotations; write at most 30d", f"{KEY}, grace_period: 31d}}]", f"{KEY}, grace_period: 30d}}]"),
     ("has a rotation_schedule; remove it", "defaults: {timezone: UTC}", "defaults: {}"),
     (
+        "is the role id itself; write role_id: {value: …}",
+        f"{VAULT}, auth: {{method: approle, role_id: abc, secret_id: {{env: SIGNS}}}}}}",
+        f"{VAULT}, auth: {{method: approle, role_id: {{value: abc}}, secret_id: {{env: SIGNS}}}}}}",
+    ),
+    (
         "is not a role id; write the one word",
         f"{VAULT}, auth: {{method: approle, role_id: {{value: 5}}, secret_id: {{env: SIGNS}}}}}}",
         f"{VAULT}, auth: {{method: approle, role_id: {{value: '5'}}, secret_id: {{env: SIGNS}}}}}}",

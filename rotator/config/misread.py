@@ -19,17 +19,21 @@ _KINDS: Final = (
 _SOURCES: Final[Mapping[Path, tuple[str, str]]] = {
     ("gateway", "api_key"): ("an API key", "APIMALL_API_KEY"),
     ("webhook", "secret"): ("a signing secret", "WEBHOOK_SECRET"),
-    ("vault", "auth", "role_id"): ("a role id", "VAULT_ROLE_ID"),
     ("vault", "auth", "secret_id"): ("a secret id", "VAULT_SECRET_ID"),
     ("vault", "auth", "jwt"): ("a JWT", "VAULT_JWT"),
 }
 """The blocks that name where a secret is read from: the secret, and the variable that usually has it."""
+_ROLE_ID: Final = "vault", "auth", "role_id"
+"""Half a login, and the one such value that may stand in the config."""
 _TOKEN: Final = ("vault", "token"), ("vault", "auth", "token")
 
 
 def secret_faults(values: Mapping[str, Any]) -> Iterator[Fault]:
     """Yield a fault for each text that is a secret, by its form or because it stands where only its source does."""
     for path, text in _texts(values, ()):
+        if path == _ROLE_ID:
+            yield path, "is the role id itself; write role_id: {value: …}, or name its source"
+            continue
         if path in _SOURCES:
             what, variable = _SOURCES[path]
         elif path in _TOKEN:
