@@ -131,8 +131,9 @@ class Facts:
         return id_ not in self.protected and (id_ in self.ours or self.key.revoke_adopted)
 
     def is_left_to_people(self, id_: int) -> bool:
-        """Whether it is only `revoke_adopted` that a key lacks to be revoked."""
-        return id_ not in self.protected and id_ not in self.ours and not self.key.revoke_adopted
+        """Whether it is only `revoke_adopted` that a listed key lacks to be revoked."""
+        lacking = id_ not in self.ours and not self.key.revoke_adopted
+        return lacking and id_ in self.listed and id_ not in self.protected
 
     def pending(self, now: datetime) -> Claim | None:
         """Return a claim whose key may be about to be stored `now`."""
