@@ -208,6 +208,13 @@ class TestLeaked:
         done = rotator.run("leaked", "--yes", given=theirs.plaintext)
         assert (done.code, lives(gateway, theirs.id)) == (1, True)
         assert f"to end the leak:\n  rotator prune --id {theirs.id}\n" in done.out
+        assert done.out.endswith("leaked replaces only a key that is certain to be a managed key's\n")
+
+    def test_what_it_does_itself_it_does_not_advise(self, rotator: Program, key: AccountKey) -> None:
+        done = rotator.run("leaked", "--dry-run", given=key.plaintext)
+        assert done.code == 0
+        assert "if it has leaked" not in done.out
+        assert "to end the leak" not in done.out
 
     def test_of_two_that_it_may_be_none_is_touched(
         self, rotator: Program, gateway: GatewayServer, key: AccountKey

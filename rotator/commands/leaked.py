@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -23,6 +24,10 @@ from rotator.show.console import console_for_stdout
 from rotator.show.identified import identified_to_json, render
 from rotator.show.output import Kind
 from rotator.wiring import open_account
+
+_NOT_TOUCHED: Final = (
+    "nothing was changed: leaked replaces only a key that is certain to be a managed key's\n"
+)
 
 
 @click.command("leaked")
@@ -71,7 +76,10 @@ def run_leaked(
             output.show(
                 Kind.IDENTIFIED,
                 lambda: identified_to_json(found),
-                lambda: render(found, console_for_stdout(), "" if contains else "to end the leak"),
+                lambda: (
+                    render(found, console_for_stdout(), "" if contains else "to end the leak")
+                    + ("" if contains or found.verdict is Verdict.DEAD else _NOT_TOUCHED)
+                ),
             )
         if contains:
             return contain(config, environ, exposed, dry_run=dry_run, yes=yes, output=output)

@@ -90,7 +90,9 @@ def run_prune(
             if dry_run or not plan.sound or not any(key.goes for key in plan.keys):
                 output.show(Kind.PRUNE, record(plan.keys, []).to_json, lambda: _plan(plan, dry_run=dry_run))
                 return CONVERGED if plan.sound else FAILED
-            if not yes and not output.confirmed(foretell(plan, console_for_stdout()), "Revoke them now?"):
+            if not yes and not output.confirmed(
+                foretell(plan, console_for_stdout(), dry_run=False), "Revoke them now?"
+            ):
                 return MISCONFIGURED
             with (
                 structlog.contextvars.bound_contextvars(by=_who(), reason=reason),
@@ -109,7 +111,7 @@ def run_prune(
 
 def _plan(plan: PrunePlan, *, dry_run: bool) -> str:
     ended = "nothing was changed\n" if dry_run and plan.sound else ""
-    return foretell(plan, console_for_stdout()) + ended
+    return foretell(plan, console_for_stdout(), dry_run=dry_run) + ended
 
 
 def _who() -> str:

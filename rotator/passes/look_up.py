@@ -95,7 +95,10 @@ def look_up(account: Account, given: Given) -> tuple[Identified, Observation]:
     stored, unread = _stored(account, seen, given, fitting)
     ids = _ids(given, seen, fitting, stored)
     if not (given.is_of_the_gateway or ids or stored):
-        raise NoKey("it is no key of this account, and does not look like one of the gateway's")
+        raise NoKey(
+            "it is no key of this account, and does not look like one of the gateway's; "
+            "give the key alone, without a name before it and without quotes"
+        )
     probe: Probe | None = None
     untold: RotatorError | None = None
     if given.plaintext:

@@ -11,7 +11,7 @@ from rotator.redaction import words
 from rotator.rules.given import Form
 from rotator.rules.owner import NOBODY
 from rotator.rules.times import age, format_time
-from rotator.rules.whose import Owned, Whose
+from rotator.rules.whose import MANAGED, Owned, Whose
 from rotator.show.account_key import goes, key_to_json, where, whose
 from rotator.show.console import captured, lines_of
 
@@ -97,6 +97,8 @@ def _stranger(found: Identified) -> str:
 
 
 def _what_to_do(found: Identified, to_do: str) -> Iterator[Text]:
+    if any(key.bearer and key.whose not in MANAGED for key in found.keys):
+        yield Text("first put another key where gateway.api_key points: nothing revokes the bearer")
     commands = {key.id: key.command for key in found.keys if key.command}
     for id_, command in commands.items():
         which = f", if it is key {id_}" if len(found.keys) > 1 else ""
@@ -106,8 +108,6 @@ def _what_to_do(found: Identified, to_do: str) -> Iterator[Text]:
             yield Text(f"that revokes an orphan from {format_time(key.fate.goes_at)} on")
         if key.whose is Whose.FOREIGN and key.command:
             yield Text("better, with the config of the installation that made it: `rotator leaked`")
-        if key.bearer and key.whose not in (Whose.CURRENT, Whose.SUPERSEDED):
-            yield Text("first put another key where gateway.api_key says: nothing revokes the bearer")
     if not commands:
         if found.form is Form.KEY_ID:
             yield Text("give the plaintext or a preview: the list does not know the id")

@@ -56,11 +56,11 @@ class Record:
         }
 
 
-def foretell(plan: PrunePlan, console: Console) -> str:
+def foretell(plan: PrunePlan, console: Console, *, dry_run: bool) -> str:
     """Return what a person is asked to confirm, or why nothing is done."""
 
     def lines() -> Iterator[Text]:
-        yield from _named(plan.keys, plan.sight.now)
+        yield from _named(plan.keys, plan.sight.now, "would be" if dry_run else "will be")
         if not plan.sound:
             yield Text("nothing was changed: leave out what cannot go", style="bold red")
         elif any(key.goes for key in plan.keys):
@@ -69,12 +69,12 @@ def foretell(plan: PrunePlan, console: Console) -> str:
     return captured(console, lines())
 
 
-def _named(keys: Iterable[Pruned], now: datetime) -> Iterator[Text]:
+def _named(keys: Iterable[Pruned], now: datetime, be: str) -> Iterator[Text]:
     for key in keys:
         title = f" “{words(key.word.title)}”" if key.owned.key else ""
         made = f", {age(key.owned.key.created_at, now)}" if key.owned.key else ""
         if key.goes:
-            yield Text(f"key {key.word.key_id}{title}{made}: revoked", style="bold")
+            yield Text(f"key {key.word.key_id}{title}{made}: {be} revoked", style="bold")
             yield Text(f"  {whose(key.owned)}")
         elif key.why is Spared.DEAD:
             yield Text(f"key {key.word.key_id}{title}: {key.text}")
