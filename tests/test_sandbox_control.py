@@ -104,7 +104,16 @@ def test_control_switches_faults(gateway: GatewayServer, sent: dict[str, object]
         ("/faults", {"on": "* *", "do": {"garbage": "x"}}, "html"),
         ("/faults", {"on": "* *", "do": {"status": "500"}}, "a fault is like"),
         ("/faults", {"on": "* *", "do": {"status": 500}, "times": 1.5}, "a fault is like"),
-        ("/faults", {"on": "* *", "do": {"status": 500}, "at": "never"}, "never"),
+        ("/faults", {"on": "* *", "do": {"status": 500}, "at": "never"}, "before, after"),
+        (
+            "/faults",
+            {"on": "* *", "do": {"status": 500}, "tims": None},
+            "there is no 'tims'; it has on, do, at",
+        ),
+        ("/faults", {"on": "DELETE /keyz/4", "do": {"status": 500}}, "GET /keys, POST /keys"),
+        ("/faults", {"on": "GET /keys", "do": {"error": {"status": 500}}}, "an error is like"),
+        ("/quirks", {"rate_limit": {"request": 5, "window": "1s"}}, "there is no 'request'; it has requests"),
+        ("/quirks", {"rate_limit": {"requests": 5}}, "rate_limit is like"),
         ("/faults", {"on": "* *", "do": {"status": 500, "delay": 1}}, "one of"),
     ],
 )

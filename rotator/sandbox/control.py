@@ -1,9 +1,11 @@
 """How people and other processes steer the sandbox: by JSON, without a key, below `/sandbox`."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from datetime import timedelta
+from fnmatch import fnmatchcase
 from operator import index
 from typing import Any, Final
 
@@ -34,6 +36,7 @@ _CONTROLS: Final = (
     "GET /keys, POST /keys, POST /keys/{id}/revoke, POST /keys/{id}/title, POST /clock, POST /faults, "
     "DELETE /faults, POST /quirks and DELETE /quirks; GET /switches shows what can be turned on"
 )
+_REQUESTS: Final = ("GET /keys", "POST /keys", "GET /account/balances")
 _ACTIONS: Final[Mapping[str, Callable[[Any], Action]]] = {
     "status": lambda status: Status(index(status)),
     "cut": lambda how: Cut(Breakage(how)),
@@ -52,6 +55,12 @@ def _ids(value: Any) -> frozenset[int]:
     return frozenset(index(id_) for id_ in value)
 
 
+def _only(value: Mapping[str, Any], *names: str) -> None:
+    """Raise ValueError for a name that nobody reads: a mistyped switch would stay off unseen."""
+    if unknown := sorted(value.keys() - set(names)):
+        raise ValueError(f"there is no {', '.join(map(repr, unknown))}; it has {', '.join(names)}")
+
+
 def _words(value: Any) -> Mapping[str, str]:
     return {str(word): str(shown) for word, shown in value.items()}
 
@@ -59,6 +68,7 @@ def _words(value: Any) -> Mapping[str, str]:
 def _rate_limit(value: Any) -> RateLimit | None:
     if value is None:
         return None
+    _only(value, "requests", "window", "retry_after")
     how = value.get("retry_after")
     return RateLimit(
         index(value["requests"]), parse_duration(value["window"]), RetryAfter[how.upper()] if how else None
@@ -136,14 +146,15 @@ def _switch(faults: Faults, request: Request) -> Reply:
 
 def _fault(value: Mapping[str, Any]) -> Fault:
     try:
+        _only(value, "on", "do", "at", "times")
         do, times = value["do"], value.get("times", 1)
         if len(do) != 1:
             raise KeyError("do")
         ((name, argument),) = do.items()
         return Fault(
-            on=value["on"],
+            on=_on(value["on"]),
             do=_ACTIONS[name](argument),
-            at=Phase(value.get("at", "before")),
+            at=_phase(value.get("at", "before")),
             times=ALWAYS if times is None else index(times),
             told=dict(do),
         )
@@ -151,9 +162,30 @@ def _fault(value: Mapping[str, Any]) -> Fault:
         raise ValueError(
             'a fault is like {"on": "POST /keys", "do": {"status": 500}, "at": "after", "times": 1}; '
             f"`do` is one of {', '.join(_ACTIONS)}; garbage is one of {', '.join(GARBAGE)}; "
-            f"odd is one of {', '.join(ODD)}; a date is like +2d; "
+            f"odd is one of {', '.join(ODD)}; an error is like "
+            '{"status": 403, "message": "locked by its owner"}; '
+            "a date is like +2d; "
             'what is set is like {"id": 3}'
         ) from None
+
+
+def _on(pattern: str) -> str:
+    """Return what a fault is on. Raises ValueError where no request of the contract would ever meet it."""
+    ids = (*range(1, 1000), *re.findall("[0-9]+", pattern))
+    requests = (*_REQUESTS, *(f"DELETE /keys/{id_}" for id_ in ids))
+    if not any(fnmatchcase(request, pattern) for request in requests):
+        raise ValueError(
+            f"`on` fits no request; there are {', '.join(_REQUESTS)} and DELETE /keys/{{id}}, and `*` stands for "
+            "anything"
+        )
+    return pattern
+
+
+def _phase(at: object) -> Phase:
+    phases = {phase.value: phase for phase in Phase}
+    if at not in phases:
+        raise ValueError(f"`at` is one of {', '.join(phases)}")
+    return phases[str(at)]
 
 
 def _in_json(fault: Fault) -> dict[str, object]:
@@ -178,7 +210,7 @@ def _quirks(quirks: Quirks, value: Mapping[str, Any]) -> Quirks:
         read, example = _QUIRKS[name]
         try:
             quirks = replace(quirks, **{name: read(given)})
-        except (TypeError, AttributeError, ValueError) as problem:
+        except (TypeError, AttributeError, KeyError, ValueError) as problem:
             why = str(problem) if type(problem) is ValueError else "not of its form"
             raise ValueError(f"{name} is like {json.dumps(example)}: {why}") from None
     return quirks
