@@ -145,7 +145,7 @@ class TestRunAgain:
         body = begun.proposed()
         assert (body["entries"], body["config"]["diff"], body["policy"]["diff"]) == ([], "", "")
         out = begun.init().out
-        assert f"1 secret below {begun.mount}/: there is no key to add.\n" in out
+        assert ": 1 managed already; there is no key to add.\n" in out
         assert "rotator.yaml is there, and needs no change." in out
         assert "--write" not in out
 
@@ -166,6 +166,13 @@ class TestRunAgain:
         body = begun.proposed()
         assert (body["entries"], body["config"]["diff"], body["policy"]["diff"]) == ([], "", "")
         assert [one["name"] for one in yaml.safe_load(begun.config.read_text())["keys"]] == ["Web", "Batch"]
+
+    def test_what_is_outside_is_left_out_and_counted(self, begun: Newcomer) -> None:
+        begun.stored("team/search", "Search")
+        out = begun.init("--under", "team").out
+        assert "no key is managed already, and 1 key is to be added.\n" in out
+        assert "# 1 key of the config outside of it: not looked at, and left as it is there.\n" in out
+        assert "# Left out: 1 live key. To look in the whole mount, leave out --under.\n" in out
 
     def test_an_absolute_path(self, begun: Newcomer) -> None:
         begun.stored("team/batch", "Batch")
@@ -274,6 +281,8 @@ class TestWhatIsRefused:
     def test_no_mount_and_one_of_version_1(self, newcomer: Newcomer, vault_server: VaultServer) -> None:
         done = newcomer.run("init", "--mount", "nowhere", "--gateway-url", newcomer.gateway.url)
         assert (done.code, "name another one with --mount" in done.err) == (3, True)
+        done = newcomer.init(VAULT_TOKEN="of-nobody")
+        assert (done.code, "  vault token lookup\n" in done.err) == (3, True)
         vault_server.api("POST", "sys/mounts/old", {"type": "kv", "options": {"version": "1"}})
         newcomer.environ["VAULT_TOKEN"] = vault_server.token.reveal()
         done = newcomer.run("init", "--mount", "old", "--gateway-url", newcomer.gateway.url)
@@ -285,8 +294,14 @@ class TestWhatIsRefused:
         del newcomer.environ[name]
         done = newcomer.init()
         assert done.code == 2
-        assert name in done.err
+        assert f"environment {name}: is missing" in done.err
         assert "Traceback" not in done.err
+
+    def test_a_cure_names_an_option_while_there_is_no_config(self, newcomer: Newcomer) -> None:
+        done = newcomer.run("init", "--gateway-url", "http://127.0.0.1:1/api/v1")
+        assert (done.code, "check --gateway-url (http://127.0.0.1:1/" in done.err) == (3, True)
+        done = newcomer.init(APIMALL_API_KEY=f"sk-{'0' * 48}")
+        assert (done.code, "the bearer in APIMALL_API_KEY is mistyped" in done.err) == (3, True)
 
     def test_a_place_that_cannot_be_written(self, newcomer: Newcomer) -> None:
         done = newcomer.init("--config", "no/such/dir/rotator.yaml", "--write")

@@ -2,8 +2,8 @@
 
 import os
 import sys
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,7 @@ from rotator.config import Config, loaded
 from rotator.config.propose import Proposal, Survey, propose
 from rotator.config.texts import secret_path
 from rotator.config.write import Place, example_path, merged, whole
-from rotator.errors import ConfigError, Rejected, cause
+from rotator.errors import ConfigError, Rejected, RotatorError, cause
 from rotator.files import read_text, write_new
 from rotator.passes.stopping import Stopping
 from rotator.passes.survey import look_around
@@ -30,6 +30,13 @@ from rotator.wiring import BearerSources, gateway_of, vault_of
 
 DEFAULT_CONFIG: Final = "rotator.yaml"
 _GIVEN: Final = "what init was given"
+_INSTEAD: Final = {
+    "gateway.url": "--gateway-url",
+    "gateway.api_key.env ": "",
+    "vault.address": "VAULT_ADDR",
+    "vault.mount": "--mount",
+}
+"""By field: what says the same while there is no config."""
 _ONLY_A_DAEMONS: Final = ("ROTATOR_VAULT__AUTH", "ROTATOR_WEBHOOK")
 _PERSONS: Final = {"ROTATOR_VAULT__AUTH": "{method: token}", "ROTATOR_WEBHOOK": "null"}
 """A person logs in by VAULT_TOKEN, however the rotator does, and has not what signs its notices."""
@@ -94,7 +101,7 @@ def run_init(
         path = config_path or Path(environ.get("ROTATOR_CONFIG") or DEFAULT_CONFIG)
         before = _before(path)
         config = _config(path, before, environ, given)
-        with waiting("looking"):
+        with waiting("looking"), _cures_of_options(there=before is not None):
             survey, proposal = _look(config, environ, given, managed=before is not None)
         draft = _draft(path, before, config, survey, proposal, given.words(config_path))
         # What is proposed is held to what it is for: it can be loaded.
@@ -105,6 +112,18 @@ def run_init(
         return CONVERGED
 
     return output.guard(go)
+
+
+@contextmanager
+def _cures_of_options(*, there: bool) -> Iterator[None]:
+    """Where no config is there, let a cure name what takes a field's place."""
+    try:
+        yield
+    except RotatorError as error:
+        if not there:
+            for field, option in _INSTEAD.items():
+                error.cure = error.cure and error.cure.replace(field, option)
+        raise
 
 
 def _before(path: Path) -> str | None:
@@ -126,6 +145,10 @@ def _unusable(path: Path, why: str) -> ConfigError:
 def _config(path: Path, before: str | None, environ: Mapping[str, str], given: Given) -> Config:
     """Return the config that is there or, as far as it goes, the one that is to be."""
     if before is None:
+        if not (environ.get("VAULT_ADDR") or environ.get("ROTATOR_VAULT__ADDRESS")):
+            raise ConfigError(
+                "Vault is not named", ("environment VAULT_ADDR: is missing; set it to Vault's URL",)
+            )
         place = Place(given.gateway_url, environ.get("VAULT_ADDR") or None, mount=given.mount)
         return loaded(_GIVEN, whole(place, Proposal(), Survey()).encode(), _of_a_person(environ))
     config = loaded(str(path), before.encode(), _of_a_person(environ))

@@ -99,6 +99,8 @@ class Proposal:
     """Live keys of the account that are in no secret."""
     gone: tuple[ManagedKey, ...] = ()
     """Entries of the present config that have no secret."""
+    managed: tuple[ManagedKey, ...] = ()
+    """Entries of the present config."""
 
 
 Unfit = Callable[[str], str | None]
@@ -154,6 +156,7 @@ def propose(
             )
         ),
         gone=tuple(key for key in managed if _is_gone(key.path, survey)),
+        managed=tuple(managed),
     )
 
 

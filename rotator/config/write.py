@@ -13,6 +13,7 @@ from rotator.config.fields import GatewayBlock, VaultBlock
 from rotator.config.propose import Candidate, Proposal, Survey, quoted
 from rotator.config.validate import value_at
 from rotator.rules.model import Key, ManagedKey
+from rotator.rules.times import count
 
 _WIDTH: Final = 116
 _SHOWN: Final = 50
@@ -74,9 +75,11 @@ def remarks(proposal: Proposal, survey: Survey) -> Iterator[str]:
         yield "To decide:"
         for question in proposal.questions:
             yield from wrap(f"- {question.words}.", _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
-    yield from _list(
-        "Live keys of the account that are in no secret that was seen", map(_key, proposal.unstored)
-    )
+    seen = f"below {survey.under.rstrip('/')}/" if survey.under else "that was seen"
+    yield from _list(f"Live keys of the account that are in no secret {seen}", map(_key, proposal.unstored))
+    if survey.under and proposal.unstored:
+        keys = count(len(proposal.unstored), "live key")
+        yield f"Left out: {keys}. To look in the whole mount, leave out --under."
     yield from _list("Entries of the config whose secret is not there", map(_entry, proposal.gone))
     yield from _list("Secrets that could not be read", map(quoted, survey.unread))
     yield from _list("Folders that could not be listed", map(quoted, survey.unlisted))

@@ -70,10 +70,11 @@ def _check_mount(vault: Vault, mount: str) -> None:
         if error.status != HTTPStatus.FORBIDDEN:
             raise
         raise Rejected(
-            f"there is no mount {mount}/, or the token may do nothing there",
+            f"there is no mount {mount}/, or the token may do nothing there or is no token of this Vault any more",
             status=error.status,
             request_id=error.request_id,
-            cure="name another one with --mount; `vault secrets list` has them",
+            cure="look at the token: `vault token lookup`; or name another one with --mount; "
+            "`vault secrets list` has them",
         ) from None
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from rotator.config.propose import Proposal, Survey
+from rotator.config.propose import Proposal, Survey, is_below
 from rotator.config.write import comment, diff, entries, remarks
 from rotator.redaction import redact, words
 from rotator.rules.times import count
@@ -84,7 +84,11 @@ class Draft:
 
 def render(draft: Draft) -> str:
     """Return what is printed: comments, then the files, or the diffs of those that are there."""
-    lines = [*_seen(draft), "Next:", *(f"  {step}" for step in steps(draft))]
+    lines = [
+        *_seen(draft),
+        "Next, the vault commands with a token of an administrator:",
+        *(f"  {step}" for step in steps(draft)),
+    ]
     if draft.config.before is not None or draft.config.name in draft.written:  # else they are in its text
         lines += remarks(draft.proposal, draft.survey)
     if draft.by_hand:
@@ -116,7 +120,12 @@ def steps(draft: Draft) -> Iterator[str]:
 def _seen(draft: Draft) -> Iterator[str]:
     survey, new = draft.survey, len(draft.proposal.entries)
     where = f"{draft.mount}/{survey.under}".rstrip("/") + "/"
-    yield f"{count(len(survey.paths), 'secret')} below {where}: {_keys(new, draft.config.before)}."
+    managed = draft.proposal.managed
+    known = sum(is_below(key.path, survey.under) for key in managed)
+    already = f"{known} managed already; " if managed else ""
+    yield f"{count(len(survey.paths), 'secret')} below {where}: {already}{_keys(new, draft.config.before)}."
+    if others := len(managed) - known:
+        yield f"{count(others, 'key')} of the config outside of it: not looked at, and left as it is there."
     for file in draft.files:
         if file.name in draft.written:
             yield f"{file.name} was written."
