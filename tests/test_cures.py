@@ -147,7 +147,7 @@ UNWALKED: Final[Mapping[str, str]] = {
     "wait a few seconds and run this again: a read from Vault may be stale for so long": _WAIT,
     "nothing is lost: a later pass finds the key": _WAIT,
     "the next pass does it, or says why it cannot": _WAIT,
-    "the next pass tries again, for they have no grace left": _WAIT,
+    "the next pass tries again, because they have no grace left": _WAIT,
     "because a second rollback undoes the first": "what is to be done depends on what is seen",
     "raise the limit on threads": _HOST,
     "let it pass what goes to Vault": _HOST,

@@ -6,10 +6,12 @@ from datetime import timedelta
 
 import pytest
 
+from rotator.passes.freeze import Changed
 from rotator.passes.result import Outcome, planned
 from rotator.rules.decide import decide
 from rotator.rules.explain import explain
 from rotator.rules.facts import Facts
+from rotator.rules.freeze import Freeze
 from rotator.rules.revocations import Kept
 from rotator.service.metrics import Metrics
 from rotator.service.notices import Told, after_pass
@@ -18,12 +20,13 @@ from rotator.service.web.page import Page
 from rotator.show import explanation, pass_table
 from rotator.show.console import console_for_stdout
 from rotator.show.exposed import exposed_by
+from rotator.show.freeze import released
 from rotator.show.incident import foretell
 from rotator.show.key_status import KeyStatus, key_status, key_statuses
 from rotator.show.next_rotation import next_rotation
 from rotator.show.severity import KeyState, Severity
 from rotator.show.snapshot import Snapshot
-from tests.facts import at, block, facts, key, secret
+from tests.facts import at, block, facts, key, managed, secret
 from tests.shown import REFUSED, passed, snapshot, together
 
 CUSTOM = {"rotator-hold": "2026-12-11T00:00:00Z the <b>sale</b>", "owner": "Payments", "contact": "#pay"}
@@ -166,3 +169,10 @@ def test_a_frozen_key_that_failed_is_late_all_the_same() -> None:
     result = replace(planned(seen().key, decide(seen())), outcome=Outcome.FAILED, errors=(REFUSED,))
     (found,) = key_statuses(snapshot(passed(together(result), NOW), now=NOW))
     assert found.severity is Severity.LATE
+
+
+def test_to_release_what_is_over_says_that_it_was_over() -> None:
+    over = Freeze(at(0), "the sale")
+    said = released(Changed(managed(), None, over, at(1)))
+    assert said.startswith("Backend was no longer frozen: that ended ")
+    assert "that note is removed" in said

@@ -170,7 +170,7 @@ class TestRunAgain:
     def test_what_is_outside_is_left_out_and_counted(self, begun: Newcomer) -> None:
         begun.stored("team/search", "Search")
         out = begun.init("--under", "team").out
-        assert "no key is managed already, and 1 key is to be added.\n" in out
+        assert "0 managed already; 1 key to add.\n" in out
         assert "# 1 key of the config outside of it: not looked at, and left as it is there.\n" in out
         assert "# Left out: 1 live key. To look in the whole mount, leave out --under.\n" in out
 

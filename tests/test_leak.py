@@ -136,7 +136,7 @@ class TestTheCommand:
         done = rotator.run(*LEAK, "--yes")
         assert done.code == 1
         assert f"alive: {leaked}" in done.out
-        assert "the next pass tries again, for they have no grace left" in done.out
+        assert "the next pass tries again, because they have no grace left" in done.out
 
     def test_a_leaked_key_that_lives_is_late_from_the_first_moment(
         self, rotator: Program, gateway: GatewayServer, leaked: int

@@ -56,7 +56,7 @@ class TestNotOver:
         assert done.code == 1
         assert f"replaced key {leaked}" in done.out
         assert "✗ the account: GET /keys: 403" in done.out
-        assert "the next pass tries again, for they have no grace left" in done.out
+        assert "the next pass tries again, because they have no grace left" in done.out
 
     def test_somebody_else_wrote_another_key_first(
         self, rotator: Program, gateway: GatewayServer, vault_server: VaultServer, mount: str, leaked: int
@@ -82,7 +82,7 @@ class TestNotOver:
         said = " ".join(done.out.split())
         (told,) = [part for part in said.split("✗ ") if "DELETE /keys" in part and "cure: " in part]
         assert "cure: ask the gateway's support why it refuses this one" in told
-        assert "then: the next pass tries again, for they have no grace left" in told
+        assert "then: the next pass tries again, because they have no grace left" in told
 
     def test_a_key_that_was_only_adopted_replaces_none(
         self, rotator: Program, gateway: GatewayServer, vault_server: VaultServer, mount: str

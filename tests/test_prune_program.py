@@ -47,6 +47,10 @@ class TestTheCommand:
         assert (done.code, "--reason h" in done.err) == (2, True)
         assert not any(part in done.err for part in ("a1b2", "lines"))
 
+    def test_ids_that_are_none_or_stand_alone(self, rotator: Program) -> None:
+        assert "write each id after an --id of its own" in rotator.run("prune", "8").err
+        assert "'x' is not a valid key id" in rotator.run("prune", "--id", "x").err
+
     def test_for_programs(self, rotator: Program, theirs: AccountKey) -> None:
         refused = rotator.run("prune", "--id", "2", "--id", str(theirs.id), "--yes", "--json")
         assert (refused.code, refused.json["over"]) == (1, False)

@@ -37,7 +37,10 @@ from rotator.wiring import open_account
 @name_argument
 @key_option
 @click.option(
-    "--until", metavar="TIME", required=True, help="7d, or a time, such as 2026-12-24; 90d at most."
+    "--until",
+    metavar="TIME",
+    required=True,
+    help="7d, a time with its offset, or a date, which is its beginning in UTC; 90d at most.",
 )
 @click.option("--reason", metavar="TEXT", required=True, help="Why: shown where the key is.")
 @json_option

@@ -23,6 +23,12 @@ LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 C = TypeVar("C", bound=Callable[..., Any])
 
 
+class KeyId(click.IntRange):
+    """The id of a key, as `rotator keys` shows it."""
+
+    name = "key id"
+
+
 @dataclass
 class Common:
     """What every command takes, before its name or after it."""

@@ -85,7 +85,7 @@ class KubernetesAuth(Block):
     role: RoleName = Field(description="The role in Vault.")
     file: FileName = Field(
         default=SERVICE_ACCOUNT,
-        description="The service account's token; read at each login, for it is rotated.",
+        description="The service account's token; read at each login, because it is rotated.",
     )
 
 

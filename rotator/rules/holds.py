@@ -42,7 +42,7 @@ class Hold(StrEnum):
 
 def clock_in_doubt(what: str, doubt: str | None) -> HeldBack:
     """Name what was not done because it is not known what time it is."""
-    return HeldBack(f"held: clock: {what}, for {doubt}", cure=SET_THE_CLOCK)
+    return HeldBack(f"held: clock: {what}, because {doubt}", cure=SET_THE_CLOCK)
 
 
 def _in_flight(facts: Facts) -> bool:

@@ -140,7 +140,7 @@ SPARED: Final[tuple[SparedRule, ...]] = (
     SparedRule(
         Spared.CLOCK,
         lambda sight, _, __: sight.doubt is not None,
-        lambda sight, _, __: f"it is not known how old it is, for {sight.doubt}",
+        lambda sight, _, __: f"it is not known how old it is, because {sight.doubt}",
     ),
     SparedRule(
         Spared.YOUNG,

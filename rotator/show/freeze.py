@@ -29,6 +29,10 @@ def released(changed: Changed) -> str:
     key, before = changed.key, changed.before
     if before is None:
         return _text(f"{key.name} was not frozen; nothing was changed")
+    if not before.in_force(changed.now):
+        return _text(
+            f"{key.name} was {before.say(changed.now)}", "  that note is removed; nothing else was changed"
+        )
     return _text(
         f"{key.name} is no longer frozen; the next pass does what is due",
         f"  it was: {before.say(changed.now)}",

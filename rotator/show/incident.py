@@ -231,7 +231,9 @@ def _cures(key: Contained) -> Iterator[Text]:
     if key.in_grace or not (key.successor or key.errors):
         cure = "run this again"
     elif key.successor and set(key.alive) & set(key.exposed.going):
-        cure = "the next pass tries again, for they have no grace left; to make a pass now: `rotator --once`"
+        cure = (
+            "the next pass tries again, because they have no grace left; to make a pass now: `rotator --once`"
+        )
     if cure:
         yield Text(f"  {'then' if key.errors else 'cure'}: {cure}")
     alive = [id_ for id_ in key.alive if id_ in key.exposed.staying]
