@@ -10,6 +10,7 @@ from rotator.clients.gateway.bearer import Bearer, Found, Source, usable
 from rotator.clients.gateway.client import Gateway
 from rotator.clients.gateway.clock import GatewayClock
 from rotator.clients.governor import Governor
+from rotator.clients.receiver import Receivers
 from rotator.clients.retry import Policy
 from rotator.clients.vault.client import Connection, Vault
 from rotator.clients.vault.login import AppRole, Jwt, Read, Token, TokenFile, Wrapped
@@ -23,6 +24,7 @@ from rotator.config import (
     Sources,
     TokenAuth,
     TokenFileAuth,
+    signing_secrets,
 )
 from rotator.errors import Rejected, Transient, cause
 from rotator.files import read_text
@@ -49,7 +51,8 @@ def open_account(
     vault = vault_of(config, environ, stopping, policy, watch_vault)
     bearer = BearerSources(config, lambda: vault, environ).bearer()
     gateway = gateway_of(config, bearer, stopping, policy, watch_gateway)
-    with closing(gateway), _closed_in_time(vault, stopping):
+    receivers = Receivers(lambda receiver: signing_secrets(receiver, environ, receiver.place))
+    with closing(gateway), closing(receivers), _closed_in_time(vault, stopping):
         yield Account(
             gateway=gateway,
             store=vault,
@@ -69,6 +72,8 @@ def open_account(
                 for name, governor in (("gateway", gateway.governor), ("vault", vault.governor))
                 if governor.rate
             },
+            mount=config.vault.mount,
+            tell=receivers.tell,
         )
 
 

@@ -57,11 +57,11 @@ def test_the_environment_can_give_it_all(tmp_path: Path) -> None:
 
 
 def test_a_secret_comes_from_a_variable_or_a_file(tmp_path: Path) -> None:
-    assert signing_secrets(webhook(tmp_path, block()), ENVIRON) == (Secret(SECRET),)
+    assert signing_secrets(webhook(tmp_path, block()).secret, ENVIRON) == (Secret(SECRET),)
     file = tmp_path / "secret"
     file.write_text(f"{SECRET}\nwhsec_{8 * 'bmV3'}\n")
     text = block().replace("env: WEBHOOK_SECRET", f"file: {file}")
-    assert len(signing_secrets(webhook(tmp_path, text), {})) == 2
+    assert len(signing_secrets(webhook(tmp_path, text).secret, {})) == 2
 
 
 @pytest.mark.parametrize(

@@ -115,8 +115,8 @@ WALKED: Final[Mapping[str, str]] = {
     "user and password in …, or …": f"{_PROXY}test_it_refuses",
     "=…, or …": f"{_PROXY}test_it_refuses",
     "write http://HOST:PORT": f"{_PROXY}test_what_is_wrong_and_not_used_stops_nothing",
-    "webhook.secret names a file that cannot be read": _SIGNS,
-    "webhook.secret names a file that is not there": _SIGNS,
+    "… names a file that cannot be read; make it a file": _SIGNS,
+    "… names a file that is not there; mount the file": _SIGNS,
     "is a directory; name the file in it": _PLACE,
     "is not UTF-8; save the file": _PLACE,
     "make it readable for this user, or name another": _PLACE,
@@ -127,6 +127,7 @@ _WAIT: Final = "it names what comes by itself; that it comes is tested where it 
 _HOST: Final = "it is done on a host or a network, which no test changes"
 _ELSEWHERE: Final = "it wants a server that no test has"
 _ASKED: Final = "it asks what to look at, and another error's cure, which is walked, says what to do"
+_RECEIVER: Final = "what is wrong with a receiver is known to who runs it"
 UNWALKED: Final[Mapping[str, str]] = {
     # The same; and the reason.
     "check that this is the gateway; if a proxy of yours": "whether a host is the gateway is known to people alone",
@@ -171,8 +172,10 @@ UNWALKED: Final[Mapping[str, str]] = {
     "to test the rest, check with": "it is no error: what works once is left for the rotator",
     "issue a new wrapped one at …": "to issue a wrapped secret id is walked where it was used before",
     "choose a title_template that the gateway does not change": "the contract's gateway keeps every title",
-    "check webhook.url": "what is wrong with a receiver is known to who runs it",
-    "or correct webhook.url": "what is wrong with a receiver is known to who runs it",
+    "=check …, and the network between here and there": _RECEIVER,
+    "=check … and …": _RECEIVER,
+    "or correct webhook.url": _RECEIVER,
+    "remove the `url` of this consumer from the config, or correct it": _RECEIVER,
     "check metrics.pushgateway": "what is wrong with a Pushgateway is known to who runs it",
     "this is a fault of the rotator: report it, and attach the log": "it is for the authors",
     "choose another one, or 0 for any": "of the sandbox, which is not for production",

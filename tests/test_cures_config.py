@@ -68,6 +68,16 @@ FILES: Final[list[Row]] = [
         f"{KEY}, consumers: [{{name: web}}, {{name: batch}}]}}]",
     ),
     (
+        "nothing that signs what is told there; write `secret: {env: WEBHOOK_SECRET}` beside it",
+        f"{KEY}, consumers: [{{name: web, url: https://w}}]}}]",
+        f"{KEY}, consumers: [{{name: web, url: https://w, secret: {{env: SIGNS}}}}]}}]",
+    ),
+    (
+        "signs nothing without a `url`; remove it or write the `url`",
+        f"{KEY}, consumers: [{{name: web, secret: {{env: SIGNS}}}}]}}]",
+        f"{KEY}, consumers: [{{name: web}}]}}]",
+    ),
+    (
         "means nothing without consumers; remove it or name them",
         f"{KEY}, grace_limit: 2d}}]",
         f"{KEY}, grace_limit: 2d, consumers: [{{name: web}}]}}]",

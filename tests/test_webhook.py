@@ -17,6 +17,7 @@ import pytest
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from rotator import redaction
+from rotator.clients.receiver import MAX_ANSWER_BYTES
 from rotator.clients.webhook_signature import parse_secrets
 from rotator.config.monitoring import NoticeType
 from rotator.errors import Rejected, RotatorError
@@ -24,7 +25,7 @@ from rotator.passes.result import KeyResult, Outcome, PassResult
 from rotator.passes.stopping import Stopped
 from rotator.sandbox.faults import Body, Fault, Status
 from rotator.sandbox.vault import VaultServer
-from rotator.service.delivery import MAX_ANSWER_BYTES, MAX_WAITING, Notifier
+from rotator.service.delivery import MAX_WAITING, Notifier
 from tests.facts import PATH, at, managed
 from tests.leaks import leaks
 from tests.logs import captured

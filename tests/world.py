@@ -14,7 +14,7 @@ from rotator.clients.gateway.client import Gateway
 from rotator.clients.gateway.clock import GatewayClock, LocalClock
 from rotator.clients.governor import Governor
 from rotator.clients.retry import Policy
-from rotator.passes.account import Account, Store
+from rotator.passes.account import Account, Store, Tell, tell_nobody
 from rotator.passes.prune import Pruned, PrunePlan, plan_prune, prune
 from rotator.passes.reconcile import reconcile
 from rotator.passes.result import KeyResult, PassResult
@@ -89,6 +89,8 @@ class World:
     watch: Watch | None = None
     """Told of each request to the gateway."""
     policy: Policy = QUICK
+    tell: Tell = tell_nobody
+    """Tells the receivers of consumers."""
     client: Callable[..., GatedGateway] = GatedGateway
     """Makes a rotator's client of the gateway."""
     local_skew: timedelta = timedelta()
@@ -138,6 +140,7 @@ class World:
                 concurrency=1 if gate else self.concurrency,
                 policy=self.policy,
                 stopping=self.stopping,
+                tell=self.tell,
             )
 
     def make_pass(self, **options: Any) -> PassResult:

@@ -16,11 +16,15 @@ _BLOCKS: Final = 20
 
 
 def needed_by(
-    paths: Iterable[str], bearer: str | None, state_path: str, acks: Iterable[str] = ()
+    paths: Iterable[str],
+    bearer: str | None,
+    state_path: str,
+    acks: Iterable[str] = (),
+    told: Iterable[str] = (),
 ) -> Capabilities:
     """Return what a pass needs: on the secret of each entry, on the bearer's, on claims, identity, confirmations.
 
-    `acks`: where the consumers confirm.
+    `acks`: where the consumers confirm; `told`: where the rotator confirms for those that it tells.
     """
     paths = list(paths)
     needed: dict[str, tuple[str, ...]] = dict.fromkeys(paths, NEEDED)
@@ -29,6 +33,8 @@ def needed_by(
     needed.setdefault(state_path, NEEDED_FOR_IDENTITY)
     for path in paths:
         needed.setdefault(claims_path(state_path, path), NEEDED)
+    for path in told:
+        needed.setdefault(path, NEEDED)
     for path in acks:
         needed.setdefault(path, ("read",))
     return needed
@@ -56,11 +62,13 @@ def policy(
     state_path: str,
     acks_path: str,
     *,
+    told: Collection[str] = (),
     others: Collection[str] = (),
     saw: Callable[[str], bool] = lambda _folder: True,
 ) -> str:
     """Return the policy that grants what `needed_by` says: for each path, or for a folder of none but such.
 
+    `told`: where the rotator confirms for the consumers that it tells.
     `others`: the other secrets of the mount; `saw`: whether they are all that a folder holds. One that holds
     another's secret is not granted as a whole.
     """
@@ -77,6 +85,7 @@ def policy(
         "what consumers have confirmed; you can leave this line out if the config names no consumers": {
             f"{acks_path}/*": ("read",)
         },
+        "the consumers that are told: what they have taken is written for them": dict.fromkeys(told, NEEDED),
         "this installation's identity: it is made once, and never written again": {
             state_path: NEEDED_FOR_IDENTITY
         },
@@ -84,6 +93,7 @@ def policy(
     return "\n".join(
         "".join([f"# {why}\n", *(_line(mount, path, names) for path, names in blocks.items())])
         for why, blocks in parts.items()
+        if blocks
     )
 
 

@@ -16,7 +16,7 @@ from rotator.errors import Rejected
 from rotator.passes.read import raise_for_owner
 from rotator.passes.stopping import Stopping
 from rotator.rules.claims import claims_path
-from rotator.rules.consumers import ack_path
+from rotator.rules.consumers import acks_of, told_acks_of
 from rotator.rules.installation import check_place, lost, read_identity
 from rotator.rules.model import ManagedKey, Version
 from rotator.rules.times import format_duration, moment, short
@@ -139,7 +139,8 @@ class VaultChecks:
             (key.path for key in config.managed),
             config.gateway.api_key.vault,
             vault.state_path,
-            (ack_path(vault.acks_path, key.path, name) for key in config.managed for name in key.consumers),
+            acks_of(config.managed, vault.acks_path),
+            told_acks_of(config.managed, vault.acks_path),
         )
         yield from grants.judged(config.vault.mount, needed, self.vault.lacking(needed))
 

@@ -9,6 +9,7 @@ from typing import Final
 from rotator.config.fields import Clocks, Defaults, Entry, EntryPolicy, File, GatewayBlock, Passes, VaultBlock
 from rotator.config.misread import path_faults
 from rotator.config.monitoring import Http, MetricsBlock, Webhook
+from rotator.config.receivers import receiver_faults, receivers_of
 from rotator.config.validate import Fault, Sound
 from rotator.config.yaml import Path, dotted
 from rotator.rules.cadence import Cadence, CronSchedule, Every, PassSchedule, Period
@@ -67,7 +68,7 @@ def build(file: File, shard: Shard, name: str) -> Config:
             file.clock_tolerance,
             file.pass_deadline,
         ),
-        managed=tuple(_managed_key(entry, file.defaults) for entry in file.keys),
+        managed=tuple(_managed_key(entry, file, index) for index, entry in enumerate(file.keys)),
         webhook=file.webhook,
         shard=shard,
     )
@@ -88,6 +89,7 @@ def joint_faults(sound: Sound) -> Iterator[Fault]:
             yield from _policy_faults(index, entry, defaults)
             yield from _field_faults(index, entry, defaults)
             yield from _consumer_faults(index, entry, defaults)
+            yield from receiver_faults(index, entry, signed=sound.has("webhook", "secret"))
         if len(whole) == len(entries):
             yield from _idle_defaults(list(whole.values()), defaults)
 
@@ -244,7 +246,8 @@ def _idle_defaults(entries: list[Entry], defaults: Defaults) -> Iterator[Fault]:
             yield ("defaults", field), "has no effect as long as no key has a rotation_schedule; remove it"
 
 
-def _managed_key(entry: Entry, defaults: Defaults) -> ManagedKey:
+def _managed_key(entry: Entry, file: File, index: int) -> ManagedKey:
+    defaults = file.defaults
     revoke_adopted = defaults.revoke_adopted if entry.revoke_adopted is None else entry.revoke_adopted
     return ManagedKey(
         name=entry.name,
@@ -256,6 +259,7 @@ def _managed_key(entry: Entry, defaults: Defaults) -> ManagedKey:
         revoke_adopted=revoke_adopted,
         consumers=tuple(consumer.name for consumer in entry.consumers),
         grace_limit=_limit(entry, defaults),
+        receivers=tuple(receivers_of(index, entry, file.webhook)),
     )
 
 

@@ -19,7 +19,7 @@ from pydantic import (
 from rotator.config import texts
 from rotator.config.auth import Auth
 from rotator.config.monitoring import Http, MetricsBlock, Webhook
-from rotator.config.texts import Block, FileName, SecretPath, VariableName
+from rotator.config.texts import Block, FileName, SecretPath, Sources, VariableName
 from rotator.rules.bookkeeping import FIELD
 from rotator.rules.times import PATTERN, parse_duration
 from rotator.rules.titles import DEFAULT_TEMPLATE
@@ -259,10 +259,20 @@ class Defaults(EntryPolicy):
 
 
 class ConsumerBlock(Block):
-    """A program, or a group of them, that uses the key and confirms that it has taken up a new one."""
+    """A program, or a group of them, that uses the key and confirms that it has taken up a new one.
+
+    One that has a `url` is told there, and confirms by its answer.
+    """
 
     name: Annotated[str, AfterValidator(texts.consumer_name)] = Field(
         description="Unique in its entry. Part of the path at which it confirms."
+    )
+    url: Annotated[str, AfterValidator(texts.endpoint)] | None = Field(
+        default=None,
+        description="Where it is told which key is current; a 2xx confirms. http:// only for this machine.",
+    )
+    secret: Sources | None = Field(
+        default=None, description="The source of what signs for it; webhook.secret where it is left out."
     )
 
 

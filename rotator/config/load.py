@@ -11,7 +11,8 @@ from rotator.config import assemble, environment, misread, validate, yaml
 from rotator.config.assemble import Config
 from rotator.config.auth import ROLE_ID, SECRET_ID
 from rotator.config.fields import File
-from rotator.config.monitoring import Webhook, signing_secrets
+from rotator.config.monitoring import signing_secrets
+from rotator.config.texts import Sources
 from rotator.config.yaml import Document, Fault, Node
 from rotator.errors import ConfigError, cause
 from rotator.files import MAX_BYTES, read_bytes
@@ -129,13 +130,23 @@ def _value_faults(values: Mapping[str, Any], environ: Mapping[str, str]) -> list
 def _signing_faults(
     values: Mapping[str, Any], sound: validate.Sound, environ: Mapping[str, str]
 ) -> Iterator[validate.Fault]:
-    """What signs notices must be there now, not only when there is something to tell."""
-    webhook = values.get("webhook") and sound.block(Webhook, "webhook")
-    try:
-        if webhook:
-            signing_secrets(webhook, environ)
-    except ConfigError as error:
-        yield ("webhook", "secret"), error.message.removeprefix("webhook.secret ")
+    """What signs must be there now, not only when there is something to tell."""
+    for path in [("webhook", "secret"), *_consumers_secrets(values)]:
+        source = validate.value_at(values, path) and sound.block(Sources, *path)
+        place = yaml.dotted(path)
+        try:
+            if source:
+                signing_secrets(source, environ, place)
+        except ConfigError as error:
+            yield path, error.message.removeprefix(f"{place} ")
+
+
+def _consumers_secrets(values: Mapping[str, Any]) -> Iterator[yaml.Path]:
+    entries = values.get("keys")
+    for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+        consumers = validate.value_at(entry, ("consumers",))
+        for at in range(len(consumers) if isinstance(consumers, list) else 0):
+            yield "keys", index, "consumers", at, "secret"
 
 
 def _reading_order(fault: str) -> tuple[int, int]:

@@ -19,10 +19,14 @@ _KINDS: Final = (
 _SOURCES: Final[Mapping[Path, tuple[str, str]]] = {
     ("gateway", "api_key"): ("an API key", "APIMALL_API_KEY"),
     ("webhook", "secret"): ("a signing secret", "WEBHOOK_SECRET"),
+    ("keys", "consumers", "secret"): ("a signing secret", "WEBHOOK_SECRET"),
     ("vault", "auth", "secret_id"): ("a secret id", "VAULT_SECRET_ID"),
     ("vault", "auth", "jwt"): ("a JWT", "VAULT_JWT"),
 }
-"""The blocks that name where a secret is read from: the secret, and the variable that usually has it."""
+"""The blocks that name where a secret is read from: the secret, and the variable that usually has it.
+
+A place in a list has no number here.
+"""
 _ROLE_ID: Final = "vault", "auth", "role_id"
 """Half a login, and the one such value that may stand in the config."""
 _TOKEN: Final = ("vault", "token"), ("vault", "auth", "token")
@@ -34,8 +38,8 @@ def secret_faults(values: Mapping[str, Any]) -> Iterator[Fault]:
         if path == _ROLE_ID:
             yield path, "is the role id itself; write role_id: {value: …}, or name its source"
             continue
-        if path in _SOURCES:
-            what, variable = _SOURCES[path]
+        if (names := _names(path)) in _SOURCES:
+            what, variable = _SOURCES[names]
         elif path in _TOKEN:
             what, variable = "a Vault token", "VAULT_TOKEN"
         elif found := next((kind for kind in _KINDS if re.fullmatch(kind[0], text)), None):
@@ -62,10 +66,15 @@ def path_faults(sound: Sound, mount: str) -> Iterator[Fault]:
 def _cure(path: Path, variable: str) -> str:
     if variable == "VAULT_TOKEN":
         return "remove it and set VAULT_TOKEN"
-    source = next((place for place in _SOURCES if place == path[: len(place)]), None)
+    names = _names(path)
+    source = next((place for place in _SOURCES if place == names[: len(place)]), None)
     if source is None:
         return "remove it, and write no secret here"
     return f"set the variable {variable} to it, and write {source[-1]}: {{env: {variable}}}"
+
+
+def _names(path: Path) -> Path:
+    return tuple(segment for segment in path if isinstance(segment, str))
 
 
 def _below(mount: str, path: str) -> str:

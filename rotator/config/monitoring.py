@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final, Literal, TypeAlias, get_args
+from typing import Annotated, Final, Literal, Protocol, TypeAlias, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -67,23 +67,42 @@ class Webhook(Block):
     events: list[NoticeType] = Field(default=_ALL, min_length=1, description="Which are sent; all.")
 
 
-def signing_secrets(webhook: Webhook, environ: Mapping[str, str]) -> tuple[Secret, ...]:
-    """Read the secrets. Raises ConfigError, without what was read, when there are none or they are not sound."""
-    if webhook.secret.env:
-        text = environ.get(webhook.secret.env, "")
+class Source(Protocol):
+    """Where a secret is read from: one of the two."""
+
+    @property
+    def file(self) -> str | None:
+        """A file that holds it."""
+        ...
+
+    @property
+    def env(self) -> str | None:
+        """A variable that holds it."""
+        ...
+
+
+def signing_secrets(
+    source: Source, environ: Mapping[str, str], place: str = "webhook.secret"
+) -> tuple[Secret, ...]:
+    """Read the secrets from the `source` that the config names at `place`.
+
+    Raises ConfigError, without what was read, when there are none or they are not sound.
+    """
+    if source.env:
+        text = environ.get(source.env, "")
     else:
         try:
-            text = read_text(Path(webhook.secret.file or ""))
+            text = read_text(Path(source.file or ""))
         except FileNotFoundError:
             raise ConfigError(
-                "webhook.secret names a file that is not there; mount the file or correct the path"
+                f"{place} names a file that is not there; mount the file or correct the path"
             ) from None
         except (OSError, UnicodeDecodeError):
             raise ConfigError(
-                "webhook.secret names a file that cannot be read; make it a file that this user can read"
+                f"{place} names a file that cannot be read; make it a file that this user can read"
             ) from None
     try:
         return webhook_signature.parse_secrets(text)
     except ValueError as error:
         what = "a source without a valid secret" if text.strip() else "a source that is empty or not set"
-        raise ConfigError(f"webhook.secret names {what}; {error}") from None
+        raise ConfigError(f"{place} names {what}; {error}") from None

@@ -59,6 +59,10 @@ class Sound:
         value = None if path in self._faulty else value_at(self._values, path)
         return value if isinstance(value, str) else None
 
+    def has(self, *path: str | int) -> bool:
+        """Whether anything stands at `path`, sound or not."""
+        return value_at(self._values, path) is not None
+
     def block(self, kind: type[B], *path: str | int) -> B | None:
         """Return the block at `path`, with its defaults; None where it, or a field of it, is faulty.
 

@@ -10,7 +10,7 @@ from rotator.clients.gateway.client import Gateway
 from rotator.clients.retry import Policy
 from rotator.passes.stopping import Stopping
 from rotator.rules.installation import Whereabouts
-from rotator.rules.model import ManagedKey, Timing, Version
+from rotator.rules.model import ManagedKey, Receiver, Timing, Version
 from rotator.rules.shard import Shard
 from rotator.rules.titles import TitleTemplate
 
@@ -59,6 +59,14 @@ class Store(Protocol):
         ...
 
 
+Tell = Callable[[Receiver, str, bytes], None]
+"""Tells a consumer's receiver: the event's id, and its body. One attempt; raises what its client does."""
+
+
+def tell_nobody(receiver: Receiver, id_: str, body: bytes) -> None:
+    """Tell: what an account does that has no receivers."""
+
+
 @dataclass(frozen=True)
 class Account:
     """What is configured, and the two authorities."""
@@ -82,6 +90,9 @@ class Account:
     stopping: Stopping
     limits: Callable[[], Mapping[str, float]] = dict
     """By server, `gateway` or `vault`: the calls a second that it seems to allow, where it has refused one."""
+    mount: str = "secret"
+    """Where the KV engine is: consumers are told it."""
+    tell: Tell = tell_nobody
 
     def is_bearer(self, key: ManagedKey) -> bool:
         """Whether the bearer is read from this managed key's secret. Such a key is rotated last."""

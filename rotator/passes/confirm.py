@@ -32,18 +32,22 @@ class Confirmations:
         if self._unanswered:
             return Ack(fault=self._unanswered)
         try:
-            return read_ack(self._read(ack_path(self._account.acks_path, key.path, consumer)))
+            return read_ack(
+                read_once(self._account.store, ack_path(self._account.acks_path, key.path, consumer))
+            )
         except (Rejected, Transient, BrokenContract) as error:
             fault = f"has a confirmation that cannot be read: {error.message}"
             if isinstance(error, Transient):
                 self._unanswered = fault
             return Ack(fault=fault)
 
-    def _read(self, path: str) -> Version:
-        try:
-            return self._account.store.read(path, once=True)
-        except Limited:  # the others of this pass wait for their turn, too
-            return self._account.store.read(path)
+
+def read_once(store: Store, path: str) -> Version:
+    """Read what nothing may wait for: a failure is not repeated."""
+    try:
+        return store.read(path, once=True)
+    except Limited:  # the others of this pass wait for their turn, too
+        return store.read(path)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from rotator.passes.observe import Observation, confirmed, observe, second_look
 from rotator.passes.result import KeyResult, Outcome, PassResult, planned, unacted
 from rotator.passes.state import PassState
 from rotator.passes.stopping import NotReached, Stopped
+from rotator.passes.tell import tell
 from rotator.printing.log import log_failure
 from rotator.rules.decide import Plan, decide
 from rotator.rules.facts import Facts
@@ -70,6 +71,8 @@ def reconcile(
             dry_run=dry_run,
             progress=progress,
         ).do(chosen)
+        if not (dry_run or without_grace):  # what leaked is revoked by the next pass, which waits for nobody
+            keys = tell(account, observation, keys)
         result = PassResult(
             run_id=run_id,
             dry_run=dry_run,

@@ -81,6 +81,8 @@ class KeyResult:
     revoked: tuple[Revocation, ...] = ()
     """Done, or planned in a dry run."""
     errors: tuple[RotatorError, ...] = ()
+    untold: tuple[str, ...] = ()
+    """The consumers that are still owed to be told which key is current."""
 
     @classmethod
     def of(cls, key: ManagedKey, outcome: Outcome, plan: Plan) -> "KeyResult":

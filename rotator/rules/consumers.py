@@ -4,16 +4,18 @@ A confirmation never ends a grace. Without one a superseded key lives longer, at
 one that is lost or forged moves a revocation between these two moments, and does nothing else.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from rotator.rules.model import Version
+from rotator.rules.model import ManagedKey, Version
 
 NEVER: Final = datetime.min.replace(tzinfo=UTC)
 FIELD: Final = "key_id"
 """The field of a confirmation."""
+EVENT: Final = "event"
+"""The field that names what the consumer was told: only the rotator writes it."""
 _DIGITS: Final = 20
 """So many no id has; the longest numbers are slow to read."""
 
@@ -28,11 +30,23 @@ class Ack:
     """Why it cannot be read, in words."""
     at: datetime | None = None
     """When it was said, by Vault's clock; None where Vault does not say."""
+    event: str = ""
+    """The id of the event that its receiver has taken; empty where it has confirmed otherwise."""
 
 
 def ack_path(acks_path: str, path: str, consumer: str) -> str:
     """Return where a consumer of the secret at `path` confirms."""
     return f"{acks_path}/{path}/{consumer}"
+
+
+def acks_of(keys: Iterable[ManagedKey], acks_path: str) -> Iterator[str]:
+    """Yield where each consumer of `keys` confirms."""
+    return (ack_path(acks_path, key.path, name) for key in keys for name in key.consumers)
+
+
+def told_acks_of(keys: Iterable[ManagedKey], acks_path: str) -> Iterator[str]:
+    """Yield where the rotator confirms for the consumers that it tells."""
+    return (ack_path(acks_path, key.path, one.consumer) for key in keys for one in key.receivers)
 
 
 def read_ack(version: Version) -> Ack:
@@ -44,7 +58,8 @@ def read_ack(version: Version) -> Ack:
         said = int(said)
     if type(said) is not int or not 0 < said < 2**63:
         return Ack(fault=f"its confirmation has no {FIELD}")
-    return Ack(said, at=version.written_at)
+    event = version.data.get(EVENT)
+    return Ack(said, at=version.written_at, event=event if isinstance(event, str) else "")
 
 
 def waiting_for(

@@ -63,6 +63,19 @@ class Version:
 
 
 @dataclass(frozen=True)
+class Receiver:
+    """Where a consumer is told which key is current."""
+
+    consumer: str
+    url: str = field(repr=False)
+    """It may hold a token."""
+    place: str
+    """The field of the config that names the source of what signs: one of the next two."""
+    file: str | None = None
+    env: str | None = None
+
+
+@dataclass(frozen=True)
 class ManagedKey:
     """One entry of the config."""
 
@@ -82,6 +95,8 @@ class ManagedKey:
     """Who confirms that it has taken up a new key."""
     grace_limit: timedelta = timedelta(days=7)
     """How long a superseded key lives on at most while a consumer has not confirmed its successor."""
+    receivers: tuple[Receiver, ...] = ()
+    """Of the consumers that are told which key is current. The others find a new one out by themselves."""
 
     @property
     def longest_grace(self) -> timedelta:

@@ -4,42 +4,36 @@ Signed, repeated and given up for itself: what becomes of a notice changes nothi
 """
 
 import json
-import time
 from collections import deque
 from collections.abc import Collection, Sequence
 from datetime import timedelta
-from http import HTTPStatus
 from threading import Condition, Thread
 from typing import Final
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import structlog
 
 from rotator.clients import retry
-from rotator.clients.answers import parse_retry_after
-from rotator.clients.exchange import Request, Response, Server
-from rotator.clients.webhook_signature import signature
+from rotator.clients.receiver import Gone, Sender, Words
 from rotator.config.monitoring import NoticeType
-from rotator.errors import Rejected, RotatorError, Transient, unexpected
+from rotator.errors import RotatorError, unexpected
 from rotator.passes.result import PassResult
 from rotator.passes.stopping import Stopped, Stopping
 from rotator.redaction import Secret, redact_values
 from rotator.service.notices import Event, Told, after_error, after_pass
 
 TIMEOUT: Final = timedelta(seconds=15)
-MAX_ANSWER_BYTES: Final = 1024 * 1024
-"""What a receiver says beside its status is read and thrown away."""
 MAX_WAITING: Final = 1000
 """Notices that wait; more are given up."""
-_LONG_PATH: Final = 20
-"""So long a path may hold a token, as some receivers want it; then it is kept out of every log."""
+_WORDS: Final = Words(
+    who="the webhook",
+    url="webhook.url",
+    secret="webhook.secret",  # noqa: S106 - a field's name
+    gone="it wants no more notices, so none are sent until the next start",
+    cure="remove `webhook` from the config, or correct webhook.url",
+)
 
 log = structlog.get_logger()
-
-
-class _Gone(Rejected):
-    """The receiver wants no more notices, whatever they say."""
 
 
 class Notifier:
@@ -54,12 +48,7 @@ class Notifier:
         policy: retry.Policy | None = None,
         timeout: timedelta = TIMEOUT,
     ) -> None:
-        parts = urlsplit(url)
-        path = parts.path or "/"
-        self._path = Secret(path) if len(path) >= _LONG_PATH else path
-        cure = "check webhook.url, and the network between here and there"
-        origin = f"{parts.scheme}://{parts.netloc}"
-        self._server = Server(origin, timeout=timeout, limit=MAX_ANSWER_BYTES, cure=cure)
+        self._sender = Sender(url, _WORDS, timeout=timeout)
         self._secrets, self._types, self._policy = secrets, types, policy or retry.Policy()
         self._told = Told()
         self._waiting: deque[Event] = deque()
@@ -103,7 +92,7 @@ class Notifier:
                 self._deliver(event)
             except Stopped:
                 return
-            except _Gone as error:
+            except Gone as error:
                 self._give_up([event], error)
                 self._end()
                 return
@@ -138,43 +127,13 @@ class Notifier:
     def _deliver(self, event: Event) -> None:
         body = json.dumps(redact_values(event.to_json())).encode()
         retry.call(
-            lambda: self._attempt(event.id, body),
+            lambda: self._sender.send(self._secrets, event.id, body),
             self._policy,
             event="notice.retry",
             sleep=self._stopping.sleep,
         )
         log.info("notice.sent", **_named(event))
 
-    def _attempt(self, id_: str, body: bytes) -> None:
-        """One attempt. The receiver holds the time of each against its own clock, and knows the id again."""
-        timestamp = int(time.time())
-        headers = {
-            "Content-Type": "application/cloudevents+json",
-            "webhook-id": id_,
-            "webhook-timestamp": str(timestamp),
-            "webhook-signature": signature(self._secrets, id_, timestamp, body),
-        }
-        path = self._path.reveal() if isinstance(self._path, Secret) else self._path
-        _raise_for_refusal(self._server.exchange(Request("POST", path, body=body), headers))
-
 
 def _named(event: Event) -> dict[str, str | None]:
     return {"id": event.id, "type": event.notice.type, "key": event.notice.key}
-
-
-def _raise_for_refusal(answer: Response) -> None:
-    """Raise what the status means; whatever else the receiver says is not looked at."""
-    status, said = answer.status, f"the webhook answered {answer.status}"
-    if 200 <= status < 300:
-        return
-    if status == HTTPStatus.GONE:
-        raise _Gone(
-            f"{said}: it wants no more notices, so none are sent until the next start",
-            status=status,
-            cure="remove `webhook` from the config, or correct webhook.url",
-        )
-    if status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS) or status >= 500:
-        retry_after = parse_retry_after(answer.headers.get("Retry-After"))
-        raise Transient(said, ambiguous=True, status=status, retry_after=retry_after)
-    redirect = " (a redirect, which is not followed)" if 300 <= status < 400 else ""
-    raise Rejected(f"{said}{redirect}", status=status, cure="check webhook.url and webhook.secret")

@@ -295,6 +295,15 @@ def _of_keys(keys: tuple[KeyStatus, ...], now: datetime) -> Iterator[GaugeMetric
         for consumer in key.unconfirmed:
             waiting.add_metric([key.name, consumer], 1)
     yield waiting
+    untold = GaugeMetricFamily(
+        "rotator_key_untold",
+        "1 for each consumer that could not be told yet which key is current.",
+        labels=["key", "consumer"],
+    )
+    for key in keys:
+        for consumer in key.untold:
+            untold.add_metric([key.name, consumer], 1)
+    yield untold
 
 
 def _post(

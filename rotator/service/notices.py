@@ -11,12 +11,11 @@ from typing import Any, Final, TypeAlias
 from rotator.config.monitoring import NoticeType
 from rotator.errors import RotatorError
 from rotator.passes.result import UNBEGUN, KeyResult, Outcome, PassResult
+from rotator.rules.cloud_event import cloud_event, source_of
 from rotator.rules.revocations import Revocation, Victim
-from rotator.rules.times import format_time, time_to_json
+from rotator.rules.times import time_to_json
 from rotator.show.key_status import key_status
 
-_TYPES: Final = "com.apimall.rotator."
-_SOURCE: Final = "urn:apimall:rotator"
 _BESIDE: Final = ("frozen", "owner", "contact")
 """What people say of the secret: whoever is told of it knows whom to ask."""
 
@@ -57,17 +56,10 @@ class Event:
 
     def to_json(self) -> dict[str, Any]:
         """The structured form of CloudEvents."""
-        at, key = self.notice.time, self.notice.key
-        return {
-            "specversion": "1.0",
-            "id": self.id,
-            "source": self.source,
-            "type": _TYPES + self.notice.type,
-            **({"subject": key} if key else {}),
-            **({"time": format_time(at)} if at else {}),
-            "datacontenttype": "application/json",
-            "data": dict(self.notice.data),
-        }
+        said = self.notice
+        return cloud_event(
+            said.type, said.data, id_=self.id, source=self.source, subject=said.key, time=said.time
+        )
 
 
 @dataclass(frozen=True)
@@ -104,7 +96,7 @@ def after_error(error: RotatorError, run_id: str, told: Told) -> tuple[tuple[Eve
 
 def _envelop(run_id: str, notices: list[Notice], told: Told, lasting: Told) -> tuple[tuple[Event, ...], Told]:
     """Number what is news, and add what failed to what lasts."""
-    source = f"{_SOURCE}:{lasting.installation}" if lasting.installation else _SOURCE
+    source = source_of(lasting.installation)
     news = [n for n in notices if not n.failures or told.failures.get(n.topic) != n.failures]
     events = (Event(f"{run_id}-{number}", source, notice) for number, notice in enumerate(news, 1))
     failures = {notice.topic: notice.failures for notice in notices if notice.failures}

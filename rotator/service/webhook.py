@@ -19,7 +19,7 @@ def open_notifier(webhook: Webhook | None, environ: Mapping[str, str]) -> Iterat
         return
     from rotator.service.delivery import Notifier  # only who wants notices pays for it
 
-    notifier = Notifier(webhook.url, signing_secrets(webhook, environ), webhook.events)
+    notifier = Notifier(webhook.url, signing_secrets(webhook.secret, environ), webhook.events)
     try:
         yield notifier.tell
     except RotatorError as error:

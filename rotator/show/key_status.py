@@ -63,6 +63,8 @@ class KeyStatus(Standing):
     """The last rotation that failed, where the newest pass tried none; None where a key has been made since."""
     remedy: Remedy | None = None
     """What a person can do at once, where programs are refused."""
+    untold: tuple[str, ...] = ()
+    """The consumers that are still owed to be told which key is current."""
     unrevoked: bool = False
     """Whether all that went wrong is a revocation: the current key is as it should be."""
 
@@ -238,6 +240,7 @@ def _status(
         owner=seen.plan.owner if seen.plan else NOBODY,
         last_try=earlier,
         remedy=_remedy(seen, state, now),
+        untold=latest.untold,
         unrevoked=bool(latest.failures) and latest.outcome is not Outcome.FAILED and not last,
     )
 
