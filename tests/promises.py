@@ -45,6 +45,7 @@ class Use:
     """From when on a consumer that tells the truth ran on which plaintext of which secret."""
 
     path: str
+    consumer: str
     plaintext: str | None
     since: datetime
     until: datetime | None = None
@@ -108,11 +109,14 @@ class Promises:
         dead = frozenset(key.plaintext for key in self._world.server.account.keys if not key.live)
         self._freezes.append(Freeze(path, self._world.server.account.clock.now(), ends, dead))
 
-    def uses(self, path: str, plaintext: str | None) -> None:
-        """From now on the consumer of this secret runs on `plaintext`; None where it has lied about it."""
+    def uses(self, path: str, plaintext: str | None, consumer: str = "web") -> None:
+        """From now on this consumer of the secret runs on `plaintext`; None where it has lied about it."""
         now = self._world.server.account.clock.now()
-        self._uses = [replace(use, until=use.until or now) if use.path == path else use for use in self._uses]
-        self._uses.append(Use(path, plaintext, now))
+        self._uses = [
+            replace(use, until=use.until or now) if (use.path, use.consumer) == (path, consumer) else use
+            for use in self._uses
+        ]
+        self._uses.append(Use(path, consumer, plaintext, now))
 
     def release(self, path: str) -> None:
         """It is over."""
@@ -128,7 +132,7 @@ class Promises:
 
     def heeded(self, result: PassResult) -> str | None:
         """What is wrong with a pass that was just made: a secret that is frozen was rotated because it was due."""
-        for key in result.keys:
+        for key in result.keys if not result.forced else ():  # what is forced is not held, due or not
             due = key.plan and key.plan.rotates and key.plan.reason is Reason.DUE
             if due and key.rotation and self.frozen(key.key.path):
                 return f"{key.key.name} was rotated because it was due, though it is frozen"

@@ -36,11 +36,15 @@ def exposed() -> dict[str, set[str]]:
 
 
 def _waited_for(shown: Snapshot) -> Snapshot:
-    """The same, with a consumer that keeps each superseded key alive."""
+    """The same, with a consumer that keeps each superseded key alive, and that could not be told."""
     record = shown.passes[0]
     assert record.result
     keys = tuple(
-        replace(key, others=tuple(replace(other, unconfirmed=("web",)) for other in key.others))
+        replace(
+            key,
+            others=tuple(replace(other, unconfirmed=("web",)) for other in key.others),
+            untold=("web",),
+        )
         for key in record.result.keys
     )
     return replace(

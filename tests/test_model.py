@@ -6,6 +6,8 @@ One history is driven over the sandbox's gateway and a real Vault-API server, bo
 
 import functools
 import io
+import itertools
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -27,12 +29,14 @@ from hypothesis.stateful import (
 )
 
 from rotator.clients.vault.client import Vault
-from rotator.errors import RotatorError
+from rotator.clients.within import TooSlow
+from rotator.errors import Rejected, RotatorError, Transient
 from rotator.printing import log
 from rotator.redaction import Secret
 from rotator.rules.bookkeeping import FIELD
 from rotator.rules.freeze import FIELD as HOLD
 from rotator.rules.freeze import write_freeze
+from rotator.rules.model import Receiver
 from rotator.sandbox.faults import ALWAYS, GARBAGE, Action, Cut, Delay, Fault, Phase, Status, Truncate
 from rotator.sandbox.ledger import Lag, Quirks
 from rotator.sandbox.replies import Breakage
@@ -94,6 +98,8 @@ VAULT_AFTER = {
     )
 }
 GATEWAY_CALLS = ["POST /keys", "POST /keys", "GET /keys", "GET /account/balances", "DELETE /keys/*", "* *"]
+MOODS = ["is gone", "takes it", "redirects", "takes it, too slowly", "lies", "takes it"]
+"""What the receiver of a consumer does that is told."""
 LIMIT = timedelta(days=3)
 """So long a consumer keeps a superseded key alive at most."""
 MINUTES = st.sampled_from([0, 1, 3, 16, 60 * 12, 60 * 24 + 1, 60 * 24 * 7])
@@ -147,11 +153,20 @@ class Histories(RuleBasedStateMachine):
         self.gateway = new_server(later()).start()
         self.proxy = Proxy(self.vault.address)
         self.proxy.__enter__()
-        consumed = replace(managed(), consumers=("web",), grace_limit=LIMIT)
+        receivers = (Receiver("batch", "https://batch.invalid/", "webhook.secret"),)
+        consumed = replace(managed(), consumers=("web", "batch"), receivers=receivers, grace_limit=LIMIT)
+        self.moods, self.healing, self.heard = itertools.cycle(MOODS), False, list[int]()
         keys = (consumed, replace(managed(), name="Reporting", path=OTHER))
         timing = replace(TIMING, verify_deadline=AT_ONCE, store_deadline=AT_ONCE)
         self.store: Vault = self.connect()
-        self.world = World(self.gateway, self.store, keys, timing=timing, timeout=timedelta(seconds=PATIENCE))
+        self.world = World(
+            self.gateway,
+            self.store,
+            keys,
+            timing=timing,
+            timeout=timedelta(seconds=PATIENCE),
+            tell=self.a_receiver_hears,
+        )
         self.truth = connect_to(self.vault.address, self.vault.token, self.mount)
         self.promises = Promises(self.world, self.truth)
         self.proxy.watch = self.promises.seen
@@ -174,7 +189,7 @@ class Histories(RuleBasedStateMachine):
             path "{self.mount}/data/apimall/*" {{ capabilities = {POLICIES[what]} }}
             path "{self.mount}/data/rotator/installation" {{ capabilities = ["create", "read"] }}
             path "{self.mount}/data/rotator/claims/*" {{ capabilities = ["create", "read", "update"] }}
-            path "{self.mount}/data/rotator/acks/*" {{ capabilities = ["read"] }}
+            path "{self.mount}/data/rotator/acks/*" {{ capabilities = {POLICIES[what]} }}
         """
         self.vault.api("PUT", f"sys/policies/acl/{self.mount}", {"policy": policy})
 
@@ -323,6 +338,21 @@ class Histories(RuleBasedStateMachine):
             path = f"{self.mount}/data/rotator/acks/{PATH}/web"
             self.vault.api("POST", path, {"data": {"key_id": says}})
 
+    def a_receiver_hears(self, receiver: Receiver, id_: str, body: bytes) -> None:
+        """The receiver of `batch` is told which key is current. It fails in each way in turn, until all is well."""
+        does = "takes it" if self.healing else next(self.moods)
+        COVERED[f"a receiver {does}"] += 1
+        assert (receiver.consumer, id_) == ("batch", json.loads(body)["id"])
+        if does == "is gone":
+            raise Transient("Connection refused", ambiguous=False)
+        if does == "redirects":
+            raise Rejected("the consumer's receiver answered 302 (a redirect, which is not followed)")
+        self.heard.append(json.loads(body)["data"]["key_id"])
+        taken = None if does == "lies" else self.latest(PATH).get("api_key")
+        self.promises.uses(PATH, taken, "batch")
+        if does == "takes it, too slowly":
+            raise TooSlow("POST /", 5, "", ambiguous=True)
+
     # the gateway's faults
 
     @trouble(
@@ -438,7 +468,7 @@ class Histories(RuleBasedStateMachine):
             case "unblock":
                 data.pop(FIELD, None)
             case "nonsense":
-                if FIELD in data:
+                if data.get(FIELD):  # of an empty one nothing would be left by which it is known to be ours
                     data[FIELD] = {**data[FIELD], "key_id": "x"}
             case "paste":
                 data["api_key"] = self.promises.by_hand("pasted").plaintext
@@ -499,8 +529,10 @@ class Histories(RuleBasedStateMachine):
         self.traffic.release()
         self.gateway.account.settle()
         self.world.advance(minutes=16)
+        self.healing = True
         for _ in range(2):
             self.a_quiet_pass()
+        self.is_told()
         self.promises.settled()
         for path in NAMES:
             self.truth.write_custom(path, {HOLD: None})
@@ -512,8 +544,18 @@ class Histories(RuleBasedStateMachine):
         ):  # what is superseded goes; all are due; what they superseded goes
             self.world.advance(days, minutes=1)
             self.a_quiet_pass()
+            self.is_told()
         assert self.world.log[-1].converged
         self.promises.converged()
+
+    def is_told(self) -> None:
+        """A receiver that has come back was told the current key in the last pass, and is told nothing more."""
+        current = self.world.rotation()["key_id"]
+        said = self.latest(f"rotator/acks/{PATH}/batch")
+        assert said.get("key_id") == current, f"batch has taken {said}, and key {current} is current"
+        heard = len(self.heard)
+        self.a_quiet_pass()
+        assert self.world.rotation()["key_id"] != current or len(self.heard) == heard
 
     def a_quiet_pass(self) -> None:
         self.world.make_pass()

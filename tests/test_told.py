@@ -251,10 +251,11 @@ class TestTrouble:
         assert other.received == []
         assert "a redirect, which is not followed" in lines(out, "consumer.untold")[0]["error"]
 
+    @pytest.mark.parametrize("answer", [reply(503), reply(410), cut])
     def test_after_a_receiver_has_failed_the_others_with_its_url_are_left_to_the_next_pass(
-        self, world: World
+        self, world: World, answer: Answering
     ) -> None:
-        with captured() as out, receiving(reply(503)) as receiver:
+        with captured() as out, receiving(answer) as receiver:
             world.keys, world.tell = (told(receiver.url, "a", "b", "c"),), over_http().tell
             assert sorted(world.one().untold) == ["a", "b", "c"]
             [line] = lines(out, "consumer.untold")
@@ -513,6 +514,15 @@ class TestItsOwnConfirmation:
             world.make_pass()
         assert len(hears.told) == 1
         assert acked(world)["event"] == hears.told[0][1]
+
+    def test_who_confirms_another_key_before_it_answers_is_told_again(self, world: World) -> None:
+        """What it says itself stands."""
+        hears = Hears(lambda _receiver: self.confirm(world, 10**9))
+        world.keys, world.tell = (told("http://x"),), hears
+        world.make_pass()
+        assert acked(world) == {"key_id": 10**9}
+        world.make_pass()
+        assert len(hears.told) == 2
 
     def test_who_confirms_after_it_has_answered_is_told_once(self, world: World) -> None:
         hears = Hears()

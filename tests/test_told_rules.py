@@ -1,14 +1,18 @@
 """What a consumer is told, and whether it is owed to it: by values alone."""
 
+import json
+import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from rotator.check import grants
 from rotator.rules.consumers import Ack, read_ack
 from rotator.rules.model import Version
 from rotator.rules.told import Message
 from tests.facts import at
+from tests.program import BACKEND, ROOT
 
 MESSAGE = Message("3f9a2c", "Backend", "secret", "apimall/backend", "batch", 13, at(1))
 TOLD = Ack(13, event=MESSAGE.id(4))
@@ -74,3 +78,21 @@ def test_where_vault_does_not_say_when_it_is_owed() -> None:
 @pytest.mark.parametrize("event", [None, 1, [], {}], ids=str)
 def test_an_event_that_is_no_text_is_none(event: object) -> None:
     assert read_ack(Version(1, {"key_id": 13, "event": event})) == Ack(13)
+
+
+DOCS = (ROOT / "docs/consumers.md").read_text()
+
+
+def test_the_docs_show_the_event_as_it_is() -> None:
+    [shown] = re.findall(r"^```json\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL)
+    theirs, ours = json.loads(shown), MESSAGE.to_json(3)
+    assert (list(theirs), list(theirs["data"])) == (list(ours), list(ours["data"]))
+    assert (theirs["type"], theirs["id"][-2:]) == (ours["type"], "-3")
+
+
+def test_the_docs_show_the_line_of_the_policy() -> None:
+    told = f"rotator/acks/{BACKEND}/batch"
+    text = grants.policy("secret", [BACKEND], None, "rotator/installation", "rotator/acks", told=[told])
+    [line] = [line for line in text.splitlines() if told in line]
+    assert line in DOCS.splitlines()
+    assert "told" not in grants.policy("secret", [BACKEND], None, "rotator/installation", "rotator/acks")
