@@ -1,7 +1,7 @@
 """Consumers that are told: by passes, with receivers on loopback that verify what they get."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -32,8 +32,8 @@ from tests.receiver import SECRET, receiving
 from tests.receiver import Receiver as Listener
 from tests.serving import Answering, cut, reply
 from tests.shown import passed, snapshot
-from tests.stores import CUT, Faulty, StoreWrapper
-from tests.test_webhook import dripping, lines
+from tests.stores import CUT, DOWN, Faulty, StoreWrapper
+from tests.test_webhook import OTHER, dripping, lines
 from tests.traffic import BOUND
 from tests.witness import is_live
 from tests.world import World
@@ -104,6 +104,13 @@ class Unreadable(StoreWrapper):
             self.asked.append(once)
             raise self._error
         return super().read(path, version, once=once)
+
+
+class Silent(StoreWrapper):
+    """A Vault that does not say what a token may do."""
+
+    def missing_capabilities(self, needed: Mapping[str, Iterable[str]]) -> Mapping[str, str]:
+        raise DOWN
 
 
 class Meanwhile(StoreWrapper):
@@ -278,6 +285,27 @@ class TestTrouble:
         assert receiver.received == []
         assert "mount the file" in lines(out, "consumer.untold")[0]["error"]
 
+    def test_what_signs_may_be_replaced(self, world: World) -> None:
+        """A file that is mounted changes while the process lives."""
+        signs = [parse_secrets(OTHER), parse_secrets(SECRET)]
+        with consumed(world) as receiver:
+            world.tell = Receivers(lambda _receiver: signs.pop()).tell
+            world.make_pass()
+            assert len(receiver.events(SECRET)) == 1
+            receiver.received.clear()
+            world.make_pass(forced=True)
+            assert len(receiver.events(OTHER)) == 1
+
+    def test_a_url_that_holds_a_name_takes_that_name_out_of_nothing(self, world: World) -> None:
+        with captured() as out, receiving(reply(500), cut) as receiver:
+            world.keys = (told(f"{receiver.url}/hooks/{PATH}/and-more", name="apimall/backend"),)
+            world.tell = over_http().tell
+            for _ in range(3):
+                world.make_pass()
+        assert {event["data"]["path"] for event in receiver.events()} == {PATH}
+        assert {line["key"] for line in lines(out, "consumer.untold")} == {"apimall/backend"}
+        assert "hooks" not in out.getvalue()
+
     def test_what_nobody_foresaw_fails_no_pass(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         world.keys = (told("http://127.0.0.1:1"),)
         world.tell = Hears(lambda _receiver: 1 / 0)
@@ -347,6 +375,7 @@ class TestNeverInTheWay:
         assert (hears.consumers, seen) == (["batch"], [True])
 
     def test_a_dry_run_tells_nobody(self, world: World) -> None:
+        world.make_pass()
         with consumed(world) as receiver:
             world.make_pass(dry_run=True)
             assert receiver.received == []
@@ -589,6 +618,17 @@ class TestVaultsTrouble:
         assert f"lacks create, update on secret/data/{ACK}" in line["error"]
         assert line["cure"] == "grant it in the token's policy"
         assert not world.log[-1].failed
+
+    def test_where_vault_does_not_say_what_may_be_written(self, world: World) -> None:
+        hears = world.tell = Hears()
+        world.keys = (managed(),)
+        world.make_pass()
+        world.keys = (told("http://x", "a", "b"),)
+        world.store = Silent(world.memory)
+        with captured() as out:
+            assert sorted(world.one().untold) == ["a", "b"]
+        [line] = lines(out, "consumer.untold")
+        assert (hears.told, line["error"], line["left"]) == ([], "down", 1)
 
 
 def test_in_metrics(world: World) -> None:

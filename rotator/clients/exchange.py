@@ -26,6 +26,7 @@ from rotator.clients.connections import FAILURES, Connections, Exchange, ProxyEr
 from rotator.clients.proxies import proxy_for
 from rotator.clients.within import TooSlow, within
 from rotator.errors import BrokenContract, Rejected, RotatorError, Transient, cause, chain
+from rotator.redaction import MARK
 
 Watch = Callable[[str, int | None, float], None]
 """Told of each exchange when it is over: its method, the answer's status if there was one, and its seconds."""
@@ -66,9 +67,11 @@ class Request:
     params: Mapping[str, Any] | None = None
     body: Mapping[str, Any] | bytes | None = field(default=None, repr=False)
     """Sent as JSON; bytes as they are, for they may be signed."""
+    hidden: bool = False
+    """Whether the path is kept out of what is said of the request: it may hold a token."""
 
     def __str__(self) -> str:
-        return f"{self.method} {self.path}"
+        return f"{self.method} {MARK if self.hidden else self.path}"
 
 
 class Response(NamedTuple):

@@ -23,7 +23,10 @@ MAX_ANSWER_BYTES: Final = 1024 * 1024
 PATIENCE: Final = timedelta(seconds=5)
 """The bound on the whole exchange with a consumer's receiver: a pass waits for it."""
 _LONG_PATH: Final = 20
-"""So long a path may hold a token, as some receivers want it; then it is kept out of every log."""
+"""So long a path may hold a token, as some receivers want it; then it is kept out of every log.
+
+It is no `Secret`: it may as well hold a name, and that would be taken out of all that is said.
+"""
 
 
 class Gone(Rejected):
@@ -47,8 +50,7 @@ class Sender:
 
     def __init__(self, url: str, words: Words, *, timeout: timedelta) -> None:
         parts = urlsplit(url)
-        path = parts.path or "/"
-        self._path = Secret(path) if len(path) >= _LONG_PATH else path
+        self._path = parts.path or "/"
         self._words = words
         cure = f"check {words.url}, and the network between here and there"
         origin = f"{parts.scheme}://{parts.netloc}"
@@ -67,8 +69,8 @@ class Sender:
             "webhook-timestamp": str(timestamp),
             "webhook-signature": signature(secrets, id_, timestamp, body),
         }
-        path = self._path.reveal() if isinstance(self._path, Secret) else self._path
-        _raise_for_refusal(self._server.exchange(Request("POST", path, body=body), headers), self._words)
+        request = Request("POST", self._path, body=body, hidden=len(self._path) >= _LONG_PATH)
+        _raise_for_refusal(self._server.exchange(request, headers), self._words)
 
 
 class Receivers:

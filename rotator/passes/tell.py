@@ -25,7 +25,6 @@ from rotator.passes.preflight import Preflight
 from rotator.passes.read import remembered
 from rotator.passes.result import KeyResult
 from rotator.passes.stopping import NotReached, Stopped
-from rotator.redaction import redact_values
 from rotator.rules.bookkeeping import read_block
 from rotator.rules.consumers import ack_path, read_ack
 from rotator.rules.model import ManagedKey, Receiver
@@ -83,7 +82,7 @@ class Telling:
     def tell(self, results: Iterable[KeyResult]) -> Mapping[str, Sequence[str]]:
         """Tell all that can be told now; return by managed key the consumers to which it is owed still."""
         by_key = {result.key.name: result for result in results if result.key.receivers}
-        if not by_key or self._account.stopping.requested:
+        if not by_key:
             return {}
         read = each(
             [result.key for result in by_key.values()],
@@ -242,7 +241,7 @@ class Telling:
 
 
 def _body(one: Owed) -> bytes:
-    return json.dumps(redact_values(one.message.to_json(one.version + 1))).encode()
+    return json.dumps(one.message.to_json(one.version + 1)).encode()
 
 
 def _named(one: Owed) -> dict[str, object]:
