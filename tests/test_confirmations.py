@@ -396,7 +396,7 @@ class TestShown:
         assert (status.severity, status.state) == (Severity.NOTE, KeyState.OK)
         [warning] = status.warnings
         assert re.fullmatch(
-            r"key \d+ lives on until 20.{14} at the latest: web has not confirmed any key; "
+            r"key \d+ lives on until 20.{14} UTC at the latest: web has not confirmed any key; "
             "batch has not confirmed any key",
             warning,
         )
