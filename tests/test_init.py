@@ -154,7 +154,7 @@ class TestRunAgain:
         before = begun.config.read_text()
         done = begun.init("--write")
         assert begun.config.read_text() == before
-        assert f"2 secrets below {begun.mount}/: 1 key to add.\n" in done.out
+        assert f"2 secrets below {begun.mount}/: 1 managed already; 1 key to add.\n" in done.out
         assert "rotator.yaml is there, and was left as it is: the changes follow." in done.out
         assert re.findall(r"^[+-] .*", done.out, re.MULTILINE) == [
             "+  - name: Batch",
