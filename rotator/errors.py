@@ -4,6 +4,7 @@ Whoever knows a library translates what that raises into these, once. A message 
 never holds a body, a header, a plaintext or a token; `cure` says what the operator can do.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any, Final, Self
 
@@ -47,6 +48,13 @@ class RotatorError(Exception):
         error = type(self).__new__(type(self), *self.args)
         error.__dict__.update(self.__dict__)
         error.cure = said.replace(RETRIED, how) if RETRIED in said else f"{said}; then {how}"
+        return error
+
+    def of_vault(self, name: str) -> Self:
+        """Return the same of a further Vault: the fields of the config that it names are that Vault's."""
+        error = type(self).__new__(type(self), *self.args)
+        error.__dict__.update(self.__dict__)
+        error.message, error.cure = in_vault(self.message, name), self.cure and in_vault(self.cure, name)
         return error
 
     def to_json(self) -> dict[str, Any]:
@@ -116,6 +124,17 @@ class ConfigError(RotatorError):
 
     def __str__(self) -> str:
         return "\n".join([self.message + ":" * bool(self.faults), *(f"  {fault}" for fault in self.faults)])
+
+
+_FIELD_OF_VAULT: Final = re.compile(
+    r"(?<![\w./-])vault(?=\.(?:address|namespace|mount|auth|allow_http|ca_cert|client_cert|client_key|"
+    r"tls_skip_verify|timeout)\b)"
+)
+
+
+def in_vault(text: str, name: str) -> str:
+    """Return a text of the Vault client with the config's fields as they are called in a further Vault."""
+    return _FIELD_OF_VAULT.sub(f"vaults[{name}]", text).replace(" or VAULT_NAMESPACE", "")
 
 
 def cause(error: BaseException) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
+from threading import Lock
 
 from rotator.clients.exchange import Trust, Watch
 from rotator.clients.gateway.bearer import Bearer, Found, Source, usable
@@ -11,7 +12,7 @@ from rotator.clients.gateway.client import Gateway
 from rotator.clients.gateway.clock import GatewayClock
 from rotator.clients.governor import Governor
 from rotator.clients.receiver import Receivers
-from rotator.clients.retry import Policy
+from rotator.clients.retry import ONCE, Policy
 from rotator.clients.vault.client import Connection, Vault
 from rotator.clients.vault.login import AppRole, Jwt, Read, Token, TokenFile, Wrapped
 from rotator.clients.vault.session import Login
@@ -24,6 +25,7 @@ from rotator.config import (
     Sources,
     TokenAuth,
     TokenFileAuth,
+    VaultBlock,
     signing_secrets,
 )
 from rotator.errors import Rejected, Transient, cause
@@ -44,7 +46,7 @@ def open_account(
 ) -> Iterator[Account]:
     """Hand out the account; log out of Vault in the end.
 
-    `watch` makes the watch of a server: of `gateway` and of `vault`.
+    `watch` makes the watch of a server: of `gateway`, `vault`, and `vaults[NAME]` for a further one.
     """
     policy = policy or Policy(patience=config.timing.pass_deadline.total_seconds())
     watch_vault, watch_gateway = (watch("vault"), watch("gateway")) if watch else (None, None)
@@ -52,7 +54,13 @@ def open_account(
     bearer = BearerSources(config, lambda: vault, environ).bearer()
     gateway = gateway_of(config, bearer, stopping, policy, watch_gateway)
     receivers = Receivers(lambda receiver: signing_secrets(receiver, environ, receiver.place))
-    with closing(gateway), closing(receivers), _closed_in_time(vault, stopping):
+    further = FurtherVaults(config, environ, stopping, watch)
+    with (
+        closing(gateway),
+        closing(receivers),
+        _closed_in_time(further, stopping),
+        _closed_in_time(vault, stopping),
+    ):
         yield Account(
             gateway=gateway,
             store=vault,
@@ -67,6 +75,7 @@ def open_account(
             concurrency=config.gateway.max_concurrency,
             policy=policy,
             stopping=stopping,
+            vaults=further,
             limits=lambda: {
                 name: governor.rate
                 for name, governor in (("gateway", gateway.governor), ("vault", vault.governor))
@@ -88,12 +97,54 @@ def open_vault(
 
 
 @contextmanager
-def _closed_in_time(vault: Vault, stopping: Stopping) -> Iterator[None]:
+def _closed_in_time(vault: "Vault | FurtherVaults", stopping: Stopping) -> Iterator[None]:
     """A token that cannot be revoked soon expires by itself."""
     try:
         yield
     finally:
         with stopping.within(FAREWELL):
+            vault.close()
+
+
+class FurtherVaults:
+    """The Vaults that hold copies. Each is made when it is first asked for, and has its own pace. Thread-safe."""
+
+    def __init__(
+        self,
+        config: Config,
+        environ: Mapping[str, str],
+        stopping: Stopping,
+        watch: Callable[[str], Watch] | None = None,
+    ) -> None:
+        self._config, self._environ, self._stopping, self._watch = config, environ, stopping, watch
+        self._made: dict[str, Vault] = {}
+        self._lock = Lock()
+
+    def __call__(self, name: str) -> Vault:
+        """Return the client of one. Nothing waits for it: neither an answer nor a limit is waited for twice."""
+        with self._lock:
+            if name not in self._made:
+                self._made[name] = self._make(name)
+            return self._made[name]
+
+    def _make(self, name: str) -> Vault:
+        vault, main = self._config.vaults[name], self._config.vault
+        server = f"vaults[{name}]"
+        most = self._config.gateway.max_concurrency
+        return _client_of(
+            vault,
+            self._environ,
+            Governor(most, self._stopping.sleep, server=server, hurried=lambda: True),
+            ONCE,
+            self._stopping,
+            most,
+            self._watch(server) if self._watch else None,
+            login_namespace=(main.namespace or "") if vault.auth is main.auth else None,
+        )
+
+    def close(self) -> None:
+        """Log out of those that were asked."""
+        for vault in self._made.values():
             vault.close()
 
 
@@ -105,20 +156,36 @@ def vault_of(
     watch: Watch | None = None,
 ) -> Vault:
     """Return the client of Vault, which is to be closed. Raises Rejected for certificates that cannot be loaded."""
+    governor, most = governor_of("vault", config, stopping), config.gateway.max_concurrency
+    return _client_of(config.vault, environ, governor, policy, stopping, most, watch)
+
+
+def _client_of(
+    vault: VaultBlock,
+    environ: Mapping[str, str],
+    governor: Governor,
+    policy: Policy,
+    stopping: Stopping,
+    connections: int,
+    watch: Watch | None,
+    *,
+    login_namespace: str | None = None,
+) -> Vault:
     return Vault(
         Connection(
-            address=config.vault.address,
-            namespace=config.vault.namespace,
-            trust=trust_of(config),
-            timeout=config.vault.timeout,
-            connections=config.gateway.max_concurrency,
+            address=vault.address,
+            namespace=vault.namespace,
+            trust=trust_of(vault),
+            timeout=vault.timeout,
+            connections=connections,
             watch=watch,
+            login_namespace=login_namespace,
         ),
-        config.vault.mount,
-        login_of(config.vault.auth, environ),
+        vault.mount,
+        login_of(vault.auth, environ),
         policy=policy,
         sleep=stopping.sleep,
-        governor=governor_of("vault", config, stopping),
+        governor=governor,
     )
 
 
@@ -145,9 +212,8 @@ def gateway_of(
     )
 
 
-def trust_of(config: Config) -> Trust:
-    """Whom TLS trusts to be Vault."""
-    vault = config.vault
+def trust_of(vault: VaultBlock) -> Trust:
+    """Whom TLS trusts to be a Vault."""
     return Trust(
         ca_cert=vault.ca_cert,
         skip_verify=vault.tls_skip_verify,
@@ -214,7 +280,7 @@ def login_of(auth: Auth, environ: Mapping[str, str]) -> Login:
     """Return the login that the config names. Its credentials are read at each login, not now."""
     match auth:
         case TokenAuth():
-            return Token(auth.token)
+            return Token(auth.token, auth.env)
         case TokenFileAuth():
             return TokenFile(partial(_word_in, "vault.auth.file", auth.file))
         case KubernetesAuth():

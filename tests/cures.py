@@ -23,7 +23,7 @@ FAULTS: Final = (
 )
 """Where faults of the config are worded: what is wrong, then `;`, then what would be right."""
 _NO_FAULTS: Final = {"description", "pattern"}
-_DESCRIBE: Final = "_lasting"
+_DESCRIBE: Final = "lasting"
 _LINE: Final = "cure: "
 
 

@@ -33,6 +33,9 @@ class MemoryStore:
     calls: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def log_in(self) -> None:
+        self.calls.append("log_in")
+
     def read(self, path: str, version: int | None = None, *, once: bool = False) -> Version:
         self.calls.append(f"read {path}")
         kept = self.versions.get(path, [])

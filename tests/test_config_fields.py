@@ -298,8 +298,8 @@ def test_a_default_time_zone_waits_for_schedules_that_are_faulty_or_replaced(tmp
 def test_no_fault_suggests_to_write_the_token(tmp_path: Path) -> None:
     text = "vault: {address: https://v, auth: {toke: 1, zzz: 1}}\n" + KEYS
     assert faults(tmp_path, text) == [
-        "vault.auth.toke: is an unknown field; known here: method",
-        "vault.auth.zzz: is an unknown field; known here: method",
+        "vault.auth.toke: is an unknown field; known here: method, env",
+        "vault.auth.zzz: is an unknown field; known here: method, env",
     ]
 
 

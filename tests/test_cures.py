@@ -25,6 +25,7 @@ _BESIDE: Final = "test_vault_as_it_is.py::TestNeighbours::"
 _CLAIM: Final = "test_rotate.py::TestTheClaim::"
 _CAS: Final = "test_proxies_used.py::TestCas::"
 _FREEZE: Final = "test_freeze_program.py::TestBadInput::"
+_COPIES: Final = "test_copies.py::TestWhatItSaysCuresIt::"
 _PASS: Final = "test_cures_passes.py::"
 
 WALKED: Final[Mapping[str, str]] = {
@@ -96,6 +97,10 @@ WALKED: Final[Mapping[str, str]] = {
     "look at what stands there": "test_freeze_passes.py::test_somebody_else_writes_at_the_same_time",
     "a pass makes it, whatever is frozen": f"{_FREEZE}test_a_secret_that_is_not_there_yet_is_made_first",
     "=run this again": f"{_PASS}test_a_rotation_that_met_another_write_is_run_again",
+    "for this copy: one secret has one rotator": f"{_COPIES}test_another_path",
+    "or delete that secret, and the next pass writes it anew": f"{_COPIES}test_a_copy_of_something_else_is_deleted",
+    "or remove that field, and the next pass writes it": f"{_COPIES}test_a_field_is_removed",
+    "restore an older version of the copy, or delete it": f"{_COPIES}test_a_later_one_is_deleted",
     "give the rotator another vault.state_path": f"{_PASS}test_a_record_of_claims_that_is_somebodys_is_moved",
     "=run it again in a few minutes": "test_prune.py::TestMeanwhile::test_another_rotator_is_at_work",
     "check that this machine's clock is right (NTP)": f"{_PASS}test_a_clock_that_is_off_is_set",
@@ -105,7 +110,7 @@ WALKED: Final[Mapping[str, str]] = {
     "renew the server's certificate; if it is still valid": "test_check_tls.py::test_one_that_has_expired",
     "renew the server's certificate; nothing": "test_check_tls.py::test_one_that_ends_soon",
     "write the host name of the certificate": "test_check_tls.py::test_one_of_another_name",
-    "name the CA's PEM file in vault.ca_cert": "test_check_tls.py::test_one_of_a_ca_that_is_not_trusted",
+    "name the CA's PEM file in ….ca_cert": "test_check_tls.py::test_one_of_a_ca_that_is_not_trusted",
     "vault.client_key name one for Vault": "test_check_tls.py::TestARealServer::test_without_our_certificate",
     "unset SSLKEYLOGFILE": f"{_CAS}test_a_file_of_session_keys_that_cannot_be_written",
     "check the host name, and which CAs": f"{_CAS}test_one_of_other_cas_is_named",

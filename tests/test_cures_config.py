@@ -25,6 +25,9 @@ NAMES: Final = ", ".join("a" * 65)
 MANY: Final = "".join(f"\n  - {{name: A{n}, path: a{n}}}" for n in range(10_000))
 MORE: Final = "\n  - {name: B, path: b}"
 BOMB: Final = "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9) if n else 1}]" for n in range(8))
+EU: Final = "vaults: [{name: eu, address: https://eu, auth: {env: SIGNS}}]"
+COPY: Final = f"{KEY}, consumers: [{{name: eu, copy: {{vault: eu"
+THERE: Final = f"{COPY}}}}}]}}]\nvaults: [{{name: eu, address: https://eu, auth: "
 Row: TypeAlias = tuple[str, str, str]
 
 FILES: Final[list[Row]] = [
@@ -98,6 +101,75 @@ FILES: Final[list[Row]] = [
         f"{KEY}, consumers: [{{name: b}}]}}]",
     ),
     ("it holds a space; write 1 to 128 letters", f"{KEY}, field: a b}}]", f"{KEY}, field: a_b}}]"),
+    ("is no name of `vaults`; add that Vault there", f"{COPY}}}}}]}}]", f"{COPY}}}}}]}}]\n{EU}"),
+    (
+        "is no name of `vaults`; add that Vault there, or write one of: eu",
+        f"{COPY}}}}}, {{name: us, copy: {{vault: us}}}}]}}]\n{EU}",
+        f"{COPY}}}}}, {{name: us, copy: {{vault: eu, path: us}}}}]}}]\n{EU}",
+    ),
+    (
+        "is used by no copy; remove it, or write copy: {vault: eu} at a consumer",
+        EU,
+        f"{COPY}}}}}]}}]\n{EU}",
+    ),
+    (
+        "consumers[1].copy.path: is where keys[0].consumers[0].copy is kept, too; write another path",
+        f"{COPY}}}}}, {{name: us, copy: {{vault: eu}}}}]}}]\n{EU}",
+        f"{COPY}}}}}, {{name: us, copy: {{vault: eu, path: us}}}}]}}]\n{EU}",
+    ),
+    (
+        "is the path of keys[0] in the same mount; write another path",
+        f"{COPY}}}}}]}}]\nvaults: [{{name: eu}}]",
+        f"{COPY}, path: b}}}}]}}]\nvaults: [{{name: eu}}]",
+    ),
+    (
+        "is where the bearer is kept; write another path",
+        f"{COPY}, path: b}}}}]}}]\nvaults: [{{name: eu}}]\ngateway: {{api_key: {{vault: b}}}}",
+        f"{COPY}, path: c}}}}]}}]\nvaults: [{{name: eu}}]\ngateway: {{api_key: {{vault: b}}}}",
+    ),
+    (
+        "is below rotator/claims, where a rotator keeps its own records; write another path",
+        f"{COPY}, path: rotator/claims/a}}}}]}}]\n{EU}",
+        f"{COPY}, path: claims/a}}}}]}}]\n{EU}",
+    ),
+    (
+        "begins with kv/, but a path begins below the mount of eu, without `data/` or `metadata/`; write path: b",
+        f"{COPY}, path: kv/b}}}}]}}]\nvaults: [{{name: eu, mount: kv}}]",
+        f"{COPY}, path: b}}}}]}}]\nvaults: [{{name: eu, mount: kv}}]",
+    ),
+    (
+        "has an address without auth; write how to log in there",
+        f"{COPY}}}}}]}}]\nvaults: [{{name: eu, address: https://eu}}]",
+        f"{COPY}}}}}]}}]\n{EU}",
+    ),
+    *(
+        (
+            f"logs in by {method} without auth.{name}, and the default is the main Vault's; write auth.{name}",
+            f"{THERE}{{method: {method}{rest}}}}}]",
+            f"{THERE}{{method: {method}{rest}, {line}}}}}]",
+        )
+        for method, name, rest, line in (  # what is left out, and the line that is missing
+            ("kubernetes", "file", ", role: r", "file: /token"),
+            ("approle", "role_id", ", secret_id: {env: SIGNS}", "role_id: {env: SIGNS}"),
+            ("approle", "secret_id", ", role_id: {env: SIGNS}", "secret_id: {env: SIGNS}"),
+        )
+    ),
+    (
+        "is missing; name a variable in auth.env, such as EU_VAULT_TOKEN, and set it to a token of this Vault",
+        f"{COPY}}}}}]}}]\nvaults: [{{name: eu, address: https://eu, auth: {{method: token}}}}]",
+        f"{COPY}}}}}]}}]\n{EU}",
+    ),
+    (
+        "holds a Vault token itself, which whoever reads the config could use; set a variable to it, and write its "
+        "name in auth.env",
+        f"{COPY}}}}}]}}]\nvaults: [{{name: eu, address: https://eu, auth: {{token: hvs.{'a' * 32}}}}}]",
+        f"{COPY}}}}}]}}]\n{EU}",
+    ),
+    (
+        "is gateway, which is another server's name; write another, such as the region's",
+        f"{COPY}}}}}]}}]\nvaults: [{{name: gateway}}]".replace("vault: eu", "vault: gateway"),
+        f"{COPY}}}}}]}}]\n{EU}",
+    ),
     (
         "and write api_key: {env: APIMALL_API_KEY}",
         "gateway: {api_key: any-word}",

@@ -14,7 +14,7 @@ from rotator.clients.gateway.client import Gateway
 from rotator.clients.gateway.clock import GatewayClock, LocalClock
 from rotator.clients.governor import Governor
 from rotator.clients.retry import Policy
-from rotator.passes.account import Account, Store, Tell, tell_nobody
+from rotator.passes.account import Account, CopyStore, Store, Tell, tell_nobody
 from rotator.passes.prune import Pruned, PrunePlan, plan_prune, prune
 from rotator.passes.reconcile import reconcile
 from rotator.passes.result import KeyResult, PassResult
@@ -95,6 +95,8 @@ class World:
     """Makes a rotator's client of the gateway."""
     local_skew: timedelta = timedelta()
     """How far this host's clock is ahead of the true time, which is the account's."""
+    vaults: dict[str, CopyStore] = field(default_factory=dict)
+    """By name: further Vaults, which hold copies."""
     moved: timedelta = timedelta()
     """How far the true time was advanced by hand."""
 
@@ -141,6 +143,7 @@ class World:
                 policy=self.policy,
                 stopping=self.stopping,
                 tell=self.tell,
+                vaults=self.vaults.__getitem__,
             )
 
     def make_pass(self, **options: Any) -> PassResult:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from rotator.check import metrics, settings
+from rotator.check.copies import CopyChecks
 from rotator.check.findings import Check, Finding, Found, State, run_all
 from rotator.check.gateway import GatewayChecks
 from rotator.check.vault import VaultChecks
@@ -20,11 +21,13 @@ def checking(config: Config, environ: Mapping[str, str]) -> Iterator[Iterator[Fo
     """Hand out the findings, each when it is there."""
     vault = VaultChecks(config, environ)
     gateway = GatewayChecks(config, environ, lambda: vault.vault)
+    copies = [CopyChecks(config, environ, name, lambda: vault.vault) for name in config.vaults]
     file = config.metrics.textfile
     checks = (
         Check("config", lambda: settings.config(config)),
         # Vault first, for the bearer may be in it.
         *vault.checks(),
+        *(check for further in copies for check in further.checks()),
         *gateway.checks(),
         Check("titles", lambda: settings.longest_title(config.titles, config.managed)),
         Check("grace periods", lambda: settings.grace_periods(config.managed)),
@@ -34,4 +37,5 @@ def checking(config: Config, environ: Mapping[str, str]) -> Iterator[Iterator[Fo
     try:
         yield run_all(checks)
     finally:
-        vault.close()
+        for server in (vault, *copies):
+            server.close()

@@ -6,9 +6,10 @@ from typing import Final
 
 from rotator.check import reach
 from rotator.check.findings import Check, Finding, State, bad, note, ok
-from rotator.check.vault import MOUNT, ONCE
+from rotator.check.vault import MOUNT
 from rotator.clients.exchange import Trust
 from rotator.clients.gateway.client import MAX_ANSWER_BYTES, MAX_LIST_BYTES, MAX_PAGES, Listing
+from rotator.clients.retry import ONCE
 from rotator.clients.vault.client import Vault
 from rotator.config import Config
 from rotator.passes.stopping import Stopping

@@ -1,135 +1,62 @@
-"""The checks of Vault: from its name to what our token may do there."""
+"""The checks of the Vault that holds the secrets: from its name to what our token may do there."""
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from http import HTTPStatus
 from typing import Final
 
-from rotator.check import grants, reach
-from rotator.check.findings import Check, Finding, State, bad, note, ok
-from rotator.clients.retry import Policy
+from rotator.check import grants
+from rotator.check.findings import Check, Finding, bad, note, ok
+from rotator.check.server import ServerChecks
+from rotator.clients.retry import ONCE
 from rotator.clients.vault.answers import TokenFacts
-from rotator.clients.vault.client import Vault
 from rotator.clients.vault.login import ISSUE
 from rotator.config import Config
 from rotator.errors import Rejected
-from rotator.passes.read import raise_for_owner
+from rotator.passes.secret import raise_for_owner
 from rotator.passes.stopping import Stopping
 from rotator.rules.claims import claims_path
 from rotator.rules.consumers import acks_of, told_acks_of
 from rotator.rules.installation import check_place, lost, read_identity
 from rotator.rules.model import ManagedKey, Version
 from rotator.rules.times import format_duration, moment, short
-from rotator.wiring import trust_of, vault_of, wrapped_of
+from rotator.wiring import vault_of
 
-ONCE: Final = Policy(attempts=1, patience=0.0)
-"""Who waits for an answer repeats nothing: what is not well now is to be seen."""
 SOON: Final = timedelta(days=1)
 """A token that nobody renews is worth a word so long before it expires."""
 
-HEALTH, LOGIN, TOKEN, MOUNT = "Vault health", "Vault login", "Vault token", "Vault mount"
+LOGIN, TOKEN, MOUNT = "Vault login", "Vault token", "Vault mount"
 POLICY, INSTALLATION, SECRETS = "Vault policy", "installation", "secrets"
 
 
-class VaultChecks:
-    """The checks of Vault, all by one client. `close` it in the end: a login may have made a token."""
+class VaultChecks(ServerChecks):
+    """The checks of the Vault that holds the secrets."""
 
     def __init__(self, config: Config, environ: Mapping[str, str]) -> None:
-        self._config, self._environ = config, environ
-        self._vault: Vault | None = None
-        self._facts: TokenFacts | None = None
-
-    @property
-    def vault(self) -> Vault:
-        """Made when it is first asked: a certificate that cannot be loaded is a finding, and not the end of it."""
-        if self._vault is None:
-            self._vault = vault_of(self._config, self._environ, Stopping(), ONCE)
-        return self._vault
-
-    def close(self) -> None:
-        """Log out."""
-        if self._vault:
-            self._vault.close()
+        super().__init__(
+            config.vault,
+            environ,
+            lambda: vault_of(config, environ, Stopping(), ONCE),
+            name="Vault",
+            field="vault",
+            path=config.vault.state_path,
+        )
+        self._config = config
 
     def checks(self) -> tuple[Check, ...]:
         """Return them in order: what takes no token, the login, then what its token may do."""
-        vault = self._config.vault
-        reached = reach.checks(
-            reach.Target(
-                name="Vault",
-                url=vault.address,
-                field="vault.address",
-                trust=trust_of(self._config),
-                trust_cure="name the CA's PEM file in vault.ca_cert",
-                timeout=vault.timeout,
-            )
-        )
         return (
-            *reached,
-            Check(HEALTH, self._health, needs=(reached[-1].name,)),
-            Check(LOGIN, self._login, needs=(HEALTH,)),
+            *self.to_the_login(),
             Check(TOKEN, self._token, needs=(LOGIN,)),
-            Check(MOUNT, self._mount, needs=(LOGIN,)),
+            self.of_the_mount(),
             Check(POLICY, self._policy, needs=(LOGIN,)),
             Check(INSTALLATION, self._installation, needs=(MOUNT, POLICY)),
             Check(SECRETS, self._secrets, needs=(MOUNT, POLICY)),
         )
 
-    def _health(self) -> Iterator[Finding]:
-        health = self.vault.health()
-        if not health.initialized:
-            yield bad(f"version {health.version}, not initialised", "`vault operator init`")
-        elif health.sealed:
-            yield bad(f"version {health.version}, sealed", "`vault operator unseal`")
-        else:
-            standby = ", a standby, which hands requests on" if health.standby else ""
-            yield ok(f"version {health.version}, unsealed{standby}")
-
-    def _login(self) -> Iterator[Finding]:
-        auth = self._config.vault.auth
-        if wrapped := wrapped_of(auth, self._environ):
-            self.vault.anonymously(wrapped.look)
-            yield Finding(
-                State.SKIPPED,
-                f"not tried: the wrapping token, made at {wrapped.path}, is valid and works only "
-                f"once, so it is left for the rotator",
-                "to test the rest, check with a secret id that is not wrapped, or with another vault.auth",
-            )
-            return
-        self._facts = self.vault.look_up_token()
-        mount = getattr(auth, "mount", None)
-        at = f" at auth/{mount}" if mount else ""
-        yield ok(f"by {auth.method}{at}; policies: {', '.join(self._facts.policies) or 'none'}")
-
     def _token(self) -> Iterator[Finding]:
         assert self._facts  # noqa: S101 - who needs a login has one
         yield token(
             self._facts, self._config.timing.rotation, static=self._config.vault.auth.method == "token"
-        )
-
-    def _mount(self) -> Iterator[Finding]:
-        mount = self._config.vault.mount
-        try:
-            self.vault.check_mount()
-        except Rejected as error:
-            if error.status != HTTPStatus.FORBIDDEN:
-                raise
-            yield self._hidden_mount()
-        else:
-            yield ok(f"{mount}/ is a KV version 2 engine")
-
-    def _hidden_mount(self) -> Finding:
-        """Vault answers 403 also where there is none. If the token may read there, that tells."""
-        mount = self._config.vault.mount
-        try:
-            self.vault.read(self._config.vault.state_path)
-        except Rejected as error:
-            if error.status != HTTPStatus.FORBIDDEN:
-                raise
-        return bad(
-            f"there is no mount {mount}/, or the token has no access to it",
-            "check vault.mount against the list of mounts: `vault secrets list`; if it is right, "
-            "correct the token's policy",
         )
 
     def _policy(self) -> Iterator[Finding]:

@@ -47,6 +47,10 @@ class Policy:
         )
 
 
+ONCE: Final = Policy(attempts=1, patience=0.0)
+"""Nothing is repeated: who asks does not wait, or is to see what is not well now."""
+
+
 def transient(error: BaseException) -> bool:
     """`again` for calls that may be repeated whatever came of the first one."""
     return isinstance(error, Transient)

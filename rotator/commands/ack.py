@@ -99,6 +99,10 @@ def _check(key: ManagedKey, consumer: str) -> None:
     if consumer not in key.consumers:
         known = f"{key.name} has: {', '.join(key.consumers)}" if key.consumers else f"{key.name} has none"
         raise ConfigError("no such consumer", (known,))
+    if consumer in key.copies:
+        raise ConfigError(
+            "this consumer reads a copy", (f"{consumer} confirms by what its copy holds; a pass writes that",)
+        )
 
 
 def _words(done: Confirmed) -> str:

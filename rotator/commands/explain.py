@@ -19,7 +19,8 @@ from rotator.commands.options import (
 )
 from rotator.commands.output import CONVERGED, Output
 from rotator.commands.screen import waiting
-from rotator.passes.observe import observe
+from rotator.passes.observe import copies_of, observe
+from rotator.passes.result import said
 from rotator.passes.stopping import Stopping
 from rotator.rules.explain import explain
 from rotator.show.console import console_for_stdout
@@ -61,9 +62,11 @@ def run_explain(config_path: Path | None, environ: Mapping[str, str], name: str,
         config = load_with(only, config_path, environ)
         with open_account(config, environ, Stopping()) as account, waiting("looking"):
             seen = observe(account, dry_run=True)
-        if error := seen.failed.get(name):
-            raise error
-        explanation = explain(seen.facts[name])
+            if error := seen.failed.get(name):
+                raise error
+            copies = copies_of(seen, name)
+        behind = {consumer: said(error) if error else None for consumer, error in copies.items()}
+        explanation = explain(seen.facts[name], behind)
         output.show(Kind.EXPLANATION, explanation.to_json, lambda: render(explanation, console_for_stdout()))
         return CONVERGED
 

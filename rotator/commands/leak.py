@@ -97,8 +97,9 @@ def exposed_in(account: Account, seen: Observation, only: frozenset[str]) -> tup
     for key in chosen:
         if error := seen.failed.get(key.name):
             raise error
-    confirmations = Confirmations(account)
-    facts = [replace(seen.facts[key.name], acks=confirmations.of(key)) for key in chosen]
+    confirmations = Confirmations(account, seen.copies)
+    # A copy is not asked: what it holds is replaced, and nothing may wait for it.
+    facts = [replace(seen.facts[key.name], acks=confirmations.in_words(key)) for key in chosen]
     return tuple(exposed_by(it, decide(it), is_bearer=account.is_bearer(it.key)) for it in facts)
 
 

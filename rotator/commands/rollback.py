@@ -17,6 +17,7 @@ from rotator.passes.rollback import NotRolledBack, RolledBack, roll_back
 from rotator.passes.stopping import Stopped
 from rotator.redaction import redact
 from rotator.rules.times import until
+from rotator.show.console import copy_lines
 from rotator.show.output import Kind
 from rotator.wiring import open_account
 
@@ -80,6 +81,7 @@ def _words(done: RolledBack) -> str:
             f"  its plaintext {was} stored as version {done.version}",
             f"  next rotation: {until(done.due_at, done.now)}; a new period begins",
             f"  key {done.superseded}: {_fate(done)}",
+            *(line.plain for line in copy_lines(done.copies)),
             "nothing was changed"
             if done.dry_run
             else "the page of `rotator run` shows it after the next pass",

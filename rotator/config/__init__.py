@@ -13,10 +13,11 @@ from rotator.config.auth import (
     TokenAuth,
     TokenFileAuth,
 )
-from rotator.config.fields import BearerSources, GatewayBlock, VaultBlock
+from rotator.config.fields import BearerSources, GatewayBlock
 from rotator.config.load import load, loaded, managed_names, read
 from rotator.config.monitoring import Webhook, signing_secrets
 from rotator.config.texts import Sources
+from rotator.config.vaults import VaultBlock
 
 __all__ = [
     "AppRoleAuth",

@@ -1,16 +1,18 @@
 """What the config means: keys with their cadence, and the rules that join one block with another."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from rotator.config.fields import Clocks, Defaults, Entry, EntryPolicy, File, GatewayBlock, Passes, VaultBlock
+from rotator.config.copies import copies_of, copy_faults
+from rotator.config.fields import Clocks, Defaults, Entry, EntryPolicy, File, GatewayBlock, Passes
 from rotator.config.misread import path_faults
 from rotator.config.monitoring import Http, MetricsBlock, Webhook
 from rotator.config.receivers import receiver_faults, receivers_of
 from rotator.config.validate import Fault, Sound
+from rotator.config.vaults import VaultBlock
 from rotator.config.yaml import Path, dotted
 from rotator.rules.cadence import Cadence, CronSchedule, Every, PassSchedule, Period
 from rotator.rules.model import PATIENCE, ManagedKey, Timing
@@ -37,6 +39,8 @@ class Config:
     gateway: GatewayBlock
     vault: VaultBlock
     """Its `auth` holds the token."""
+    vaults: Mapping[str, VaultBlock]
+    """By name: the further ones, which hold copies."""
     schedule: PassSchedule
     """When the long-running mode makes a pass."""
     http: Http
@@ -56,6 +60,7 @@ def build(file: File, shard: Shard, name: str) -> Config:
         account=file.account,
         gateway=file.gateway,
         vault=file.vault,
+        vaults={further.name: further.beside(file.vault) for further in file.vaults},
         schedule=_pass_schedule(file.schedule),
         http=file.http,
         metrics=file.metrics,
@@ -82,6 +87,7 @@ def joint_faults(sound: Sound) -> Iterator[Fault]:
     mount = sound.text("vault", "mount") or VaultBlock.model_fields["mount"].default
     yield from path_faults(sound, mount.strip("/"))
     yield from _state_path_faults(sound)
+    yield from copy_faults(sound)
     if defaults := sound.block(Defaults, "defaults"):
         entries = {index: sound.block(Entry, "keys", index) for index in sound.entries}
         whole = {index: entry for index, entry in entries.items() if entry}
@@ -260,6 +266,7 @@ def _managed_key(entry: Entry, file: File, index: int) -> ManagedKey:
         consumers=tuple(consumer.name for consumer in entry.consumers),
         grace_limit=_limit(entry, defaults),
         receivers=tuple(receivers_of(index, entry, file.webhook)),
+        copies=copies_of(entry),
     )
 
 

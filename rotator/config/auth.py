@@ -6,11 +6,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 
 from rotator.config import texts
-from rotator.config.texts import Block, FileName, SecretPath, Sources
+from rotator.config.texts import Block, FileName, SecretPath, Sources, VariableName
 from rotator.redaction import Secret, is_word
 
 METHOD: Final = "token"
 """Where the config names no method."""
+TOKEN: Final = "VAULT_TOKEN"  # noqa: S105 - a variable's name
 ROLE_ID: Final = "VAULT_ROLE_ID"
 SECRET_ID: Final = "VAULT_SECRET_ID"  # noqa: S105 - a variable's name
 SERVICE_ACCOUNT: Final = "/var/run/secrets/kubernetes.io/serviceaccount/token"
@@ -41,11 +42,14 @@ class RoleIdSources(Sources):
 
 
 class TokenAuth(Block):
-    """Use the token in VAULT_TOKEN. It is never renewed."""
+    """Use the token in an environment variable. It is never renewed."""
 
     method: Literal["token"] = Field(default=METHOD, description="How to log in to Vault.")
+    env: VariableName = Field(
+        default=TOKEN, description="The name of the variable that holds the token, never the token itself."
+    )
     token: SkipJsonSchema[Annotated[Secret, AfterValidator(_token)]]
-    """From VAULT_TOKEN alone: a token in a file is soon a token in a repository."""
+    """From the variable alone: a token in a file is soon a token in a repository."""
 
 
 class TokenFileAuth(Block):

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from rotator.config import yaml
 from rotator.config.auth import METHOD
+from rotator.config.auth import TOKEN as VAULT_TOKEN
 from rotator.config.lookup import TOKEN, closest, every_path, kind_at
 from rotator.config.yaml import Path
 from rotator.redaction import Secret
@@ -110,11 +111,30 @@ def fill_in(environ: Mapping[str, str], values: dict[str, Any]) -> dict[Path, st
             text = environ[name]
             vault[field] = _BOOLEANS.get(text.lower(), text) if field == "tls_skip_verify" else text
             origins["vault", field] = name
-    if auth.setdefault("method", METHOD) == METHOD and "token" not in auth:
-        if environ.get("VAULT_TOKEN"):
-            auth["token"] = Secret(environ["VAULT_TOKEN"])
-        origins[TOKEN] = "VAULT_TOKEN"
+    _fill_in_token(environ, auth, TOKEN, VAULT_TOKEN, origins)
+    further = values.get("vaults")
+    for index, block in enumerate(further if isinstance(further, list) else ()):
+        if isinstance(block, dict) and isinstance(block.get("auth"), dict):
+            _fill_in_token(environ, block["auth"], ("vaults", index, *TOKEN[1:]), None, origins)
     return origins
+
+
+def _fill_in_token(
+    environ: Mapping[str, str],
+    auth: dict[str, Any],
+    place: Path,
+    usual: str | None,
+    origins: dict[Path, str],
+) -> None:
+    """Give a login by token the token. `usual`: the variable that holds it where the login names none."""
+    if auth.setdefault("method", METHOD) != METHOD or "token" in auth:
+        return
+    name = auth.get("env", usual)
+    if not isinstance(name, str):
+        return
+    if environ.get(name):
+        auth["token"] = Secret(environ[name])
+    origins[place] = name
 
 
 def _is_used(field: str, vault: Mapping[str, Any]) -> bool:

@@ -4,62 +4,28 @@ Checks that need more than one block are in `assemble`.
 """
 
 from datetime import timedelta
-from typing import Annotated, Any, Final, Self, TypeAlias
+from typing import Annotated, Final, Self, TypeAlias
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    ValidationInfo,
-    WithJsonSchema,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from rotator.config import texts
-from rotator.config.auth import Auth
+from rotator.config.kinds import Duration, DurationOrZero, lasting
 from rotator.config.monitoring import Http, MetricsBlock, Webhook
 from rotator.config.texts import Block, FileName, SecretPath, Sources, VariableName
+from rotator.config.vaults import FurtherVault, VaultBlock, VaultName
 from rotator.rules.bookkeeping import FIELD
-from rotator.rules.times import PATTERN, parse_duration
 from rotator.rules.titles import DEFAULT_TEMPLATE
 
 MAX_KEYS: Final = 10_000
 MAX_CONSUMERS: Final = 20
+MAX_VAULTS: Final = 20
 
 
-def _positive(duration: timedelta) -> timedelta:
-    if not duration:
-        raise ValueError("is zero; write at least 1s")
-    return duration
-
-
-_Duration: TypeAlias = Annotated[
-    timedelta,
-    BeforeValidator(parse_duration),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "pattern": PATTERN},
-                {"const": 0},
-            ]
-        }
-    ),
-]
-Duration: TypeAlias = Annotated[_Duration, AfterValidator(_positive)]
 Name: TypeAlias = Annotated[str, AfterValidator(texts.key_name)]
 SecretField: TypeAlias = Annotated[str, AfterValidator(texts.secret_field)]
-ExistingFile: TypeAlias = Annotated[str, AfterValidator(texts.existing_file)]
 Cron: TypeAlias = Annotated[str, AfterValidator(texts.cron)]
 Spread: TypeAlias = Annotated[str, BeforeValidator(texts.as_text), AfterValidator(texts.spread)]
 TimeZone: TypeAlias = Annotated[str, AfterValidator(texts.timezone)]
-
-
-def _lasting(default: str, description: str) -> Any:
-    """A duration's default, shown in the schema as one would write it."""
-    return Field(
-        default=parse_duration(default), description=description, json_schema_extra={"default": default}
-    )
 
 
 class BearerSources(Block):
@@ -94,59 +60,7 @@ class GatewayBlock(Block):
         json_schema_extra={"default": {"env": "APIMALL_API_KEY", "file": None, "vault": None}},
     )
     max_concurrency: int = Field(default=8, ge=1, le=64, description="Requests at the same time.")
-    timeout: Duration = _lasting("30s", "The bound on one whole request.")
-
-
-class VaultBlock(Block):
-    """The Vault, or OpenBao, in which the plaintexts are stored."""
-
-    allow_http: bool = Field(
-        default=False, description="Allow http:// to other hosts. The network can then read the secrets."
-    )
-    address: str = Field(
-        default_factory=str, validate_default=True, description="The server's URL. Else VAULT_ADDR is used."
-    )
-    namespace: SecretPath | None = Field(
-        default=None, description="Vault Enterprise only. Else VAULT_NAMESPACE is used."
-    )
-    mount: Annotated[str, AfterValidator(texts.mount)] = Field(
-        default="secret", description="Where the KV version 2 engine is mounted."
-    )
-    state_path: SecretPath = Field(
-        default="rotator/installation",
-        description="Where, below the mount, this installation keeps its identity.",
-    )
-    acks_path: SecretPath = Field(
-        default="rotator/acks",
-        description="Below which, in the mount, consumers confirm the key that they have taken up.",
-    )
-    auth: Auth = Field(description="How to log in.", discriminator="method")
-    ca_cert: ExistingFile | None = Field(
-        default=None, description="A PEM file of CAs. Else VAULT_CACERT is used."
-    )
-    client_cert: ExistingFile | None = Field(
-        default=None, description="A PEM file. Else VAULT_CLIENT_CERT is used."
-    )
-    client_key: ExistingFile | None = Field(
-        default=None, description="A PEM file. Else VAULT_CLIENT_KEY is used."
-    )
-    tls_skip_verify: bool = Field(
-        default=False, description="Trust any certificate. Anybody in between can then read the secrets."
-    )
-    timeout: Duration = _lasting("10s", "The bound on one whole request.")
-
-    @field_validator("address")
-    @classmethod
-    def _is_a_url(cls, address: str, info: ValidationInfo) -> str:
-        if not address:
-            raise ValueError("is missing; write Vault's URL here or set VAULT_ADDR")
-        return texts.vault_address(address, allow_http=info.data.get("allow_http", False))
-
-    @model_validator(mode="after")
-    def _certificate_has_its_key(self) -> Self:
-        if (self.client_cert is None) != (self.client_key is None):
-            raise ValueError("has one of client_cert and client_key; write both or neither")
-        return self
+    timeout: Duration = lasting("30s", "The bound on one whole request.")
 
 
 class Passes(Block):
@@ -155,7 +69,7 @@ class Passes(Block):
     every: Duration | None = Field(
         default=None, description="The time from one pass to the next; 10m where there is no `cron`."
     )
-    jitter: _Duration | None = Field(
+    jitter: DurationOrZero | None = Field(
         default=None,
         description="A random time up to this is added to `every`; 30s, or `every` if that is less.",
     )
@@ -240,7 +154,7 @@ class EntryPolicy(Block):
 class Defaults(EntryPolicy):
     """The settings of each key that does not have its own. rotation_period is 30d where no cadence is given."""
 
-    grace_period: Duration = _lasting("24h", "How long a replaced key lives on.")
+    grace_period: Duration = lasting("24h", "How long a replaced key lives on.")
     grace_limit: Duration | None = Field(
         default=None,
         description="How long a replaced key lives on at most while a consumer has not confirmed the new one; "
@@ -255,6 +169,15 @@ class Defaults(EntryPolicy):
     )
     allow_short: bool = Field(
         default=False, description="Allow less than an hour between rotations, and for grace_period."
+    )
+
+
+class CopyBlock(Block):
+    """Where a copy of the key is kept, for programs that cannot read it in `vault`."""
+
+    vault: VaultName = Field(description="The name of one of `vaults`.")
+    path: SecretPath | None = Field(
+        default=None, description="The path below the mount of that Vault; else the path of the entry."
     )
 
 
@@ -274,6 +197,17 @@ class ConsumerBlock(Block):
     secret: Sources | None = Field(
         default=None, description="The source of what signs for it; webhook.secret where it is left out."
     )
+    copied_to: CopyBlock | None = Field(
+        default=None,
+        alias="copy",
+        description="The rotator writes the key there, too. Such a consumer confirms by what its copy holds.",
+    )
+
+    @model_validator(mode="after")
+    def _has_one_way(self) -> Self:
+        if self.url is not None and self.copied_to is not None:
+            raise ValueError("has both url and copy, though its copy tells which key is current; keep one")
+        return self
 
 
 class Entry(EntryPolicy):
@@ -293,20 +227,20 @@ class Entry(EntryPolicy):
 class Clocks(Block):
     """The clocks of a rotation; they are fields of the config's top level."""
 
-    in_flight: Duration = _lasting(
+    in_flight: Duration = lasting(
         "2m", "An unstored key younger than this is left to the replica that made it."
     )
-    orphan_after: Duration = _lasting(
+    orphan_after: Duration = lasting(
         "15m", "An unstored key of this age is revoked. Must be longer than any rotation of another replica."
     )
-    verify_deadline: Duration = _lasting("60s", "How long a new key has until the gateway accepts it.")
-    store_deadline: Duration = _lasting("5m", "For how long storing a new key in Vault is tried.")
-    pass_deadline: Duration = _lasting(
+    verify_deadline: Duration = lasting("60s", "How long a new key has until the gateway accepts it.")
+    store_deadline: Duration = lasting("5m", "For how long storing a new key in Vault is tried.")
+    pass_deadline: Duration = lasting(
         "30m",
         "How long a pass may last. A key that a rate limit delays beyond it is not reached, and "
         "comes first in the next pass.",
     )
-    clock_tolerance: Duration = _lasting(
+    clock_tolerance: Duration = lasting(
         "5m",
         "How far apart the clocks of the gateway and of this machine may be. Beyond it nothing is revoked.",
     )
@@ -322,6 +256,11 @@ class File(Clocks):
         default_factory=GatewayBlock, description="Where keys are made and revoked."
     )
     vault: VaultBlock = Field(description="The Vault in which the plaintexts are stored.")
+    vaults: list[FurtherVault] = Field(
+        default_factory=list,
+        max_length=MAX_VAULTS,
+        description="Further Vaults, mounts or namespaces, in which copies are kept.",
+    )
     webhook: Webhook | None = Field(default=None, description="Where notices go; none are sent without it.")
     schedule: Passes = Field(default_factory=Passes, description="When the long-running mode makes a pass.")
     http: Http = Field(default_factory=Http, description="The HTTP server of the long-running mode.")

@@ -101,11 +101,21 @@ def _absent_variables(
     bearer = validate.value_at(values, ("gateway", "api_key"))
     if needs_bearer:
         yield from _absent(bearer, "APIMALL_API_KEY", environ, "an API key of the account, the bearer")
-    login = validate.value_at(values, ("vault", "auth"))
+    further = values.get("vaults")
+    yield from _absent_of_login(values.get("vault"), ROLE_ID, SECRET_ID, environ)
+    for block in further if isinstance(further, list) else ():
+        yield from _absent_of_login(block, None, None, environ)  # the usual ones are the main Vault's
+
+
+def _absent_of_login(
+    vault: object, role_id: str | None, secret_id: str | None, environ: Mapping[str, str]
+) -> Iterator[str]:
+    """`role_id` and `secret_id`: the variables that hold them where the login names no source."""
+    login = validate.value_at(vault, ("auth",))
     method = login.get("method") if isinstance(login, dict) else None
     if method == "approle":
-        yield from _absent(login.get("role_id"), ROLE_ID, environ, "the role id for the login to Vault")
-        yield from _absent(login.get("secret_id"), SECRET_ID, environ, "the secret id for the login to Vault")
+        yield from _absent(login.get("role_id"), role_id, environ, "the role id for the login to Vault")
+        yield from _absent(login.get("secret_id"), secret_id, environ, "the secret id for the login to Vault")
     if method == "jwt":
         yield from _absent(login.get("jwt"), None, environ, "the JWT for the login to Vault")
 

@@ -12,9 +12,14 @@ from rotator.config.fields import File
 from rotator.config.yaml import Path
 
 AUTH: Final[Path] = ("vault", "auth")
-"""The one block that has several forms; its `method` tells which."""
+"""The one block that has several forms; its `method` tells which. Each of `vaults` has one, too."""
 TOKEN: Final[Path] = (*AUTH, "token")
-"""A field that nobody writes: its value comes from VAULT_TOKEN."""
+"""A field that nobody writes: its value comes from a variable."""
+
+
+def as_main(path: Path) -> Path:
+    """Return the path of the same field of `vault`, where `path` is in one of `vaults`."""
+    return ("vault", *path[2:]) if path[:1] == ("vaults",) and len(path) > 1 else path
 
 
 def kind_at(path: Path, kind: Any = File) -> Any:
@@ -28,20 +33,21 @@ def kind_at(path: Path, kind: Any = File) -> Any:
 
 
 def names_at(path: Path) -> list[str]:
-    """Return the names that the block at `path` can have. Behind `vault.auth` the path names the method too."""
-    if path[:2] != AUTH:
+    """Return the names that the block at `path` can have. Behind an `auth` the path names the method too."""
+    inner = as_main(path)
+    if inner[:2] != AUTH:
         return list(_fields(kind_at(path)))
     block = next(
-        form for form in get_args(Auth) if path[2] in get_args(form.model_fields["method"].annotation)
+        form for form in get_args(Auth) if inner[2] in get_args(form.model_fields["method"].annotation)
     )
-    return [name for name in _fields(kind_at(path[3:], block)) if name != TOKEN[-1]]
+    return [name for name in _fields(kind_at(inner[3:], block)) if name != TOKEN[-1]]
 
 
 def every_path(index: int, kind: Any = File, above: Path = ()) -> Iterator[Path]:
     """Yield the path of every field, with `index` for the place in a list."""
     for name, inner in _fields(kind).items():
         path = (*above, name)
-        if path == TOKEN:
+        if as_main(path) == TOKEN:
             continue
         yield path
         if get_origin(inner) is list:
@@ -60,7 +66,7 @@ def _fields(kind: Any) -> dict[str, Any]:
         return {name: inner for form in get_args(kind) for name, inner in _fields(form).items()}
     if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
         return {}
-    return {name: _bare(field.annotation) for name, field in kind.model_fields.items()}
+    return {field.alias or name: _bare(field.annotation) for name, field in kind.model_fields.items()}
 
 
 def _bare(annotation: Any) -> Any:

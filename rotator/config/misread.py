@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from rotator.config.lookup import as_main
 from rotator.config.validate import Fault, Sound
 from rotator.config.yaml import Path
 
@@ -35,12 +36,13 @@ _TOKEN: Final = ("vault", "token"), ("vault", "auth", "token")
 def secret_faults(values: Mapping[str, Any]) -> Iterator[Fault]:
     """Yield a fault for each text that is a secret, by its form or because it stands where only its source does."""
     for path, text in _texts(values, ()):
-        if path == _ROLE_ID:
+        place = as_main(path)
+        if place == _ROLE_ID:
             yield path, "is the role id itself; write role_id: {value: …}, or name its source"
             continue
-        if (names := _names(path)) in _SOURCES:
+        if (names := _names(place)) in _SOURCES:
             what, variable = _SOURCES[names]
-        elif path in _TOKEN:
+        elif place in _TOKEN:
             what, variable = "a Vault token", "VAULT_TOKEN"
         elif found := next((kind for kind in _KINDS if re.fullmatch(kind[0], text)), None):
             _, what, variable = found
@@ -53,20 +55,26 @@ def path_faults(sound: Sound, mount: str) -> Iterator[Fault]:
     """Yield a fault for each path below `mount` that begins with the mount, or with what the API puts after it."""
     places: list[Path] = [("vault", "state_path"), ("vault", "acks_path"), ("gateway", "api_key", "vault")]
     for place in [*places, *(("keys", index, "path") for index in sound.entries)]:
-        path = (sound.text(*place) or "").strip("/")
-        if (inner := _below(mount, path)) != path:
-            lead = path.removesuffix(inner)
-            yield (
-                place,
-                f"begins with {lead}, but a path begins below vault.mount, without `data/` or `metadata/`; "
-                f"write {place[-1]}: {inner}",
-            )
+        yield from path_fault(sound, place, mount, "vault.mount")
+
+
+def path_fault(sound: Sound, place: Path, mount: str, field: str) -> Iterator[Fault]:
+    """Yield the fault of one path, if it begins so. `field`: what the config calls the mount."""
+    path = (sound.text(*place) or "").strip("/")
+    if (inner := _below(mount, path)) != path:
+        lead = path.removesuffix(inner)
+        yield (
+            place,
+            f"begins with {lead}, but a path begins below {field}, without `data/` or `metadata/`; "
+            f"write {place[-1]}: {inner}",
+        )
 
 
 def _cure(path: Path, variable: str) -> str:
     if variable == "VAULT_TOKEN":
-        return "remove it and set VAULT_TOKEN"
-    names = _names(path)
+        further = "set a variable to it, and write its name in auth.env"
+        return further if path[0] == "vaults" else "remove it and set VAULT_TOKEN"
+    names = _names(as_main(path))
     source = next((place for place in _SOURCES if place == names[: len(place)]), None)
     if source is None:
         return "remove it, and write no secret here"

@@ -96,6 +96,13 @@ def consumer_name(text: str) -> str:
     return _plain(text, "consumer", 64)
 
 
+def vault_name(text: str) -> str:
+    """Check what a further Vault is called."""
+    if text.lower() in ("vault", "gateway"):
+        raise ValueError(f"is {text}, which is another server's name; write another, such as the region's")
+    return _plain(text, "Vault", 64)
+
+
 def variable(text: str) -> str:
     """Check an environment variable's name. A key that was pasted in its place is none: it has a hyphen."""
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,127}", text):

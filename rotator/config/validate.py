@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from rotator.config.fields import File
-from rotator.config.lookup import AUTH, closest, names_at
+from rotator.config.lookup import AUTH, TOKEN, as_main, closest, names_at
 from rotator.config.texts import Block
 from rotator.config.yaml import Path
 
@@ -33,6 +33,10 @@ _TEXTS: Final = {
     "value_error": "{error}",
 }
 _UNSET: Final = "is missing; set it to a Vault token with the policy that deploy/vault/policy.hcl shows"
+_UNSET_THERE: Final = (
+    "is missing; name a variable in auth.env, such as EU_VAULT_TOKEN, and set it to a token of this Vault with the "
+    "policy that deploy/vault/copies.hcl shows"
+)
 _EMPTY: Final = "is empty; give it a value, or remove it"
 _OTHER: Final = "is not valid; see the description of this field in rotator.schema.json"
 
@@ -81,8 +85,12 @@ class Sound:
     @property
     def entries(self) -> range:
         """The indices of `keys`."""
-        keys = self._values.get("keys")
-        return range(len(keys)) if isinstance(keys, list) else range(0)
+        return self.items("keys")
+
+    def items(self, *path: str | int) -> range:
+        """The indices of the list at `path`; none where there is no list."""
+        items = value_at(self._values, path)
+        return range(len(items)) if isinstance(items, list) else range(0)
 
 
 def value_at(values: Any, path: Path) -> Any:
@@ -97,12 +105,13 @@ def value_at(values: Any, path: Path) -> Any:
 
 def _fault(details: ErrorDetails) -> Fault:
     path = details["loc"]
-    if path[:2] == AUTH:
-        path = (*AUTH, "method") if details["type"] == "union_tag_invalid" else (*AUTH, *path[3:])
+    if as_main(path)[:2] == AUTH:
+        end = path.index("auth") + 1
+        path = (*path[:end], *(["method"] if details["type"] == "union_tag_invalid" else path[end + 1 :]))
     if details["type"] == "extra_forbidden":
         return path, _unknown(details["loc"])
-    if details["type"] == "missing" and path == (*AUTH, "token"):
-        return path, _UNSET
+    if details["type"] == "missing" and as_main(path) == TOKEN:
+        return path, _UNSET if path == TOKEN else _UNSET_THERE
     if details["type"] == "string_type" and details["input"] is None:
         return path, _EMPTY
     return path, _TEXTS.get(details["type"], _OTHER).format_map(details.get("ctx", {}))

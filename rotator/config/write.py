@@ -9,9 +9,10 @@ from textwrap import wrap
 from typing import Final
 
 from rotator.config import yaml
-from rotator.config.fields import GatewayBlock, VaultBlock
+from rotator.config.fields import GatewayBlock
 from rotator.config.propose import Candidate, Proposal, Survey, quoted
 from rotator.config.validate import value_at
+from rotator.config.vaults import VaultBlock
 from rotator.rules.model import Key, ManagedKey
 from rotator.rules.times import count
 

@@ -67,6 +67,30 @@ def tell_nobody(receiver: Receiver, id_: str, body: bytes) -> None:
     """Tell: what an account does that has no receivers."""
 
 
+class CopyStore(Protocol):
+    """A KV v2 mount in a further Vault, which holds copies. What it raises is what a `Store` raises.
+
+    Each call is one attempt: nothing of a pass may wait for it.
+    """
+
+    def log_in(self) -> None:
+        """Get a token, unless there is one. Raises what kept us from it."""
+        ...
+
+    def read(self, path: str, version: int | None = None, *, once: bool = False) -> Version:
+        """As a `Store` does."""
+        ...
+
+    def write(self, path: str, data: Mapping[str, Any], *, cas: int) -> int:
+        """As a `Store` does."""
+        ...
+
+
+def no_vaults(name: str) -> CopyStore:
+    """What an account has that keeps no copies."""
+    raise KeyError(name)
+
+
 @dataclass(frozen=True)
 class Account:
     """What is configured, and the two authorities."""
@@ -88,6 +112,8 @@ class Account:
     concurrency: int
     policy: Policy
     stopping: Stopping
+    vaults: Callable[[str], CopyStore] = no_vaults
+    """Returns a further Vault by its name, which is opened when it is first asked for."""
     limits: Callable[[], Mapping[str, float]] = dict
     """By server, `gateway` or `vault`: the calls a second that it seems to allow, where it has refused one."""
     mount: str = "secret"

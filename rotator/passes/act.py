@@ -17,6 +17,7 @@ from rotator.passes.account import Account
 from rotator.passes.by_hand import asked_again
 from rotator.passes.claim import Claiming
 from rotator.passes.confirm import Confirmations
+from rotator.passes.copy import Copied, Copies
 from rotator.passes.create import Creating
 from rotator.passes.fence import Frozen, Moved, Unconfirmed, write_on_top
 from rotator.passes.result import KeyResult, Outcome, outcome_of
@@ -25,6 +26,7 @@ from rotator.passes.rotate import Making, Unsettled
 from rotator.passes.state import PassState
 from rotator.passes.stopping import NotReached, Stopped
 from rotator.rules.bookkeeping import Rotation
+from rotator.rules.copies import content_of
 from rotator.rules.decide import Plan
 from rotator.rules.evidence import Fence, Proven, fenced, to_update
 from rotator.rules.facts import Facts
@@ -42,13 +44,17 @@ class Written(NamedTuple):
     over: bool = False
     """Whether nothing is to be revoked."""
 
+    def copied(self, copies: Copied) -> "Written":
+        """The same after the copies were brought."""
+        return self._replace(result=replace(self.result, copies=copies))
+
 
 class Actor:
     """Acts on the managed keys of one pass. Thread-safe."""
 
-    def __init__(self, account: Account, installation: str, state: PassState) -> None:
+    def __init__(self, account: Account, installation: str, state: PassState, copies: Copies) -> None:
         self._account, self._installation, self._state = account, installation, state
-        self._confirmations = Confirmations(account)
+        self._confirmations = Confirmations(account, copies)
 
     def write(self, facts: Facts, plan: Plan) -> Written:
         """Rotate or note, as `plan` says, and say what came of it. Raises nothing that this program names."""
@@ -114,7 +120,7 @@ class Actor:
                 if fence is None:
                     self._yield_to_another(facts)
                     fence = written = self._overwrite(facts, plan)
-                self._look_again(facts, revocation, fence, result.rotation)
+                self._look_again(facts, revocation, fence, written_before)
                 self._state.changing()
                 revoker.revoke(revocation, fence)
             except (Moved, Stopped, NotReached) as error:
@@ -132,11 +138,11 @@ class Actor:
                 revoked.append(revocation)
         return replace(result, revoked=tuple(revoked), errors=tuple(errors))
 
-    def _look_again(self, facts: Facts, revocation: Revocation, fence: Fence, made: Rotation | None) -> None:
+    def _look_again(self, facts: Facts, revocation: Revocation, fence: Fence, written: Written) -> None:
         """Raise Moved if a superseded key may be back by now, or if people or consumers want it to stay by now.
 
-        `made`: what this pass has put into the secret. What leaked waits for no read, unless an earlier pass wrote
-        the fence.
+        `written`: what this pass has put into the secret. What leaked waits for no read, unless an earlier pass
+        wrote the fence.
         """
         stands = fence.key_id is not None
         leaked = facts.is_leaked(revocation.key_id, revocation.since)
@@ -149,14 +155,17 @@ class Actor:
         seen = replace(facts, version=replace(facts.version, custom=latest.custom))
         if seen.revocation_frozen_until(revocation.key_id, revocation.since):
             raise Frozen
-        self._ask_consumers(seen, revocation, made)
+        self._ask_consumers(seen, revocation, written)
 
-    def _ask_consumers(self, facts: Facts, revocation: Revocation, made: Rotation | None) -> None:
+    def _ask_consumers(self, facts: Facts, revocation: Revocation, written: Written) -> None:
         """Raise Unconfirmed if a consumer may use the key by now: the pass may have taken long until here."""
         id_, since = revocation.key_id, revocation.since
         if not facts.key.consumers or not facts.awaits(id_, since) or facts.limit_of(id_, since) <= facts.now:
             return
-        seen = replace(facts, acks=self._confirmations.of(facts.key))
+        made, plaintext = written.result.rotation, written.proven.plaintext if written.proven else None
+        newest = content_of(facts, self._installation, made, plaintext)
+        before = content_of(facts, self._installation)
+        seen = replace(facts, acks=self._confirmations.of(facts.key, newest, before))
         waiting = seen.unconfirmed(id_, since, newest=made.key_id if made else None)
         if waiting:
             raise Unconfirmed("; ".join(f"{name} {why}" for name, why in waiting.items()))

@@ -6,8 +6,10 @@ from typing import Any, Final
 
 from rotator.errors import BrokenContract, Conflict, Limited, Rejected, Transient
 from rotator.passes.account import Account, Store
+from rotator.passes.copy import Copies
 from rotator.rules.bookkeeping import read_block
 from rotator.rules.consumers import FIELD, Ack, ack_path, read_ack
+from rotator.rules.copies import Content
 from rotator.rules.model import ManagedKey, Version
 
 _TRIES: Final = 3
@@ -20,13 +22,21 @@ class Confirmations:
     Each is asked for once. Where Vault does not answer, no other is asked for: nothing may wait for them.
     """
 
-    def __init__(self, account: Account) -> None:
-        self._account = account
+    def __init__(self, account: Account, copies: Copies) -> None:
+        self._account, self._copies = account, copies
         self._unanswered = ""
 
-    def of(self, key: ManagedKey) -> Mapping[str, Ack]:
-        """Return what each consumer of `key` has confirmed last. What cannot be read is no confirmation."""
-        return {name: self._ask(key, name) for name in key.consumers}
+    def of(self, key: ManagedKey, *contents: Content | None) -> Mapping[str, Ack]:
+        """Return what each consumer of `key` has confirmed last. What cannot be read is no confirmation.
+
+        `contents`: what a copy may hold by now. It confirms by what it holds.
+        """
+        known = tuple(content for content in contents if content)
+        return {**self.in_words(key), **self._copies.acks(key, known)}
+
+    def in_words(self, key: ManagedKey) -> Mapping[str, Ack]:
+        """Return the same of the consumers that read no copy."""
+        return {name: self._ask(key, name) for name in key.confirming}
 
     def _ask(self, key: ManagedKey, consumer: str) -> Ack:
         if self._unanswered:

@@ -11,7 +11,7 @@ from rotator.errors import RotatorError
 from rotator.passes.account import Account
 from rotator.passes.each import each
 from rotator.passes.observe import Observation, observe
-from rotator.passes.read import remembered
+from rotator.passes.secret import remembered
 from rotator.rules.bookkeeping import read_block, read_plaintext
 from rotator.rules.facts import Facts
 from rotator.rules.given import Form, Given, NoKey

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -10,10 +10,14 @@ import structlog
 
 from rotator.errors import RotatorError
 from rotator.passes.account import Account
+from rotator.passes.copy import Copied, Copies
 from rotator.passes.each import each
 from rotator.passes.installation import read_installation
 from rotator.passes.read import Reader
 from rotator.passes.result import KeyResult, planned, unacted
+from rotator.redaction import Secret
+from rotator.rules.bookkeeping import Rotation
+from rotator.rules.copies import Content, content_of
 from rotator.rules.decide import decide
 from rotator.rules.facts import Facts
 from rotator.rules.history import Trace
@@ -49,6 +53,14 @@ class Observation:
     listed: Mapping[int, Key]
     """Every key of the account, by its id."""
     ownership: Ownership
+    copies: Copies
+    """The further Vaults, as this pass has found them."""
+
+    def content(
+        self, facts: Facts, made: Rotation | None = None, plaintext: Secret | None = None
+    ) -> Content | None:
+        """Return what the copies of a key are to hold."""
+        return content_of(facts, self.installation, made, plaintext)
 
 
 def observe(
@@ -64,7 +76,8 @@ def observe(
     _log_skew(account)
     installation = read_installation(account, create=not dry_run)
     listed = {key.id: key for key in listing.keys}
-    reader = Reader(account, installation, listed, listing.now)
+    copies = Copies(account)
+    reader = Reader(account, installation, listed, listing.now, copies)
     # What a limit lets nobody read in time must not be the same in each pass; and what was read is acted on.
     keys = random.sample(account.keys, len(account.keys))
     reading = account.timing.pass_deadline.total_seconds() / 2
@@ -91,6 +104,7 @@ def observe(
         bearers=ownership.bearers,
         listed=listed,
         ownership=ownership,
+        copies=copies,
     )
 
 
@@ -122,13 +136,24 @@ def look(account: Account, only: Collection[str] = ()) -> tuple[Observation, tup
     It needs only to read: the Vault token's other capabilities are not asked for. Raises as `observe` does.
     """
     seen = observe(account, dry_run=True)
+    chosen = [key for key in account.keys if not only or key.name in only]
+    copies = each(
+        [key for key in chosen if key.copies and key.name in seen.facts],
+        lambda key: copies_of(seen, key.name),
+        workers=account.concurrency,
+    ).done
     return seen, tuple(
-        planned(key, decide(seen.facts[key.name]))
+        replace(planned(key, decide(seen.facts[key.name])), copies=copies.get(key.name, {}))
         if key.name in seen.facts
         else unacted(key, seen.failed[key.name])
-        for key in account.keys
-        if not only or key.name in only
+        for key in chosen
     )
+
+
+def copies_of(seen: Observation, name: str) -> Copied:
+    """Say how the copies of a managed key are; nothing of each where it is not known what it should hold."""
+    content = seen.content(seen.facts[name])
+    return seen.copies.look(content) if content else {}
 
 
 def _log_skew(account: Account) -> None:

@@ -8,9 +8,12 @@ from functools import partial
 from rotator.errors import Rejected, Transient
 from rotator.passes.account import Account
 from rotator.passes.confirm import Confirmations
-from rotator.redaction import Secret, remember
-from rotator.rules.bookkeeping import WITHOUT_GRACE, fault_of_owner, read_block, read_plaintext
+from rotator.passes.copy import Copies
+from rotator.passes.secret import raise_for_owner, remembered
+from rotator.redaction import Secret
+from rotator.rules.bookkeeping import WITHOUT_GRACE, read_block
 from rotator.rules.claims import claims_path, read_claims
+from rotator.rules.copies import content_of
 from rotator.rules.facts import Facts
 from rotator.rules.history import Read, Trace, held_by, rolled_back, suspects, trace
 from rotator.rules.identify import identify, named_by
@@ -25,14 +28,19 @@ class Reader:
     """Asks both sides about one managed key at a time."""
 
     def __init__(
-        self, account: Account, installation: str | None, listed: Mapping[int, Key], now: datetime
+        self,
+        account: Account,
+        installation: str | None,
+        listed: Mapping[int, Key],
+        now: datetime,
+        copies: Copies,
     ) -> None:
         self._account, self._installation, self._listed, self._now = account, installation, listed, now
         self._doubt = account.gateway.clock.doubt
         self._previews = Previews(listed.values())
         self._past: dict[tuple[str, int], Version] = {}
         """By path and number: what was read of earlier versions, which do not change."""
-        self._confirmations = Confirmations(account)
+        self._confirmations = Confirmations(account, copies)
 
     def held(self, key: ManagedKey) -> Held:
         """Read the secret, and say which key it holds."""
@@ -181,7 +189,8 @@ class Reader:
         """Ask what each consumer has confirmed, where that matters: after a grace."""
         if not any(facts.awaits(id_, since) for id_, since in facts.superseded.items()):
             return facts
-        return replace(facts, acks=self._confirmations.of(facts.key))
+        content = content_of(facts, self._installation)
+        return replace(facts, acks=self._confirmations.of(facts.key, content))
 
     def _ended_by_an_operator(self, facts: Facts, since: datetime, held_in: Version | None) -> bool:
         """Whether a claim, too, says that a key has no grace: who may write the secret could say so there.
@@ -200,17 +209,3 @@ class Reader:
             return self._past[key.path, number]
 
         return read
-
-
-def raise_for_owner(version: Version, key: ManagedKey) -> None:
-    """Raise Rejected for a secret with something of its owner's where we would write."""
-    if found := fault_of_owner(version.data, key.field, key.bookkeeping):
-        fault, cure = found
-        raise Rejected(f"the secret {key.path}: {fault}; nothing is written over it", cure=cure)
-
-
-def remembered(version: Version, key: ManagedKey) -> Version:
-    """Make its plaintext known to the redaction before anything else is done with it."""
-    if plaintext := read_plaintext(version.data, key.field):
-        remember(plaintext)
-    return version

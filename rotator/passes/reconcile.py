@@ -1,5 +1,6 @@
 """One pass over an account: observe, decide, act. The same for all ways of running."""
 
+import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,11 +17,12 @@ from rotator.passes.act import Actor, Written
 from rotator.passes.by_hand import by_hand
 from rotator.passes.each import Each, each
 from rotator.passes.observe import Observation, confirmed, observe, second_look
-from rotator.passes.result import KeyResult, Outcome, PassResult, planned, unacted
+from rotator.passes.result import UNBEGUN, KeyResult, Outcome, PassResult, planned, unacted
 from rotator.passes.state import PassState
 from rotator.passes.stopping import NotReached, Stopped
 from rotator.passes.tell import tell
 from rotator.printing.log import log_failure
+from rotator.rules.copies import Content
 from rotator.rules.decide import Plan, decide
 from rotator.rules.facts import Facts
 from rotator.rules.model import ManagedKey
@@ -113,7 +115,7 @@ class _Work:
         self._account, self._observation, self._state = account, observation, state
         self._asked, self._dry_run, self._progress = asked, dry_run, progress
         self._lock, self._finished, self._total = threading.Lock(), 0, 0
-        self._actor = Actor(account, observation.installation or "", state)
+        self._actor = Actor(account, observation.installation or "", state, observation.copies)
         self._second_look = cache(partial(second_look, account))
 
     def do(self, keys: Sequence[ManagedKey]) -> tuple[KeyResult, ...]:
@@ -173,10 +175,14 @@ class _Work:
         return facts, plan
 
     def _act(self, decided: Mapping[str, tuple[Facts, Plan]]) -> Each[KeyResult]:
-        """Write for all of these keys, what is most urgent first; then revoke for all, in the same order."""
+        """Write for all of these keys, what is most urgent first; then revoke for all, in the same order.
+
+        In between the copies are brought: no rotation waits for them, and what is revoked stands in none of them.
+        """
         workers = self._account.concurrency
         keys = [facts.key for facts, _ in sorted(decided.values(), key=_urgency)]
         first = each(keys, lambda key: self._write(*decided[key.name]), workers=workers)
+        first = Each(self._copy(keys, decided, first.done), first.failed)
         left = [key for key in keys if key.name in first.done and not first.done[key.name].over]
         then = each(left, lambda key: self._revoke(*decided[key.name], first.done[key.name]), workers=workers)
         written = {name: one.result for name, one in first.done.items() if name not in then.failed}
@@ -190,6 +196,38 @@ class _Work:
         if written.over:
             self._count()
         return written
+
+    def _copy(
+        self,
+        keys: Sequence[ManagedKey],
+        decided: Mapping[str, tuple[Facts, Plan]],
+        written: Mapping[str, Written],
+    ) -> Mapping[str, Written]:
+        """Bring the copies of these keys to what the secrets hold now. No error of a copy is one of its key."""
+        contents: dict[str, Content] = {}
+        for key in keys:
+            if key.copies and key.name in written and not self._dry_run:
+                content = self._content(decided[key.name][0], written[key.name])
+                contents |= {key.name: content} if content else {}
+        copied = [key for key in keys if key.name in contents]
+        with self._account.stopping.within(self._account.timing.copying.total_seconds()):
+            done = each(
+                random.sample(copied, len(copied)),  # what is not reached must not be the same in each pass
+                lambda key: self._observation.copies.bring(contents[key.name]),
+                workers=self._account.concurrency,
+            )
+        copies = {
+            key.name: done.done.get(key.name) or dict.fromkeys(key.copies, done.failed.get(key.name))
+            for key in copied
+        }
+        return {name: one.copied(copies.get(name, {})) for name, one in written.items()}
+
+    def _content(self, facts: Facts, written: Written) -> Content | None:
+        """What the copies are to hold; None where another rotator may have written, or nothing was begun."""
+        if written.result.outcome in (Outcome.YIELDED, *UNBEGUN):
+            return None
+        plaintext = written.proven.plaintext if written.proven else None
+        return self._observation.content(facts, written.result.rotation, plaintext)
 
     def _revoke(self, facts: Facts, plan: Plan, written: Written) -> KeyResult:
         result = self._actor.revoke(facts, plan, written)

@@ -1,11 +1,12 @@
 """What a pass did, or would do: for tables, JSON, metrics, notices and the exit code."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from rotator.errors import HeldBack, RotatorError, Transient
+from rotator.errors import RETRIED, HeldBack, RotatorError, Transient
 from rotator.passes.by_hand import asked_again
 from rotator.passes.stopping import NotReached, Stopped
 from rotator.rules.bookkeeping import Rotation
@@ -83,6 +84,8 @@ class KeyResult:
     errors: tuple[RotatorError, ...] = ()
     untold: tuple[str, ...] = ()
     """The consumers that are still owed to be told which key is current."""
+    copies: Mapping[str, RotatorError | None] = field(default_factory=dict)
+    """By consumer that reads a copy: why that does not hold the current key; None where it does."""
 
     @classmethod
     def of(cls, key: ManagedKey, outcome: Outcome, plan: Plan) -> "KeyResult":
@@ -125,7 +128,13 @@ class KeyResult:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What its owner should know; none where nothing was decided."""
-        return self.plan.warnings if self.plan else ()
+        behind = (f"the copy for {name} is behind: {said(error)}" for name, error in self.behind.items())
+        return (*(self.plan.warnings if self.plan else ()), *behind)
+
+    @property
+    def behind(self) -> Mapping[str, RotatorError]:
+        """The copies that do not hold the current key, as far as was seen: by consumer, with the reason."""
+        return {name: error for name, error in self.copies.items() if error}
 
     @property
     def action(self) -> Action | None:
@@ -199,11 +208,25 @@ class KeyResult:
             ],
             "orphans": [other.key_id for other in self.left if other.victim is Victim.ORPHAN],
             "revoked": [{"key_id": done.key_id, "reason": done.victim} for done in self.revoked],
+            "behind": list(self.behind),
             "frozen": plan.freeze.to_json() if plan and plan.freeze else None,
             **(plan.owner if plan else NOBODY).to_json(),
             "warnings": list(self.warnings),
             "errors": [error.to_json() for error in self.errors],
         }
+
+
+def said(error: RotatorError) -> str:
+    """Say in one line what is the matter, and what cures it."""
+    return f"{error.message}; {error.cure or RETRIED}"
+
+
+def copies_to_json(copies: Mapping[str, RotatorError | None]) -> list[dict[str, Any]]:
+    """`copies` in JSON."""
+    return [
+        {"consumer": name, "holds_it": error is None, "error": error.to_json() if error else None}
+        for name, error in copies.items()
+    ]
 
 
 def planned(key: ManagedKey, plan: Plan) -> KeyResult:

@@ -15,9 +15,11 @@ import structlog
 
 from rotator.errors import RotatorError, Transient
 from rotator.passes.account import Account
+from rotator.passes.copy import Copied
 from rotator.passes.fence import Moved, write_on_top
 from rotator.passes.observe import confirmed, observe, second_look
 from rotator.passes.preflight import Preflight
+from rotator.passes.result import copies_to_json
 from rotator.redaction import Secret
 from rotator.rules.bookkeeping import Rotation, read_block, read_plaintext
 from rotator.rules.decide import Plan, decide
@@ -64,6 +66,8 @@ class RolledBack:
     now: datetime
     request_id: str | None
     """Of the request that proved the previous key."""
+    copies: Copied
+    """What became of its copies; none in a dry run. The next pass brings those that it did not reach."""
 
     def to_json(self) -> dict[str, Any]:
         """The shape of `rotator rollback --json`."""
@@ -78,6 +82,7 @@ class RolledBack:
             "due_at": time_to_json(self.due_at),
             "now": format_time(self.now),
             "request_id": self.request_id,
+            "copies": copies_to_json(self.copies),
         }
 
 
@@ -101,10 +106,12 @@ def roll_back(account: Account, name: str, *, dry_run: bool) -> RolledBack:
     for error in Preflight(account.store, account.timing).refused_paths([facts.key.path]).values():
         raise error
     now, doubt = account.gateway.now(), account.gateway.clock.doubt
-    rotation = _swapped(current, previous, now)
+    rotation, copies = _swapped(current, previous, now), dict[str, RotatorError | None]()
     if not dry_run:
         _write(account, facts, to_update(facts, rotation, doubt, Proven(plaintext)))
         log.info("rotation.rolled_back", key=name, key_id=previous.id, superseded=current.key_id)
+        content = seen.content(facts, rotation, plaintext)
+        copies |= seen.copies.bring(content) if content else {}
     newer = facts.listed.get(current.key_id)
     alive = newer is None or newer.live
     return RolledBack(
@@ -119,6 +126,7 @@ def roll_back(account: Account, name: str, *, dry_run: bool) -> RolledBack:
         revoke_at=rotation.superseded[current.key_id] + facts.key.grace_period if alive else None,
         now=now,
         request_id=probe.request_id,
+        copies=copies,
     )
 
 

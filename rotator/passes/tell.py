@@ -22,8 +22,8 @@ from rotator.passes.confirm import read_once
 from rotator.passes.each import each
 from rotator.passes.observe import Observation
 from rotator.passes.preflight import Preflight
-from rotator.passes.read import remembered
 from rotator.passes.result import KeyResult
+from rotator.passes.secret import remembered
 from rotator.passes.stopping import NotReached, Stopped
 from rotator.rules.bookkeeping import read_block
 from rotator.rules.consumers import ack_path, read_ack

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, TypeVar
 
+from rotator.redaction import words
 from rotator.rules.times import format_time, parse_time
 
 T = TypeVar("T")
@@ -29,6 +30,8 @@ _BLANK: Final = f"{string.whitespace}\u00a0\u200b\u200c\u200d\u2060\ufeff"
 _FEW: Final = 3  # fields of ours that nobody writes together by chance
 FIELD: Final = "rotation"
 """The secret's field that holds the block, unless the config names another."""
+COPY_OF: Final = "copy_of"
+"""The field of a block that makes it a copy's: of which installation's secret."""
 WITHOUT_GRACE: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Superseded since then: no grace period, whatever the config says, keeps such a key alive."""
 
@@ -114,6 +117,12 @@ def fault_of_owner(
 ) -> tuple[str, str] | None:
     """Say which of our two fields is its owner's, not to be written over, and what cures it; None where none is."""
     value, block = (data or {}).get(plaintext), (data or {}).get(name)
+    if field := copied_by(data):
+        return (
+            f"its field {words(field)} says that another rotator keeps a copy here",
+            "name another path for this managed key; or end the copy in the config of the other rotator, and then "
+            f"remove the field {words(field)} here",
+        )
     if value is not None and not isinstance(value, str):
         return (
             f"the field {plaintext} holds no text",
@@ -123,6 +132,24 @@ def fault_of_owner(
         cure = f"leave `{name}` as it is, and name another field in `bookkeeping` for this managed key"
         return f"the field {name} holds something that the rotator did not write", cure
     return None
+
+
+def copied_by(data: Mapping[str, Any] | None) -> str | None:
+    """Return the field that says of a secret that it is a copy, whatever that is called; None where none does."""
+
+    def says(block: object) -> bool:
+        return isinstance(block, dict) and COPY_OF in block
+
+    return next((name for name, block in (data or {}).items() if says(block)), None)
+
+
+def managed_by(data: Mapping[str, Any] | None) -> str | None:
+    """Return the field that says of a secret that a rotator manages it, whatever that is called."""
+
+    def says(block: object) -> bool:
+        return isinstance(block, dict) and COPY_OF not in block and len(block.keys() & _OURS) >= _FEW
+
+    return next((name for name, block in (data or {}).items() if says(block)), None)
 
 
 def _is_ours(block: Mapping[str, Any]) -> bool:

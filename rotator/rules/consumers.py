@@ -40,8 +40,8 @@ def ack_path(acks_path: str, path: str, consumer: str) -> str:
 
 
 def acks_of(keys: Iterable[ManagedKey], acks_path: str) -> Iterator[str]:
-    """Yield where each consumer of `keys` confirms."""
-    return (ack_path(acks_path, key.path, name) for key in keys for name in key.consumers)
+    """Yield where each consumer of `keys` confirms, of those that read no copy."""
+    return (ack_path(acks_path, key.path, name) for key in keys for name in key.confirming)
 
 
 def told_acks_of(keys: Iterable[ManagedKey], acks_path: str) -> Iterator[str]:

@@ -3,7 +3,8 @@
 Times are UTC, by the gateway's clock.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rotator.rules.decide import Note, Plan, decide
@@ -25,6 +26,8 @@ class Explanation:
     """As they are or, without a reason, as they would be if it were due now."""
     note: str | None
     verdict: str
+    copies: Mapping[str, str | None] = field(default_factory=dict)
+    """By consumer that reads a copy: why that does not hold the current key, in words; None where it does."""
 
     def to_json(self) -> dict[str, Any]:
         """The shape of `rotator explain --json`."""
@@ -48,6 +51,7 @@ class Explanation:
                 {"key_id": it.key_id, "victim": it.victim, "kept": it.kept, "text": it.text}
                 for it in plan.others
             ],
+            "behind": [name for name, why in self.copies.items() if why],
             "note": plan.note,
             "frozen": plan.freeze.to_json() if plan.freeze else None,
             **plan.owner.to_json(),
@@ -55,8 +59,8 @@ class Explanation:
         }
 
 
-def explain(facts: Facts) -> Explanation:
-    """Say what `decide` decides, and why."""
+def explain(facts: Facts, copies: Mapping[str, str | None] | None = None) -> Explanation:
+    """Say what `decide` decides, and why; `copies`: how each copy is."""
     plan = decide(facts)
     return Explanation(
         facts=facts,
@@ -65,6 +69,7 @@ def explain(facts: Facts) -> Explanation:
         holds=tuple(rule.row(facts) for rule in HOLDS),
         note=_note(facts, plan.note) if plan.note else None,
         verdict=_verdict(facts, plan),
+        copies=copies or {},
     )
 
 

@@ -3,6 +3,7 @@
 Every time is aware and in UTC. Times of keys and of bookkeeping are the gateway's clock, never the local one.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -76,6 +77,16 @@ class Receiver:
 
 
 @dataclass(frozen=True)
+class CopyTarget:
+    """Where a copy of the current key is kept."""
+
+    vault: str
+    """What the config calls that Vault."""
+    path: str
+    """The secret's path below the mount of that Vault."""
+
+
+@dataclass(frozen=True)
 class ManagedKey:
     """One entry of the config."""
 
@@ -92,11 +103,18 @@ class ManagedKey:
     bookkeeping: str = "rotation"
     """The secret's field that holds our own record."""
     consumers: tuple[str, ...] = ()
-    """Who confirms that it has taken up a new key."""
+    """Who confirms that it has taken up a new key; also those that read a copy."""
     grace_limit: timedelta = timedelta(days=7)
     """How long a superseded key lives on at most while a consumer has not confirmed its successor."""
     receivers: tuple[Receiver, ...] = ()
     """Of the consumers that are told which key is current. The others find a new one out by themselves."""
+    copies: Mapping[str, CopyTarget] = dataclasses.field(default_factory=dict, hash=False)
+    """By consumer, of those that read a copy: it confirms by what it holds."""
+
+    @property
+    def confirming(self) -> tuple[str, ...]:
+        """The consumers that confirm in words, each at a path of its own."""
+        return tuple(name for name in self.consumers if name not in self.copies)
 
     @property
     def longest_grace(self) -> timedelta:
@@ -125,6 +143,11 @@ class Timing:
     def patience(self) -> timedelta:
         """How long a rate limit may hold up each of its two steps, so that no key is swept meanwhile."""
         return max(timedelta(), (self.orphan_after - self.rotation - PATIENCE) / 2)
+
+    @property
+    def copying(self) -> timedelta:
+        """How long a pass may be busy with copies."""
+        return self.pass_deadline / 4
 
     @property
     def rotation(self) -> timedelta:

@@ -304,6 +304,15 @@ def _of_keys(keys: tuple[KeyStatus, ...], now: datetime) -> Iterator[GaugeMetric
         for consumer in key.untold:
             untold.add_metric([key.name, consumer], 1)
     yield untold
+    behind = GaugeMetricFamily(
+        "rotator_copy_behind",
+        "1 for each copy that does not hold the current key, 0 for one that does.",
+        labels=["key", "consumer"],
+    )
+    for key in keys:
+        for consumer, holds in key.copies.items():
+            behind.add_metric([key.name, consumer], not holds)
+    yield behind
 
 
 def _post(

@@ -3,7 +3,7 @@
 import io
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -127,6 +127,17 @@ def concerns_of(name: str, errors: Iterable[RotatorError], warnings: Iterable[st
         yield from lines_of(name, error)
     for warning in warnings:
         yield Text(f"! {name}: {warning}", "yellow")
+
+
+def copy_lines(copies: Mapping[str, RotatorError | None]) -> Iterator[Text]:
+    """Which copies hold the key that is current now; of the others, why not and what to do."""
+    for name, error in copies.items():
+        if error is None:
+            yield Text(f"  the copy for {name} holds it, too")
+        else:
+            request = f" (request_id {error.request_id})" if error.request_id else ""
+            yield Text(f"! the copy for {name} does not hold it: {error.message}{request}", "yellow")
+            yield Text(f"  cure: {error.cure}" if error.cure else f"  retry: {RETRIED}")
 
 
 def lines_of(who: str, error: RotatorError, retried: str = RETRIED) -> Iterator[Text]:

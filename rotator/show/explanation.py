@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from rotator.lines import NO_BREAK
+from rotator.rules.copies import place_of
 from rotator.rules.explain import Explanation
 from rotator.rules.owner import NOBODY
 from rotator.rules.times import moment
@@ -35,6 +36,13 @@ def _parts(explanation: Explanation) -> Iterator[Rows | Text]:
     yield from _section(
         "Revoke",
         [(it.kept is None, f"{it.victim} {it.key_id}", it.text) for it in plan.others],
+    )
+    yield from _section(
+        "Copies that hold the current key",
+        [
+            (why is None, name, f"{place_of(facts.key.copies[name])}{f': {why}' if why else ''}")
+            for name, why in explanation.copies.items()
+        ],
     )
     yield Text("")
     yield Text(explanation.verdict, style="bold")

@@ -62,5 +62,5 @@ def exposed_by(facts: Facts, plan: Plan, *, is_bearer: bool) -> Exposed:
         tuple(filter(facts.is_left_to_people, staying)),
         unknown=works and not current,
         owner=facts.owner,
-        consumers={name: facts.acks.get(name, Ack()).key_id for name in facts.key.consumers},
+        consumers={name: facts.acks.get(name, Ack()).key_id for name in facts.key.confirming},
     )

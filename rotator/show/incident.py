@@ -1,7 +1,7 @@
 """The record of a leak that was contained: what was replaced and revoked, by which requests. It holds no secret."""
 
-from collections.abc import Iterator, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -11,12 +11,12 @@ from rich.text import Text
 from rotator.clients.request_log import Step
 from rotator.errors import RotatorError
 from rotator.passes.by_hand import by_hand, once
-from rotator.passes.result import KeyResult, PassResult
+from rotator.passes.result import KeyResult, PassResult, copies_to_json
 from rotator.rules.bookkeeping import WITHOUT_GRACE, Rotation
 from rotator.rules.owner import NOBODY
 from rotator.rules.times import format_time
 from rotator.rules.whose import ADOPTED_TOO
-from rotator.show.console import captured, lines_of
+from rotator.show.console import captured, copy_lines, lines_of
 from rotator.show.exposed import Exposed
 
 _CHANGING = ("DELETE", "PATCH", "POST", "PUT")
@@ -37,6 +37,8 @@ class Contained:
     in_grace: bool
     """Whether another rotator's key took the place, and left those that are alive their grace."""
     errors: tuple[RotatorError, ...]
+    copies: Mapping[str, RotatorError | None] = field(default_factory=dict)
+    """What became of its copies: why one does not hold the successor; None where it does."""
 
     @property
     def over(self) -> bool:
@@ -91,6 +93,7 @@ class Incident:
                     "consumers": [
                         {"name": name, "key_id": id_} for name, id_ in key.exposed.consumers.items()
                     ],
+                    "copies": copies_to_json(key.copies),
                     "unknown": key.exposed.unknown,
                     "errors": [error.to_json() for error in key.errors],
                 }
@@ -120,6 +123,7 @@ def contained(exposed: Exposed, passes: Sequence[PassResult], dead: Set[int]) ->
         and any(successor.superseded.get(id_, WITHOUT_GRACE) != WITHOUT_GRACE for id_ in alive),
         # What both passes met is one thing: it is told as the last one met it.
         errors=tuple(met if successor else (error.again(command) for error in met)),
+        copies=next((key.copies for key in reversed(results) if key.copies), {}) if successor else {},
     )
 
 
@@ -205,6 +209,7 @@ def _lines_of_key(key: Contained) -> Iterator[Text]:
         replaced = f"key {key.exposed.current} by key " if key.exposed.current else "nothing by key "
         replaced = "an unknown key by key " if key.exposed.unknown else replaced
         yield Text(f"  replaced {replaced}{key.successor}, published {format_time(key.published_at)}")
+        yield from copy_lines(key.copies)
     else:
         yield Text("✗ not replaced, and so not revoked: the exposed keys still work", style="bold red")
     if key.revoked:

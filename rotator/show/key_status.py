@@ -3,8 +3,8 @@
 Pure. Times of keys are the gateway's clock; times of passes are this machine's.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -65,6 +65,8 @@ class KeyStatus(Standing):
     """What a person can do at once, where programs are refused."""
     untold: tuple[str, ...] = ()
     """The consumers that are still owed to be told which key is current."""
+    copies: Mapping[str, bool] = field(default_factory=dict)
+    """By consumer that reads a copy, as of the last look: whether that holds the current key."""
     unrevoked: bool = False
     """Whether all that went wrong is a revocation: the current key is as it should be."""
 
@@ -115,6 +117,7 @@ class KeyStatus(Standing):
             "rotated_at": time_to_json(self.rotated_at),
             "age_seconds": int(self.age.total_seconds()) if self.age is not None else None,
             "due_at": time_to_json(self.due_at),
+            "behind": [name for name, holds in self.copies.items() if not holds],
             "frozen": self.freeze.to_json() if self.freeze else None,
             **self.owner.to_json(),
             "retry_at": time_to_json(self.retry_at),
@@ -241,6 +244,7 @@ def _status(
         last_try=earlier,
         remedy=_remedy(seen, state, now),
         untold=latest.untold,
+        copies={name: error is None for name, error in seen.copies.items()},
         unrevoked=bool(latest.failures) and latest.outcome is not Outcome.FAILED and not last,
     )
 

@@ -64,6 +64,9 @@ OWNER: Final = {
     ),
     "contact": (nullable(TEXT), "How they are reached, from there."),
 }
+BEHIND: Final = {
+    "behind": (list_of(TEXT), "The consumers whose copies do not hold the current key, as far as was seen.")
+}
 BESIDE: Final = {
     "frozen": (nullable(part("secret_freeze")), "The freeze of the secret that is in force; null for none."),
     **OWNER,
@@ -148,6 +151,7 @@ PARTS: Final[Mapping[str, tuple[str, Fields]]] = {
             **DUE,
             "superseded": (list_of(part("other_key")), "Live keys that it has replaced."),
             "orphans": (list_of(part("other_key")), "Its live keys that were never published."),
+            **BEHIND,
             **BESIDE,
             "retry_at": (
                 nullable(TIME),
@@ -192,6 +196,7 @@ PARTS: Final[Mapping[str, tuple[str, Fields]]] = {
             "superseded": (list_of(part("kept_key")), "Live keys that it has replaced."),
             "orphans": (list_of(ID), "The ids of its live keys that were never published."),
             "revoked": (list_of(part("revoked_key")), "The keys that were revoked."),
+            **BEHIND,
             **BESIDE,
             **TROUBLE,
         },
@@ -277,6 +282,14 @@ PARTS: Final[Mapping[str, tuple[str, Fields]]] = {
             "key_id": (nullable(ID), "The id of the key, or null if it has confirmed none."),
         },
     ),
+    "copied": (
+        "A copy of a key, and whether it holds that key.",
+        {
+            "consumer": (TEXT, "The consumer that reads the copy."),
+            "holds_it": (BOOL, "Whether it was seen to hold the key, or was written."),
+            "error": (nullable(part("failure")), "Why it does not."),
+        },
+    ),
     "contained_key": (
         "What happened to a managed key that has leaked.",
         {
@@ -288,6 +301,7 @@ PARTS: Final[Mapping[str, tuple[str, Fields]]] = {
             "alive": (list_of(ID), "The ids of the exposed keys that nobody has seen dead."),
             **OWNER,
             "consumers": (list_of(part("confirmation")), "What each consumer had confirmed."),
+            "copies": (list_of(part("copied")), "Its copies, and which of them hold the successor."),
             "unknown": (BOOL, "Whether the secret held a key that fits no key of the list."),
             "errors": (list_of(part("failure")), "What went wrong."),
         },

@@ -15,6 +15,7 @@ from rotator.rules.holds import Hold
 from rotator.rules.reasons import Reason
 from rotator.show.output import SCHEMA, Kind
 from rotator.show.output_parts import (
+    BEHIND,
     BESIDE,
     BOOL,
     BOTH_NOWS,
@@ -132,6 +133,7 @@ KINDS: Final[Mapping[Kind, tuple[str, Fields]]] = {
             "holds": (list_of(part("row")), "The rows that may hold a rotation."),
             "others": (list_of(part("fate")), "Its other keys."),
             "note": (nullable(one_of(Note)), "Why a pass writes only the bookkeeping."),
+            **BEHIND,
             **BESIDE,
             "warnings": (list_of(TEXT), "What its owner should know."),
         },
@@ -148,6 +150,7 @@ KINDS: Final[Mapping[Kind, tuple[str, Fields]]] = {
             **DUE,
             **NOW,
             "request_id": (nullable(TEXT), "The id of the request that proved the previous key."),
+            "copies": (list_of(part("copied")), "Its copies, and which of them hold that key now."),
         },
     ),
     Kind.FREEZE: (

@@ -59,6 +59,8 @@ class Connection:
     connections: int = 8
     """The most that are open at once, and the most calls."""
     watch: Watch | None = None
+    login_namespace: str | None = None
+    """Where we log in, if that is another namespace; empty for the one that all are in."""
 
 
 class Vault:
@@ -85,6 +87,10 @@ class Vault:
         self._client = _client(connection, server, self.governor, _SessionAdapter)
         self._client.adapter.session = self._session
         self._kv = self._client.secrets.kv.v2
+
+    def log_in(self) -> None:
+        """As the port of a copy's Vault says."""
+        self._session.current()
 
     def read(self, path: str, version: int | None = None, *, once: bool = False) -> Version:
         """As the port says. What was deleted or destroyed keeps its number; what was trimmed is 0."""
@@ -306,10 +312,11 @@ def _server(connection: Connection) -> Server:
 def _client(
     connection: Connection, server: Server, governor: Governor, adapter: type[_Adapter]
 ) -> hvac.Client:
+    elsewhere = connection.login_namespace if adapter is not _SessionAdapter else None
     client = hvac.Client(
         url=connection.address,
         token="",  # nothing is taken from the environment or from ~/.vault-token behind our back
-        namespace=connection.namespace,
+        namespace=connection.namespace if elsewhere is None else elsewhere or None,
         adapter=adapter,
     )
     client.adapter.server, client.adapter.governor = server, governor

@@ -22,11 +22,20 @@ class Token(Kept):
     """A token that somebody else made and keeps alive; it is never renewed."""
 
     token: Secret
-    where = "VAULT_TOKEN"
-    cure = (
-        f"it is mistyped, has expired, or lacks Vault's `default` policy; issue another one: "
-        f"{ISSUE}; then put it into VAULT_TOKEN"
-    )
+    variable: str = "VAULT_TOKEN"
+
+    @property
+    def where(self) -> str:
+        """The variable that holds it."""
+        return self.variable
+
+    @property
+    def cure(self) -> str:
+        """What helps when it is refused."""
+        return (
+            f"it is mistyped, has expired, or lacks Vault's `default` policy; issue another one: "
+            f"{ISSUE}; then put it into {self.variable}"
+        )
 
     def __call__(self, _client: Any) -> Lease:
         """Return the token as it is; Vault is not asked."""
@@ -38,11 +47,19 @@ class TokenFile(Kept):
     """The sink of a Vault Agent, which logs in, renews, and writes the token. Read before each request."""
 
     read: Read
-    where = "the file that vault.auth.file names"
-    cure = (
-        "it has expired, or lacks Vault's `default` policy; check the agent that writes the "
-        f"file, or issue another token: {ISSUE}; then put it into the file"
-    )
+
+    @property
+    def where(self) -> str:
+        """The file, as the config names it."""
+        return "the file that vault.auth.file names"
+
+    @property
+    def cure(self) -> str:
+        """What helps when it is refused."""
+        return (
+            "it has expired, or lacks Vault's `default` policy; check the agent that writes the "
+            f"file, or issue another token: {ISSUE}; then put it into the file"
+        )
 
     def __call__(self, _client: Any) -> Lease:
         """Read the file. A TTL of 0 has it read again before the next request."""

@@ -26,8 +26,15 @@ Clock = Callable[[], float]
 class Kept:
     """A login with a token that somebody else made and keeps alive: there is no other to be had."""
 
-    where = ""
-    cure = ""
+    @property
+    def where(self) -> str:
+        """Where the token is kept."""
+        raise NotImplementedError
+
+    @property
+    def cure(self) -> str:
+        """What helps when it is refused."""
+        raise NotImplementedError
 
     def unfit(self) -> Rejected:
         """Return what is said of a token that Vault does not take even to tell of itself."""

@@ -1,0 +1,139 @@
+"""What a copy of a current key holds, and whether what stands in its place may be written over. Pure.
+
+A copy is a secret in another Vault, mount or namespace, with the plaintext and a block that says what it is a copy
+of. One authority stays: nothing is ever taken from a copy but what it proves by itself, that it holds the key.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from rotator.errors import Rejected
+from rotator.redaction import Secret
+from rotator.rules import claims, consumers, installation
+from rotator.rules.bookkeeping import COPY_OF, Rotation, managed_by, read_block
+from rotator.rules.facts import Facts
+from rotator.rules.model import CopyTarget, ManagedKey, Version
+from rotator.rules.times import format_time
+
+_RECORDS: Final = ({installation.FIELD, installation.BOUND}, {claims.FIELD}, {consumers.FIELD})
+"""The fields of what else a rotator keeps in Vault, or is told there."""
+_AHEAD: Final = timedelta(hours=1)
+"""A copy that is dated further ahead of the gateway's clock was not written by a replica."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a copy is to hold: the key that stands in the secret, as far as is known."""
+
+    key: ManagedKey
+    key_id: int
+    rotated_at: datetime
+    plaintext: Secret
+    copy_of: str
+    """`INSTALLATION:PATH`, which nothing else in any Vault is a copy of."""
+    now: datetime
+    """By the gateway's clock."""
+    doubt: bool = False
+    """Whether the time is not to be relied on."""
+
+    def merged_into(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Return `data` with the plaintext and the block in it and nothing else changed."""
+        return {**data, self.key.field: self.plaintext.reveal(), self.key.bookkeeping: self.block}
+
+    @property
+    def block(self) -> dict[str, Any]:
+        """The bookkeeping of a copy."""
+        return {"key_id": self.key_id, "rotated_at": format_time(self.rotated_at), COPY_OF: self.copy_of}
+
+
+def content_of(
+    facts: Facts, of: str | None, made: Rotation | None = None, plaintext: Secret | None = None
+) -> Content | None:
+    """Return what the copies are to hold; None where it is not known which key is current, or it does not work.
+
+    `of`: this installation. `made`, `plaintext`: the bookkeeping that has been written since, and the new key where
+    one was made.
+    """
+    rotation = made or facts.rotation
+    text = plaintext or (Secret(facts.plaintext) if facts.plaintext else None)
+    if of is None or rotation is None or text is None or (facts.refused and plaintext is None):
+        return None
+    return Content(
+        facts.key,
+        rotation.key_id,
+        rotation.rotated_at,
+        text,
+        copy_of(of, facts.key.path),
+        facts.now,
+        doubt=facts.doubt is not None,
+    )
+
+
+def to_copy(there: Version, content: Content) -> Mapping[str, Any] | None:
+    """Return what is to be written on top of what is `there`; None where that is the copy already.
+
+    Raises Rejected for something that is not ours to write over, and for a copy of a later key.
+    """
+    data, key = there.data, content.key
+    if data is None:
+        return content.merged_into({})
+    raise_for_owner(data, key, content.copy_of, content.plaintext)
+    block = data.get(key.bookkeeping)
+    holds_it = data.get(key.field) == content.plaintext.reveal()
+    if isinstance(block, dict) and holds_it and block.get("key_id") == content.key_id:
+        same = {**content.block, "rotated_at": block.get("rotated_at")} if content.doubt else content.block
+        return None if block == same else content.merged_into(data)
+    dated = read_block(data, key.bookkeeping).rotated_at
+    if dated and content.rotated_at < dated <= content.now + _AHEAD:
+        raise Rejected(
+            "it holds a key that became current later than the one that was read here",
+            cure="if another instance of this rotator has rotated the key just now, the next pass agrees with "
+            "it; if not, restore an older version of the copy, or delete it",
+        )
+    return content.merged_into(data)
+
+
+def holds(there: Version, content: Content) -> str:
+    """Say in words what stands in place of the copy that should be there. It holds no secret."""
+    if there.data is None:
+        return "it is empty"
+    id_ = read_block(there.data, content.key.bookkeeping).key_id
+    return (
+        f"it holds key {id_}" if id_ and id_ != content.key_id else f"it does not hold key {content.key_id}"
+    )
+
+
+def place_of(target: CopyTarget) -> str:
+    """Name a target as the config does."""
+    return f"{target.path} in {target.vault}"
+
+
+def copy_of(of: str | None, path: str) -> str:
+    """Return what the copies of the secret at `path` say that they are a copy of; `of`: this installation."""
+    return f"{of}:{path}"
+
+
+def raise_for_owner(data: Mapping[str, Any], key: ManagedKey, copy_of: str, plaintext: Secret | None) -> None:
+    """Raise Rejected unless what is there is our copy, or the same `plaintext` that a person put there."""
+    block, text = data.get(key.bookkeeping), data.get(key.field)
+    if isinstance(block, dict) and block.get(COPY_OF) == copy_of:
+        return
+    if isinstance(block, dict) and COPY_OF in block:
+        raise Rejected(
+            "it is the copy of another secret, or of another installation's; nothing was written over it",
+            cure="name another path for this copy; or delete that secret, and the next pass writes it anew",
+        )
+    if managed_by(data) or any(data and data.keys() <= record for record in _RECORDS):
+        raise Rejected(
+            "another rotator, or this one under another address, keeps a key or its records there; nothing was "
+            "written over it",
+            cure="name another path for this copy: one secret has one rotator",
+        )
+    if block is not None or text not in (None, plaintext and plaintext.reveal()):
+        raise Rejected(
+            f"its field {key.bookkeeping if block is not None else key.field} holds something that the rotator did "
+            "not write; nothing was written over it",
+            cure="name another path for this copy; or remove that field, and the next pass writes it",
+        )

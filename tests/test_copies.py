@@ -1,0 +1,576 @@
+"""Copies in other Vaults: written, repaired, counted; one that is down fails no pass, and keeps old keys alive."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from rotator.errors import Conflict, Rejected, Transient
+from rotator.passes.result import Outcome
+from rotator.redaction import Secret
+from rotator.rules.bookkeeping import COPY_OF, FIELD
+from rotator.rules.claims import claims_path
+from rotator.rules.model import CopyTarget, ManagedKey, Version
+from rotator.rules.revocations import Kept
+from rotator.rules.times import format_time
+from tests.facts import PATH, managed
+from tests.logs import captured
+from tests.memory_store import MemoryStore
+from tests.witness import is_live, rotated
+from tests.world import STATE, World
+
+LIMIT = timedelta(days=3)
+THERE = "team/backend"
+
+
+def copied(key: ManagedKey | None = None, path: str = THERE, **others: CopyTarget) -> ManagedKey:
+    copies = {"eu": CopyTarget("eu", path), **others}
+    key = key or managed()
+    return replace(key, consumers=(*key.consumers, *copies), copies=copies, grace_limit=LIMIT)
+
+
+class Far(MemoryStore):
+    """A further Vault that may be down, refuse us, or be written by others in between."""
+
+    down: Exception | None = None
+    refuses: Exception | None = None
+    "What a write meets."
+    between: tuple[Mapping[str, Any], ...] = ()
+    "What others write before each of our writes."
+
+    def read(self, path: str, version: int | None = None, *, once: bool = False) -> Version:
+        assert once
+        self._answer(f"read {path}")
+        return super().read(path, version, once=once)
+
+    def write(self, path: str, data: Mapping[str, Any], *, cas: int) -> int:
+        self._answer(f"write {path}")
+        if self.refuses:
+            raise self.refuses
+        if self.between:
+            first, *rest = self.between
+            self.between = tuple(rest)
+            self.put(path, first)
+        return super().write(path, data, cas=cas)
+
+    def _answer(self, call: str) -> None:
+        if self.down:
+            self.calls.append(f"no {call}")
+            raise self.down
+
+    def holds(self, path: str = THERE) -> dict[str, Any]:
+        return dict(MemoryStore.read(self, path).data or {})
+
+
+NO_ANSWER = Transient("GET: no answer within 10 s", ambiguous=True, cure="check vault.address (https://eu)")
+
+
+@pytest.fixture
+def far() -> Far:
+    return Far()
+
+
+@pytest.fixture
+def world(world: World, far: Far) -> World:
+    return replace(world, keys=(copied(),), vaults={"eu": far})
+
+
+def is_copied(world: World, far: Far, path: str = THERE) -> bool:
+    """Whether the copy holds what the secret holds."""
+    secret, copy = world.secret(), far.holds(path)
+    block = secret[FIELD]
+    return copy.get("api_key") == secret["api_key"] and copy.get(FIELD) == {
+        "key_id": block["key_id"],
+        "rotated_at": block["rotated_at"],
+        COPY_OF: f"{world.secret(STATE)['installation']}:{PATH}",
+    }
+
+
+class TestWritten:
+    def test_with_the_first_key_and_with_each_later_one(self, world: World, far: Far) -> None:
+        world.make_pass()
+        assert is_copied(world, far)
+        world.make_pass(forced=True)
+        assert is_copied(world, far)
+        assert len(far.versions[THERE]) == 2
+
+    def test_after_the_secret_and_before_any_revocation(self, world: World, far: Far) -> None:
+        old, _ = rotated(world)
+        world.advance(1, minutes=1)
+        far.put(THERE, {"api_key": "", FIELD: far.holds()[FIELD]})
+        order: list[str] = []
+        world.server.hook = lambda method, path, _phase: order.append(f"{method} {path.rpartition('/')[0]}")
+        write = far.write
+        far.write = lambda *args, **options: order.append("copy") or write(*args, **options)  # type: ignore
+        world.make_pass()
+        world.make_pass()
+        world.server.hook = None
+        assert not is_live(world, old)
+        deletes = [at for at, call in enumerate(order) if call.startswith("DELETE")]
+        assert order.index("copy") < min(deletes)
+
+    def test_only_where_it_does_not_hold_the_key_and_for_one_read(self, world: World, far: Far) -> None:
+        world.make_pass()
+        far.calls.clear()
+        world.make_pass()
+        assert far.calls == ["log_in", f"read {THERE}"]
+
+    def test_beside_what_else_is_there(self, world: World, far: Far) -> None:
+        far.put(THERE, {"url": "https://gateway"})
+        world.make_pass()
+        assert far.holds()["url"] == "https://gateway"
+        assert len(far.holds()) == 3
+
+    def test_in_a_freeze_too(self, world: World, far: Far) -> None:
+        world.make_pass()
+        far.versions.clear()
+        world.memory.custom[PATH] = {"rotator-hold": "2999-01-01 sale"}
+        world.make_pass()
+        assert is_copied(world, far)
+
+    def test_of_a_key_that_a_person_put_there(self, world: World, far: Far) -> None:
+        by_hand = world.server.account.create("by hand")
+        world.memory.put(PATH, {"api_key": by_hand.plaintext})
+        world.make_pass()
+        assert is_copied(world, far)
+
+    def test_once_the_log_says_so(self, world: World) -> None:
+        with captured() as log:
+            world.make_pass()
+        [line] = [
+            line for line in map(json.loads, log.getvalue().splitlines()) if line["event"] == "copy.written"
+        ]
+        assert (line["key"], line["consumer"], line["vault"], line["path"]) == ("Backend", "eu", "eu", THERE)
+
+
+class TestNotWritten:
+    def test_in_a_dry_run(self, world: World, far: Far) -> None:
+        world.make_pass(dry_run=True)
+        world.make_pass()
+        far.versions.clear()
+        far.calls.clear()
+        world.make_pass(dry_run=True)
+        assert far.calls == []
+
+    def test_with_a_key_that_nobody_knows(self, world: World, far: Far) -> None:
+        world.make_pass()
+        far.versions.clear()
+        world.memory.put(PATH, {"api_key": "sk-" + "x" * 40})
+        world.server.faults.clear()
+        [key] = world.make_pass(dry_run=False).keys
+        assert key.rotation, "it was replaced"
+        assert is_copied(world, far)
+
+    def test_with_a_key_that_the_gateway_refuses(self, world: World, far: Far) -> None:
+        world.make_pass()
+        far.versions.clear()
+        world.server.account.revoke(world.live[0].id)
+        from rotator.sandbox.faults import ALWAYS, Fault, Status
+
+        world.server.faults.add(Fault("POST /keys", Status(500), times=ALWAYS))
+        [key] = world.make_pass().keys
+        assert key.outcome is Outcome.FAILED
+        assert far.holds() == {}
+        world.server.faults.clear()
+        world.advance(minutes=16)
+        world.make_pass()
+        assert is_copied(world, far)
+
+    def test_where_it_has_a_later_key(self, world: World, far: Far) -> None:
+        """A read of the secret may be stale: another instance has rotated the key."""
+        rotated(world)
+        later = format_time(world.local_now() + timedelta(minutes=2))
+        before = far.holds()
+        far.put(THERE, {"api_key": "sk-later", FIELD: {**before[FIELD], "key_id": 99, "rotated_at": later}})
+        [key] = world.make_pass().keys
+        assert far.holds()["api_key"] == "sk-later"
+        assert "later than the one that was read here" in key.warnings[-1]
+
+    def test_unless_that_is_dated_in_some_far_future(self, world: World, far: Far) -> None:
+        rotated(world)
+        far.put(
+            THERE,
+            {
+                "api_key": "x",
+                FIELD: {**far.holds()[FIELD], "key_id": 99, "rotated_at": "2999-01-01T00:00:00Z"},
+            },
+        )
+        world.make_pass()
+        assert is_copied(world, far)
+
+
+class TestRepaired:
+    @pytest.mark.parametrize("how", ["older", "tampered", "dated", "deleted", "destroyed", "unblocked"])
+    def test_whatever_becomes_of_it(self, world: World, far: Far, how: str) -> None:
+        rotated(world)
+        now = far.holds()
+        match how:
+            case "older":
+                far.put(THERE, json.loads(far.versions[THERE][0] or ""))
+            case "tampered":
+                far.put(THERE, {**now, "api_key": "sk-another"})
+            case "dated":
+                far.put(THERE, {**now, FIELD: {**now[FIELD], "rotated_at": "2020-01-01T00:00:00Z"}})
+            case "deleted":
+                far.delete(THERE)
+            case "destroyed":
+                far.versions.clear()
+            case "unblocked":
+                far.put(THERE, {"api_key": now["api_key"]})
+        assert not is_copied(world, far)
+        [key] = world.make_pass().keys
+        assert key.copies == {"eu": None}
+        assert is_copied(world, far)
+
+    def test_after_a_rollback_too(self, world: World, far: Far) -> None:
+        rotated(world)
+        world.advance(minutes=5)
+        done = world.roll_back()
+        assert done.copies == {"eu": None}
+        assert is_copied(world, far)
+
+    def test_and_a_rollback_says_which_it_did_not_reach(self, world: World, far: Far) -> None:
+        rotated(world)
+        world.advance(minutes=5)
+        far.down = NO_ANSWER
+        done = world.roll_back()
+        assert done.copies["eu"]
+        assert done.to_json()["copies"][0]["error"]["cure"] == "check vaults[eu].address (https://eu)"
+        far.down = None
+        world.make_pass()
+        assert is_copied(world, far)
+
+    def test_after_a_race_with_another_instance(self, world: World, far: Far) -> None:
+        far.between = ({"note": "1"}, {"note": "2"})
+        world.make_pass()
+        assert is_copied(world, far)
+        assert far.holds()["note"] == "2"
+
+    def test_not_after_the_third(self, world: World, far: Far) -> None:
+        far.between = ({"note": "1"}, {"note": "2"}, {"note": "3"})
+        [key] = world.make_pass().keys
+        assert isinstance(key.copies["eu"], Conflict)
+
+
+class TestWhatIsNotOurs:
+    @pytest.mark.parametrize(
+        "there",
+        [
+            {"api_key": "sk-of-somebody", FIELD: {"key_id": 1, "rotated_at": "", "superseded": {}}},
+            {"api_key": "sk-of-somebody", "other": {"key_id": 1, "rotated_at": "", "superseded": {}}},
+            {"api_key": "sk-of-somebody", FIELD: {"key_id": 1, COPY_OF: "abcdef:apimall/backend"}},
+            {"api_key": "sk-of-somebody"},
+            {"api_key": 5},
+            {FIELD: "clockwise"},
+            {"installation": "0123ab", "bound": {}},
+            {"installation": "0123ab"},
+            {"claims": []},
+            {"key_id": 13},
+        ],
+        ids=str,
+    )
+    def test_is_not_written_over(self, world: World, far: Far, there: dict[str, Any]) -> None:
+        far.put(THERE, there)
+        result = world.make_pass()
+        assert result.converged
+        error = result.keys[0].copies["eu"]
+        assert isinstance(error, Rejected)
+        assert error.cure
+        assert far.holds() == there
+        assert "sk-of-somebody" not in result.keys[0].warnings[-1]
+
+    @pytest.mark.parametrize("field", [FIELD, "another"])
+    def test_is_not_managed(self, world: World, field: str) -> None:
+        """The other side of it: what says that it is a copy is another rotator's."""
+        there = {"api_key": "sk-of-somebody", field: {"key_id": 1, "rotated_at": "", COPY_OF: "abcdef:a"}}
+        world.memory.put(PATH, there)
+        for _ in range(2):
+            [key] = world.make_pass(forced=True).keys
+            assert key.outcome is Outcome.FAILED
+            assert f"field {field} says that another rotator keeps a copy here" in key.errors[0].message
+        assert world.secret() == there
+        assert world.live == []
+
+    def test_crossed_copies_end_in_a_refusal(self, world: World) -> None:
+        """A copies to where B manages, and B to where A does; whichever is first, the other one refuses."""
+        here, there = MemoryStore(), MemoryStore()
+        a = replace(world, store=here, keys=(copied(path="b"),), vaults={"eu": there}, log=[])
+        b = replace(
+            world,
+            store=there,
+            keys=(copied(replace(managed(), path="b"), PATH),),
+            vaults={"eu": here},
+            log=[],
+        )
+        for first, second in ((a, b), (b, a), (a, b)):
+            first.make_pass()
+            second.make_pass()
+        assert a.log[-1].keys[0].outcome is Outcome.DONE
+        [failed] = b.log[-1].keys
+        assert "keeps a copy here" in failed.errors[0].message
+        assert len(world.live) == 1
+        assert len(here.versions[PATH]) == len(there.versions["b"]) == 1
+
+    def test_a_cycle_of_three_ends_in_a_refusal(self, world: World) -> None:
+        stores = [MemoryStore() for _ in range(3)]
+        paths = ["a", "b", "c"]
+        worlds = [
+            replace(
+                world,
+                store=stores[i],
+                keys=(copied(replace(managed(), path=paths[i]), paths[(i + 1) % 3]),),
+                vaults={"eu": stores[(i + 1) % 3]},
+                log=[],
+            )
+            for i in range(3)
+        ]
+        for _ in range(3):
+            for one in worlds:
+                one.make_pass()
+        outcomes = [one.log[-1].keys[0].outcome for one in worlds]
+        assert outcomes == [Outcome.DONE, Outcome.FAILED, Outcome.DONE]
+        assert isinstance(worlds[2].log[-1].keys[0].copies["eu"], Rejected)
+        assert all(
+            len(kept) == 1
+            for store, path in zip(stores, paths, strict=True)
+            for kept in [store.versions[path]]
+        )
+
+    @pytest.mark.parametrize("path", [PATH, STATE, claims_path(STATE, PATH)])
+    def test_a_second_address_of_the_same_vault(self, world: World, path: str) -> None:
+        """No config can see it."""
+        far = Far(world.memory.versions)
+        world = replace(world, keys=(copied(path=path),), vaults={"eu": far})
+        for _ in range(3):
+            [key] = world.make_pass(forced=True).keys
+            assert key.outcome is Outcome.DONE
+            assert isinstance(key.copies["eu"], Rejected)
+        assert COPY_OF not in str(world.memory.versions)
+
+
+class TestWhatItSaysCuresIt:
+    def test_another_path(self, world: World, far: Far) -> None:
+        far.put(THERE, {"claims": []})
+        assert "name another path for this copy" in world.make_pass().keys[0].warnings[0]
+        replace(world, keys=(copied(path="another"),)).make_pass()
+        assert is_copied(world, far, "another")
+
+    def test_a_copy_of_something_else_is_deleted(self, world: World, far: Far) -> None:
+        far.put(THERE, {"api_key": "sk-of-nobody", FIELD: {COPY_OF: "another"}})
+        assert "delete that secret" in world.make_pass().keys[0].warnings[0]
+        far.delete(THERE)
+        world.make_pass()
+        assert is_copied(world, far)
+
+    @pytest.mark.parametrize("field", ["api_key", FIELD])
+    def test_a_field_is_removed(self, world: World, far: Far, field: str) -> None:
+        far.put(THERE, {"url": "https://gateway", field: "of somebody"})
+        assert f"its field {field} holds something" in world.make_pass().keys[0].warnings[0]
+        far.put(THERE, {"url": "https://gateway"})
+        world.make_pass()
+        assert is_copied(world, far)
+
+    def test_a_later_one_is_deleted(self, world: World, far: Far) -> None:
+        world.make_pass()
+        later = format_time(world.local_now() + timedelta(minutes=9))
+        far.put(THERE, {"api_key": "x", FIELD: {**far.holds()[FIELD], "rotated_at": later}})
+        assert "or delete it" in world.make_pass().keys[0].warnings[0]
+        far.delete(THERE)
+        world.make_pass()
+        assert is_copied(world, far)
+
+    def test_a_copy_is_ended_and_its_path_managed(self, world: World, far: Far) -> None:
+        """What the rotator says that would manage the path of another one's copy."""
+        world.make_pass()
+        other = replace(
+            world, store=MemoryStore(far.versions), keys=(replace(managed(), path=THERE),), vaults={}, log=[]
+        )
+        assert "then remove the field rotation here" in (other.make_pass().keys[0].errors[0].cure or "")
+        far.put(THERE, {"api_key": far.holds()["api_key"]})
+        world.keys = (managed(),)
+        assert other.make_pass().converged
+
+
+class TestAsAConsumer:
+    def test_a_copy_that_holds_the_key_lets_the_old_one_go(self, world: World) -> None:
+        old, _ = rotated(world)
+        world.advance(1, minutes=1)
+        world.make_pass()
+        assert not is_live(world, old)
+
+    def test_it_is_asked_only_when_a_grace_is_over(self, world: World, far: Far) -> None:
+        """No rotation waits for it."""
+        rotated(world)
+        order: list[str] = []
+        far.calls.clear()
+        world.server.hook = lambda method, path, _: order.append(method)
+        read = far.read
+        far.read = lambda *args, **options: order.append("copy") or read(*args, **options)  # type: ignore
+        world.make_pass(forced=True)
+        world.server.hook = None
+        assert order.index("POST") < order.index("copy")
+
+    def test_one_that_is_down_keeps_the_old_key_until_its_limit(self, world: World, far: Far) -> None:
+        world.make_pass()
+        far.down = NO_ANSWER
+        old = world.rotation()["key_id"]
+        world.make_pass(forced=True)
+        world.advance(1, minutes=1)
+        result = world.make_pass()
+        assert result.converged
+        [key] = result.keys
+        [other] = key.others
+        assert (other.kept, other.unconfirmed) == (Kept.UNCONFIRMED, ("eu",))
+        world.advance(2)
+        world.make_pass()
+        assert not is_live(world, old)
+
+    def test_it_lets_the_old_key_go_in_the_second_pass_after_it_is_back(self, world: World, far: Far) -> None:
+        world.make_pass()
+        far.down = NO_ANSWER
+        old = world.rotation()["key_id"]
+        world.make_pass(forced=True)
+        world.advance(1, minutes=1)
+        world.make_pass()
+        far.down = None
+        world.make_pass()
+        assert is_copied(world, far)
+        assert is_live(world, old)
+        world.make_pass()
+        assert not is_live(world, old)
+
+    def test_what_it_holds_right_before_the_revocation_counts(self, world: World, far: Far) -> None:
+        old, _ = rotated(world)
+        world.advance(1, minutes=1)
+        older, bring = json.loads(far.versions[THERE][0] or ""), far.read
+        reads: list[str] = []
+
+        def read(*args: Any, **options: Any) -> Version:
+            reads.append("read")
+            if len(reads) == 3:  # after it was asked, and after it was brought
+                far.put(THERE, older)
+            return bring(*args, **options)
+
+        far.read = read  # type: ignore[method-assign]
+        world.make_pass()
+        assert is_live(world, old)
+        world.make_pass()
+        assert not is_live(world, old)
+
+    def test_in_a_pass_that_rotates_the_new_key_and_the_one_before_it_confirm(
+        self, world: World, far: Far
+    ) -> None:
+        old, _ = rotated(world)
+        world.advance(1, minutes=1)
+        world.make_pass(forced=True)
+        assert not is_live(world, old)
+        old = world.rotation()["key_id"]
+        world.make_pass(forced=True)
+        world.advance(1, minutes=1)
+        far.refuses = Rejected("PUT: 403", status=403)
+        world.make_pass(forced=True)
+        assert not is_live(world, old), "the copy holds the key after it"
+
+    def test_it_needs_no_confirmation_in_words(self, world: World) -> None:
+        rotated(world)
+        world.advance(1, minutes=1)
+        world.memory.calls.clear()
+        world.make_pass()
+        assert not [call for call in world.memory.calls if "acks" in call]
+
+
+class TestDown:
+    def test_it_fails_no_pass_and_is_told(self, world: World, far: Far) -> None:
+        far.down = NO_ANSWER
+        with captured() as log:
+            result = world.make_pass()
+        assert result.converged
+        [key] = result.keys
+        assert key.to_json()["behind"] == ["eu"]
+        assert key.warnings == (
+            "the copy for eu is behind: GET: no answer within 10 s; check vaults[eu].address (https://eu)",
+        )
+        [line] = [
+            line for line in map(json.loads, log.getvalue().splitlines()) if line["event"] == "copy.behind"
+        ]
+        assert line["level"] == "warning"
+        assert line["cure"] == "check vaults[eu].address (https://eu)"
+
+    @pytest.mark.parametrize("concurrency", [1, 4])
+    def test_it_is_asked_once_in_a_pass(self, world: World, far: Far, concurrency: int) -> None:
+        keys = tuple(
+            copied(replace(managed(), name=f"K{n}", path=f"apimall/k{n}"), f"k{n}") for n in range(6)
+        )
+        world = replace(world, keys=keys, concurrency=concurrency)
+        far.down = NO_ANSWER
+        with captured() as log:
+            result = world.make_pass()
+        assert len(far.calls) == 2
+        assert all(key.behind for key in result.keys)
+        assert log.getvalue().count("copy.behind") == 1
+
+    def test_a_login_that_is_refused_is_tried_once_in_a_pass(self, world: World, far: Far) -> None:
+        keys = tuple(
+            copied(replace(managed(), name=f"K{n}", path=f"apimall/k{n}"), f"k{n}") for n in range(3)
+        )
+        tries: list[str] = []
+
+        def refused() -> None:
+            tries.append("log in")
+            raise Rejected("POST: 403", status=403, cure="check vault.auth.mount and role_id")
+
+        far.log_in = refused  # type: ignore[method-assign]
+        result = replace(world, keys=keys).make_pass()
+        assert result.converged
+        assert len(tries) == 1
+        assert "check vaults[eu].auth.mount and role_id" in result.keys[2].warnings[0]
+
+    def test_one_refusal_is_that_copys_alone(self, world: World, far: Far) -> None:
+        keys = tuple(
+            copied(replace(managed(), name=f"K{n}", path=f"apimall/k{n}"), f"k{n}") for n in range(3)
+        )
+        far.put("k1", {"api_key": "sk-of-somebody"})
+        result = replace(world, keys=keys).make_pass()
+        assert [bool(key.behind) for key in result.keys] == [False, True, False]
+
+    def test_another_vault_is_asked_all_the_same(self, world: World, far: Far) -> None:
+        well = Far()
+        world = replace(world, keys=(copied(us=CopyTarget("us", THERE)),), vaults={"eu": far, "us": well})
+        far.down = NO_ANSWER
+        [key] = world.make_pass().keys
+        assert list(key.behind) == ["eu"]
+        assert is_copied(world, well)
+
+    def test_a_leak_waits_for_no_copy_and_reaches_those_it_can_first(self, world: World, far: Far) -> None:
+        old, _ = rotated(world)
+        far.down = NO_ANSWER
+        result = world.contain()
+        assert not is_live(world, old)
+        assert list(result.keys[0].behind) == ["eu"]
+
+    def test_the_plaintext_in_a_copy_is_redacted_from_then_on(self, world: World, far: Far) -> None:
+        far.put(THERE, {"api_key": "nobody-knows-this-text"})
+        world.make_pass()
+        from rotator.redaction import redact
+
+        assert "nobody-knows" not in redact("it is nobody-knows-this-text")
+
+
+def test_of_another_shard_no_copy_is_touched(world: World, far: Far) -> None:
+    from rotator.rules.shard import Shard
+
+    world.make_pass()
+    far.versions.clear()
+    shards = [Shard(index, 2) for index in range(2)]
+    for shard in shards:
+        replace(world, shard=shard).make_pass()
+        assert bool(far.versions) == shard.holds("Backend") or far.versions
+
+
+def test_a_secret_is_shown_nowhere(world: World, far: Far) -> None:
+    world.make_pass()
+    plaintext = world.secret()["api_key"]
+    assert plaintext not in repr(Secret(plaintext))
