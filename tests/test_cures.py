@@ -100,7 +100,6 @@ WALKED: Final[Mapping[str, str]] = {
     "for this copy: one secret has one rotator": f"{_COPIES}test_another_path",
     "or delete that secret, and the next pass writes it anew": f"{_COPIES}test_a_copy_of_something_else_is_deleted",
     "or remove that field, and the next pass writes it": f"{_COPIES}test_a_field_is_removed",
-    "restore an older version of the copy, or delete it": f"{_COPIES}test_a_later_one_is_deleted",
     "give the rotator another vault.state_path": f"{_PASS}test_a_record_of_claims_that_is_somebodys_is_moved",
     "=run it again in a few minutes": "test_prune.py::TestMeanwhile::test_another_rotator_is_at_work",
     "check that this machine's clock is right (NTP)": f"{_PASS}test_a_clock_that_is_off_is_set",

@@ -9,7 +9,7 @@ import io
 import itertools
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -36,11 +36,12 @@ from rotator.redaction import Secret
 from rotator.rules.bookkeeping import FIELD
 from rotator.rules.freeze import FIELD as HOLD
 from rotator.rules.freeze import write_freeze
-from rotator.rules.model import Receiver
+from rotator.rules.model import CopyTarget, Receiver
 from rotator.sandbox.faults import ALWAYS, GARBAGE, Action, Cut, Delay, Fault, Phase, Status, Truncate
 from rotator.sandbox.ledger import Lag, Quirks
 from rotator.sandbox.replies import Breakage
 from tests.facts import PATH, TIMING, managed
+from tests.far import NO_ANSWER, FarVault
 from tests.interleave import Replica
 from tests.leaks import leaks
 from tests.long import LONG, Tally, examples
@@ -53,6 +54,7 @@ from tests.vaults import connect_to, new_kv
 from tests.world import Gate, World, later, new_server
 
 OTHER = "apimall/reporting"
+COPY = "team/reporting"
 NAMES = {PATH: "Backend", OTHER: "Reporting"}
 PATHS = st.sampled_from(sorted(NAMES))
 AT_ONCE = timedelta(milliseconds=30)
@@ -156,7 +158,18 @@ class Histories(RuleBasedStateMachine):
         receivers = (Receiver("batch", "https://batch.invalid/", "webhook.secret"),)
         consumed = replace(managed(), consumers=("web", "batch"), receivers=receivers, grace_limit=LIMIT)
         self.moods, self.healing, self.heard = itertools.cycle(MOODS), False, list[int]()
-        keys = (consumed, replace(managed(), name="Reporting", path=OTHER))
+        copied = replace(
+            managed(),
+            name="Reporting",
+            path=OTHER,
+            consumers=("eu",),
+            copies={"eu": CopyTarget("eu", COPY)},
+            grace_limit=LIMIT,
+        )
+        self.far = FarVault(seen=self.a_copy_is_written)
+        self.robbed: list[str] = []
+        """What was written over something that is not ours."""
+        keys = (consumed, copied)
         timing = replace(TIMING, verify_deadline=AT_ONCE, store_deadline=AT_ONCE)
         self.store: Vault = self.connect()
         self.world = World(
@@ -166,6 +179,7 @@ class Histories(RuleBasedStateMachine):
             timing=timing,
             timeout=timedelta(seconds=PATIENCE),
             tell=self.a_receiver_hears,
+            vaults={"eu": self.far},
         )
         self.truth = connect_to(self.vault.address, self.vault.token, self.mount)
         self.promises = Promises(self.world, self.truth)
@@ -353,6 +367,41 @@ class Histories(RuleBasedStateMachine):
         if does == "takes it, too slowly":
             raise TooSlow("POST /", 5, "", ambiguous=True)
 
+    # the further Vault, which holds a copy
+
+    def a_copy_is_written(self, path: str, before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> None:
+        COVERED["copies written"] += 1
+        self.promises.uses(OTHER, now["api_key"], "eu")
+        if before and "somebody's" in str(before):
+            self.robbed.append(path)
+
+    @trouble(how=st.sampled_from(["down", "down", "refuses writes", "back"]))
+    def the_copys_vault(self, how: str) -> None:
+        COVERED[f"the copy's Vault: {how}"] += 1
+        self.far.down = NO_ANSWER if how == "down" else None
+        self.far.refuses = Rejected("PUT: 403", status=403) if how == "refuses writes" else None
+
+    @trouble(how=st.sampled_from(["restored", "deleted", "destroyed", "tampered", "unblocked", "somebody's"]))
+    def a_copy_is_touched(self, how: str) -> None:
+        COVERED[f"by hand: copy {how}"] += 1
+        there = self.far.holds(COPY)
+        match how:
+            case "deleted" | "destroyed" if not self.far.versions.get(COPY):
+                return
+            case "restored" if len(kept := [one for one in self.far.versions.get(COPY, []) if one]) > 1:
+                self.far.put(COPY, json.loads(kept[-2]))
+            case "deleted":
+                self.far.delete(COPY)
+            case "destroyed":
+                self.far.versions.clear()
+            case "tampered":
+                self.far.put(COPY, {**there, "api_key": "sk-another"})
+            case "unblocked":
+                self.far.put(COPY, {name: text for name, text in there.items() if name != FIELD})
+            case _:
+                self.far.put(COPY, {"api_key": "somebody's"})
+        self.promises.uses(OTHER, None, "eu")  # whoever did that has to answer for it
+
     # the gateway's faults
 
     @trouble(
@@ -506,6 +555,7 @@ class Histories(RuleBasedStateMachine):
     def the_promises_hold(self) -> None:
         COVERED["steps"] += 1
         self.promises.hold()
+        assert not self.robbed
 
     def teardown(self) -> None:
         try:
@@ -524,6 +574,8 @@ class Histories(RuleBasedStateMachine):
     def heal(self) -> None:
         """The faults stop. Then all that was left behind is put right, on a slow machine, too."""
         self.patience = LONG_PATIENCE
+        self.far.down = self.far.refuses = None
+        self.far.delete(COPY) if self.far.versions.get(COPY) else None
         self.world.timeout = timedelta(seconds=self.patience)
         self.both_recover()
         self.traffic.release()
@@ -561,6 +613,7 @@ class Histories(RuleBasedStateMachine):
         self.world.make_pass()
         self.traffic.release()  # what was published is noted by the clock of its own pass
         self.promises.hold()
+        assert self.far.holds(COPY).get("api_key") == self.latest(OTHER).get("api_key")
 
     # Vault as root sees it
 

@@ -60,7 +60,7 @@ class GatedGateway(Gateway):
 class GatedStore:
     """Calls `gate` before each use of the store behind it."""
 
-    def __init__(self, store: Store, gate: Gate) -> None:
+    def __init__(self, store: Store | CopyStore, gate: Gate) -> None:
         self._store, self._gate = store, gate
 
     def __getattr__(self, name: str) -> Any:
@@ -108,9 +108,10 @@ class World:
     @contextmanager
     def account(self, store: Store | None = None, gate: Gate | None = None) -> Iterator[Account]:
         """One rotator's view of the world. `gate` is called before each of its requests, one at a time."""
-        store = store or self.store
+        store, vaults = store or self.store, dict(self.vaults)
         if gate:
             store = cast("Store", GatedStore(store, gate))
+            vaults = {name: cast("CopyStore", GatedStore(far, gate)) for name, far in vaults.items()}
         plaintext = self.bearer or self.server.account.bootstrap.plaintext
         sources = [lambda: usable(plaintext)]
         if path := self.bearer_path:
@@ -143,7 +144,7 @@ class World:
                 policy=self.policy,
                 stopping=self.stopping,
                 tell=self.tell,
-                vaults=self.vaults.__getitem__,
+                vaults=vaults.__getitem__,
             )
 
     def make_pass(self, **options: Any) -> PassResult:

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from rotator.errors import Rejected
+from rotator.errors import RETRIED, Rejected
 from rotator.redaction import Secret
 from rotator.rules import claims, consumers, installation
 from rotator.rules.bookkeeping import COPY_OF, Rotation, managed_by, read_block
 from rotator.rules.facts import Facts
 from rotator.rules.model import CopyTarget, ManagedKey, Version
-from rotator.rules.times import format_time
+from rotator.rules.times import age, format_time
 
 _RECORDS: Final = ({installation.FIELD, installation.BOUND}, {claims.FIELD}, {consumers.FIELD})
 """The fields of what else a rotator keeps in Vault, or is told there."""
 _AHEAD: Final = timedelta(hours=1)
-"""A copy that is dated further ahead of the gateway's clock was not written by a replica."""
+"""A copy that is dated further ahead of the gateway's clock was not written by another instance."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class Content:
     """`INSTALLATION:PATH`, which nothing else in any Vault is a copy of."""
     now: datetime
     """By the gateway's clock."""
+    settled_after: timedelta
+    """So long after a rotation a read of the secret may miss it."""
     doubt: bool = False
     """Whether the time is not to be relied on."""
 
@@ -67,6 +69,7 @@ def content_of(
         text,
         copy_of(of, facts.key.path),
         facts.now,
+        facts.timing.orphan_after,
         doubt=facts.doubt is not None,
     )
 
@@ -74,7 +77,7 @@ def content_of(
 def to_copy(there: Version, content: Content) -> Mapping[str, Any] | None:
     """Return what is to be written on top of what is `there`; None where that is the copy already.
 
-    Raises Rejected for something that is not ours to write over, and for a copy of a later key.
+    Raises Rejected for something that is not ours to write over, and for the copy of a key that may be newer.
     """
     data, key = there.data, content.key
     if data is None:
@@ -86,11 +89,12 @@ def to_copy(there: Version, content: Content) -> Mapping[str, Any] | None:
         same = {**content.block, "rotated_at": block.get("rotated_at")} if content.doubt else content.block
         return None if block == same else content.merged_into(data)
     dated = read_block(data, key.bookkeeping).rotated_at
-    if dated and content.rotated_at < dated <= content.now + _AHEAD:
+    newest = max(content.rotated_at, content.now - content.settled_after)
+    if dated and newest < dated <= content.now + _AHEAD:
         raise Rejected(
-            "it holds a key that became current later than the one that was read here",
-            cure="if another instance of this rotator has rotated the key just now, the next pass agrees with "
-            "it; if not, restore an older version of the copy, or delete it",
+            f"it holds a key that became current {age(dated, content.now)}, later than the one that was read here: "
+            "another instance may have rotated the key",
+            cure=RETRIED,
         )
     return content.merged_into(data)
 
