@@ -147,7 +147,7 @@ def managed_by(data: Mapping[str, Any] | None) -> str | None:
     """Return the field that says of a secret that a rotator manages it, whatever that is called."""
 
     def says(block: object) -> bool:
-        return isinstance(block, dict) and COPY_OF not in block and len(block.keys() & _OURS) >= _FEW
+        return isinstance(block, dict) and len(block.keys() & _OURS) >= _FEW
 
     return next((name for name, block in (data or {}).items() if says(block)), None)
 
