@@ -36,7 +36,7 @@ def exposed() -> dict[str, set[str]]:
 
 
 def _waited_for(shown: Snapshot) -> Snapshot:
-    """The same, with a consumer that keeps each superseded key alive, and that could not be told."""
+    """The same, with a consumer that keeps each superseded key alive and was not told, and with copies."""
     record = shown.passes[0]
     assert record.result
     keys = tuple(
@@ -44,6 +44,7 @@ def _waited_for(shown: Snapshot) -> Snapshot:
             key,
             others=tuple(replace(other, unconfirmed=("web",)) for other in key.others),
             untold=("web",),
+            copies={"eu": None},
         )
         for key in record.result.keys
     )

@@ -316,6 +316,15 @@ def test_the_metrics_count_them(copying: Program, eu: VaultServer) -> None:
     assert f"{gauge} 1.0" in file.read_text()
 
 
+def test_another_consumer_confirms_without_a_token_of_that_vault(copying: Program) -> None:
+    copying.config["keys"][0]["consumers"].append({"name": "web"})
+    copying.run("--once")
+    del copying.environ["EU_TOKEN"], copying.environ["APIMALL_API_KEY"]
+    assert copying.run("ack", NAME, "--as", "web").code == 0
+    done = copying.run("--once")
+    assert (done.code, "environment EU_TOKEN: is missing" in done.err) == (2, True)
+
+
 def test_a_consumer_that_reads_a_copy_confirms_by_it_alone(copying: Program) -> None:
     done = copying.run("ack", NAME, "--as", "shop", "--key-id", "1")
     assert done.code == 2

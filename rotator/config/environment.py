@@ -48,6 +48,7 @@ _VAULT: Final = {
     "VAULT_CLIENT_CERT": "client_cert",
     "VAULT_CLIENT_KEY": "client_key",
 }
+_UNUSED: Final = "unused-token-of-a-further-vault"
 _OF_TLS: Final = ("tls_skip_verify", "ca_cert", "client_cert", "client_key")
 _BOOLEANS: Final = {"1": True, "t": True, "true": True, "0": False, "f": False, "false": False}
 
@@ -117,6 +118,15 @@ def fill_in(environ: Mapping[str, str], values: dict[str, Any]) -> dict[Path, st
         if isinstance(block, dict) and isinstance(block.get("auth"), dict):
             _fill_in_token(environ, block["auth"], ("vaults", index, *TOKEN[1:]), None, origins)
     return origins
+
+
+def spare_copies(values: dict[str, Any]) -> None:
+    """Let who does not ask a further Vault have no token for it."""
+    further = values.get("vaults")
+    for block in further if isinstance(further, list) else ():
+        auth = block.get("auth") if isinstance(block, dict) else None
+        if isinstance(auth, dict) and auth.get("method") == METHOD and isinstance(auth.get("env"), str):
+            auth.setdefault("token", Secret(_UNUSED))
 
 
 def _fill_in_token(

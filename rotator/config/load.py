@@ -44,7 +44,8 @@ def load(path: Path | None, environ: Mapping[str, str], *, needs_bearer: bool = 
 
     `ROTATOR_...` overrides the file, and the file overrides Vault's own variables: one of those that is left
     over from work on another cluster must not redirect secrets. Raises ConfigError with a line for every
-    fault; no line repeats a value that could be a secret. `needs_bearer`: an absent bearer is a fault.
+    fault; no line repeats a value that could be a secret. `needs_bearer`: an absent bearer is a fault, and so is an
+    absent credential for a further Vault.
     """
     return loaded(*read(path, environ), environ, needs_bearer=needs_bearer)
 
@@ -67,6 +68,8 @@ def loaded(name: str, content: bytes, environ: Mapping[str, str], *, needs_beare
                 "what holds a field must be a block"
             )
     origins |= environment.fill_in(environ, values)
+    if not needs_bearer:
+        environment.spare_copies(values)
     places = Places(name, document.root, origins)
     faults += _absent_variables(values, environ, needs_bearer=needs_bearer)
     shard = WHOLE
@@ -103,7 +106,7 @@ def _absent_variables(
         yield from _absent(bearer, "APIMALL_API_KEY", environ, "an API key of the account, the bearer")
     further = values.get("vaults")
     yield from _absent_of_login(values.get("vault"), ROLE_ID, SECRET_ID, environ)
-    for block in further if isinstance(further, list) else ():
+    for block in further if needs_bearer and isinstance(further, list) else ():
         yield from _absent_of_login(block, None, None, environ)  # the usual ones are the main Vault's
 
 
