@@ -407,7 +407,7 @@ class TestAsAConsumer:
         world.make_pass()
         assert not is_live(world, old)
 
-    def test_it_lets_the_old_key_go_in_the_second_pass_after_it_is_back(
+    def test_one_that_was_down_gives_its_programs_their_grace_from_then_on(
         self, world: World, far: FarVault
     ) -> None:
         world.make_pass()
@@ -418,8 +418,23 @@ class TestAsAConsumer:
         world.make_pass()
         far.down = None
         world.make_pass()
-        assert is_copied(world, far)
+        assert far.holds(THERE)["api_key"] == world.secret()["api_key"]
+        world.advance(1, minutes=-1)
+        [key] = world.make_pass().keys
+        assert not key.behind
+        assert "eu has had key 3 in its copy only since 2026-11-02 00:01" in key.warnings[-1]
         assert is_live(world, old)
+        written = len(far.versions[THERE])
+        world.advance(minutes=2)
+        world.make_pass()
+        assert not is_live(world, old)
+        assert len(far.versions[THERE]) == written
+
+    def test_and_from_no_time_that_somebody_makes_up(self, world: World, far: FarVault) -> None:
+        old, _ = rotated(world)
+        there = far.holds(THERE)
+        far.put(THERE, {**there, FIELD: {**there[FIELD], "copied_at": "2999-01-01T00:00:00Z"}})
+        world.advance(1, minutes=1)
         world.make_pass()
         assert not is_live(world, old)
 

@@ -138,6 +138,11 @@ FILES: Final[list[Row]] = [
         f"{COPY}, path: b}}}}]}}]\nvaults: [{{name: eu, mount: kv}}]",
     ),
     (
+        "has both url and copy, though its copy tells which key is current; keep one",
+        f"{COPY}}}, url: https://h, secret: {{env: SIGNS}}}}]}}]\n{EU}",
+        f"{COPY}}}}}]}}]\n{EU}",
+    ),
+    (
         "has an address without auth; write how to log in there",
         f"{COPY}}}}}]}}]\nvaults: [{{name: eu, address: https://eu}}]",
         f"{COPY}}}}}]}}]\n{EU}",

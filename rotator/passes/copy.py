@@ -16,7 +16,7 @@ from rotator.passes.account import Account, CopyStore
 from rotator.passes.secret import remembered
 from rotator.passes.stopping import NotReached, Stopped
 from rotator.rules.consumers import Ack
-from rotator.rules.copies import Content, holds, to_copy
+from rotator.rules.copies import Content, confirmed_by, holds, to_copy
 from rotator.rules.model import CopyTarget, ManagedKey, Version
 
 T = TypeVar("T")
@@ -83,7 +83,7 @@ class Copies:
             there = self._read(target, key)
             for content in contents:
                 if to_copy(there, content) is None:
-                    return Ack(content.key_id)
+                    return confirmed_by(there, content)
         except RotatorError as error:
             return Ack(fault=f"has a copy that cannot be relied on: {error.message}")
         why = holds(there, contents[0]) if contents else "it is not known which key it should hold"

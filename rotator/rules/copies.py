@@ -5,7 +5,7 @@ of. One authority stays: nothing is ever taken from a copy but what it proves by
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -13,10 +13,12 @@ from rotator.errors import RETRIED, Rejected
 from rotator.redaction import Secret
 from rotator.rules import claims, consumers, installation
 from rotator.rules.bookkeeping import COPY_OF, Rotation, managed_by, read_block
+from rotator.rules.consumers import Ack
 from rotator.rules.facts import Facts
 from rotator.rules.model import CopyTarget, ManagedKey, Version
-from rotator.rules.times import age, format_time
+from rotator.rules.times import age, format_time, moment, parse_time
 
+COPIED_AT: Final = "copied_at"
 _RECORDS: Final = ({installation.FIELD, installation.BOUND}, {claims.FIELD}, {consumers.FIELD})
 """The fields of what else a rotator keeps in Vault, or is told there."""
 _AHEAD: Final = timedelta(hours=1)
@@ -37,17 +39,25 @@ class Content:
     """By the gateway's clock."""
     settled_after: timedelta
     """So long after a rotation a read of the secret may miss it."""
+    superseded: Mapping[int, datetime] = field(default_factory=dict)
+    """Since when the secret does not hold earlier keys."""
     doubt: bool = False
     """Whether the time is not to be relied on."""
 
-    def merged_into(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Return `data` with the plaintext and the block in it and nothing else changed."""
-        return {**data, self.key.field: self.plaintext.reveal(), self.key.bookkeeping: self.block}
+    def block(self, copied_at: str | None = None) -> dict[str, Any]:
+        """Return the bookkeeping of a copy. `copied_at`: when it got the key, where that was late."""
+        late = {COPIED_AT: copied_at} if copied_at else {}
+        return {
+            "key_id": self.key_id,
+            "rotated_at": format_time(self.rotated_at),
+            COPY_OF: self.copy_of,
+            **late,
+        }
 
-    @property
-    def block(self) -> dict[str, Any]:
-        """The bookkeeping of a copy."""
-        return {"key_id": self.key_id, "rotated_at": format_time(self.rotated_at), COPY_OF: self.copy_of}
+    def late(self, before: int | None) -> str | None:
+        """Return now, as it is written, where the key that a copy held `before` was replaced long ago."""
+        since = self.superseded.get(before or 0)
+        return format_time(self.now) if since and self.now - since > self.settled_after else None
 
 
 def content_of(
@@ -70,6 +80,7 @@ def content_of(
         copy_of(of, facts.key.path),
         facts.now,
         facts.timing.orphan_after,
+        facts.superseded,
         doubt=facts.doubt is not None,
     )
 
@@ -79,16 +90,16 @@ def to_copy(there: Version, content: Content) -> Mapping[str, Any] | None:
 
     Raises Rejected for something that is not ours to write over, and for the copy of a key that may be newer.
     """
-    data, key = there.data, content.key
-    if data is None:
-        return content.merged_into({})
+    data, key = there.data or {}, content.key
     raise_for_owner(data, key, content.copy_of, content.plaintext)
-    block = data.get(key.bookkeeping)
-    holds_it = data.get(key.field) == content.plaintext.reveal()
-    if isinstance(block, dict) and holds_it and block.get("key_id") == content.key_id:
-        same = {**content.block, "rotated_at": block.get("rotated_at")} if content.doubt else content.block
-        return None if block == same else content.merged_into(data)
-    dated = read_block(data, key.bookkeeping).rotated_at
+    text, block = content.plaintext.reveal(), data.get(key.bookkeeping)
+    before = block if isinstance(block, dict) else {}
+    if data.get(key.field) == text and before.get("key_id") == content.key_id:
+        same = content.block(before.get(COPIED_AT))
+        same |= {"rotated_at": before.get("rotated_at")} if content.doubt else {}
+        return None if before == same else {**data, key.bookkeeping: same}
+    read = read_block(data, key.bookkeeping)
+    dated = read.rotated_at
     newest = max(content.rotated_at, content.now - content.settled_after)
     if dated and newest < dated <= content.now + _AHEAD:
         raise Rejected(
@@ -96,7 +107,22 @@ def to_copy(there: Version, content: Content) -> Mapping[str, Any] | None:
             "another instance may have rotated the key",
             cure=RETRIED,
         )
-    return content.merged_into(data)
+    return {**data, key.field: text, key.bookkeeping: content.block(content.late(read.key_id))}
+
+
+def confirmed_by(there: Version, content: Content) -> Ack:
+    """Return what a copy confirms that holds the key: not yet that, where it got the key late.
+
+    Its programs may have read the earlier one until then, and have their grace from then on.
+    """
+    block = (there.data or {}).get(content.key.bookkeeping)
+    try:
+        copied_at = parse_time(str(block[COPIED_AT])) if isinstance(block, dict) else None
+    except (KeyError, ValueError):
+        return Ack(content.key_id)
+    if copied_at and copied_at <= content.now + _AHEAD and copied_at + content.key.grace_period > content.now:
+        return Ack(fault=f"has had key {content.key_id} in its copy only since {moment(copied_at)}")
+    return Ack(content.key_id)
 
 
 def holds(there: Version, content: Content) -> str:
