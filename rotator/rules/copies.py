@@ -22,7 +22,7 @@ COPIED_AT: Final = "copied_at"
 _RECORDS: Final = ({installation.FIELD, installation.BOUND}, {claims.FIELD}, {consumers.FIELD})
 """The fields of what else a rotator keeps in Vault, or is told there."""
 _AHEAD: Final = timedelta(hours=1)
-"""A copy that is dated further ahead of the gateway's clock was not written by another instance."""
+"""A copy that is dated further ahead was not written by another instance, even during a pass of ours."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,11 @@ class Content:
     copy_of: str
     """`INSTALLATION:PATH`, which nothing else in any Vault is a copy of."""
     now: datetime
-    """By the gateway's clock."""
+    """When the secret was read, by the gateway's clock."""
     settled_after: timedelta
     """So long after a rotation a read of the secret may miss it."""
+    longest_pass: timedelta
+    """So long ago may be `now`."""
     superseded: Mapping[int, datetime] = field(default_factory=dict)
     """Since when the secret does not hold earlier keys."""
     doubt: bool = False
@@ -80,6 +82,7 @@ def content_of(
         copy_of(of, facts.key.path),
         facts.now,
         facts.timing.orphan_after,
+        facts.timing.pass_deadline,
         facts.superseded,
         doubt=facts.doubt is not None,
     )
@@ -101,7 +104,7 @@ def to_copy(there: Version, content: Content) -> Mapping[str, Any] | None:
     read = read_block(data, key.bookkeeping)
     dated = read.rotated_at
     newest = max(content.rotated_at, content.now - content.settled_after)
-    if dated and newest < dated <= content.now + _AHEAD:
+    if dated and newest < dated <= content.now + content.longest_pass + _AHEAD:
         raise Rejected(
             f"it holds a key that became current {age(dated, content.now)}, later than the one that was read here: "
             "another instance may have rotated the key",
