@@ -7,11 +7,12 @@ import pytest
 
 from rotator.clients.vault.login import Token
 from rotator.config import AppRoleAuth, Config, TokenAuth, load
+from rotator.credentials import login_of
 from rotator.errors import ConfigError
 from rotator.passes.stopping import Stopping
 from rotator.redaction import Secret
 from rotator.rules.model import CopyTarget
-from rotator.wiring import FurtherVaults, login_of
+from rotator.wiring import FurtherVaults
 
 ENVIRON = {
     "VAULT_ADDR": "https://main:8200",

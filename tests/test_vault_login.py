@@ -7,10 +7,10 @@ import pytest
 
 from rotator.clients.vault.client import Vault
 from rotator.clients.vault.login import AppRole, Wrapped
+from rotator.credentials import login_of
 from rotator.errors import Rejected, RotatorError, Transient
 from rotator.redaction import Secret
 from rotator.sandbox.vault import VaultServer
-from rotator.wiring import login_of
 from tests.certificates import LOOPBACK, Authority, Signer
 from tests.leaks import leaks
 from tests.logins import Role, auth, file_reader, mounted, reads

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from rotator.credentials import login_of
 from rotator.errors import Rejected
 from rotator.sandbox.vault import VaultServer, find_binary
-from rotator.wiring import login_of
 from tests.certificates import LOOPBACK, Authority, Signer
 from tests.deployed import DEPLOY, VENV, run
 from tests.logins import auth, reads

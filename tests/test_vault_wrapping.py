@@ -6,10 +6,10 @@ import pytest
 
 from rotator.clients.vault.client import Vault
 from rotator.clients.vault.login import Wrapped
+from rotator.credentials import login_of
 from rotator.errors import Rejected
 from rotator.sandbox.faults import Cut, Fault, Phase
 from rotator.sandbox.vault import VaultServer
-from rotator.wiring import login_of
 from tests.logins import Role, auth, file_reader, reads
 from tests.proxy import Proxy
 from tests.vaults import connect_to

@@ -8,8 +8,9 @@ from rotator.check.findings import Check, Finding, State, bad, ok
 from rotator.clients.vault.answers import TokenFacts
 from rotator.clients.vault.client import Vault
 from rotator.config import VaultBlock
+from rotator.credentials import wrapped_of
 from rotator.errors import Rejected
-from rotator.wiring import trust_of, wrapped_of
+from rotator.wiring import trust_of
 
 
 class ServerChecks:
