@@ -1,6 +1,8 @@
 """Copies in other Vaults: written, repaired, counted; one that is down fails no pass, and keeps old keys alive."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -9,6 +11,7 @@ import pytest
 
 from rotator.errors import Conflict, Rejected, in_vault
 from rotator.passes.result import Outcome
+from rotator.passes.stopping import Stopping
 from rotator.redaction import redact
 from rotator.rules.bookkeeping import COPY_OF, FIELD
 from rotator.rules.claims import claims_path
@@ -16,6 +19,8 @@ from rotator.rules.model import CopyTarget, ManagedKey, Version
 from rotator.rules.revocations import Kept
 from rotator.rules.shard import Shard
 from rotator.sandbox.faults import ALWAYS, Fault, Status
+from rotator.show.key_status import key_status
+from rotator.show.severity import Severity
 from tests.facts import PATH, managed
 from tests.far import NO_ANSWER, FarVault
 from tests.logs import captured
@@ -478,6 +483,23 @@ class TestAsAConsumer:
         assert not [call for call in world.memory.calls if "acks" in call]
 
 
+class Bounded(Stopping):
+    """Says which bounds a pass sets itself, and lets the one of now be over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bounds: list[float] = []
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        self.bounds.append(seconds)
+        with super().within(seconds):
+            yield
+
+    def expire(self) -> None:
+        self._ends = 0.0
+
+
 class TestDown:
     def test_it_fails_no_pass_and_is_told(self, world: World, far: FarVault) -> None:
         far.down = NO_ANSWER
@@ -548,6 +570,40 @@ class TestDown:
         result = world.contain()
         assert not is_live(world, old)
         assert list(result.keys[0].behind) == ["eu"]
+
+    def test_one_that_answers_slowly_holds_up_no_more_than_its_part_of_a_pass(
+        self, world: World, far: FarVault
+    ) -> None:
+        world.stopping = Bounded()
+        keys = tuple(
+            copied(replace(managed(), name=f"K{n}", path=f"apimall/k{n}"), f"k{n}") for n in range(3)
+        )
+        world = replace(world, keys=keys, concurrency=1)
+        far.seen = lambda *_: world.stopping.expire()  # type: ignore[attr-defined]
+        result = world.make_pass()
+        assert world.stopping.bounds[-2] == world.timing.pass_deadline.total_seconds() / 4  # type: ignore[attr-defined]
+        assert result.converged
+        assert sorted(bool(key.behind) for key in result.keys) == [False, True, True]
+        assert len(far.versions) == 1
+
+    def test_who_is_asked_to_stop_begins_no_other_copy(self, world: World, far: FarVault) -> None:
+        keys = tuple(
+            copied(replace(managed(), name=f"K{n}", path=f"apimall/k{n}"), f"k{n}") for n in range(3)
+        )
+        far.seen = lambda *_: world.stopping.request()
+        replace(world, keys=keys, concurrency=1).make_pass()
+        assert len(far.versions) == 1
+
+    def test_it_is_a_note(self, world: World, far: FarVault) -> None:
+        far.down = NO_ANSWER
+        [result] = world.make_pass().keys
+        status = key_status(result, world.log[-1].now)
+        assert (status.severity, status.copies, status.to_json()["behind"]) == (
+            Severity.NOTE,
+            {"eu": False},
+            ["eu"],
+        )
+        assert "the copy for eu is behind" in status.warnings[-1]
 
     def test_the_plaintext_in_a_copy_is_redacted_from_then_on(self, world: World, far: FarVault) -> None:
         far.put(THERE, {"api_key": "nobody-knows-this-text"})
