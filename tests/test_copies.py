@@ -126,6 +126,21 @@ class TestNotWritten:
         world.make_pass(dry_run=True)
         assert far.calls == []
 
+    def test_with_a_moment_that_is_a_guess(self, world: World, far: FarVault) -> None:
+        """While the clocks differ, the secret is not written, and so is no copy of its key."""
+        rotated(world)
+        world.advance(minutes=5)
+        world.roll_back()  # it is current since then, and was made before
+        written = len(far.versions[THERE])
+        secret = world.secret()
+        world.memory.put(PATH, {**secret, FIELD: {**secret[FIELD], "rotated_at": None}})
+        world.local_skew = timedelta(days=400)
+        [key] = world.make_pass().keys
+        assert (key.copies, len(far.versions[THERE])) == ({"eu": None}, written)
+        world.local_skew = timedelta()
+        world.make_pass()
+        assert is_copied(world, far)
+
     def test_with_a_key_that_nobody_knows(self, world: World, far: FarVault) -> None:
         world.make_pass()
         far.versions.clear()
@@ -403,7 +418,9 @@ class TestAsAConsumer:
         old = world.rotation()["key_id"]
         world.make_pass(forced=True)
         world.advance(1, minutes=1)
-        result = world.make_pass()
+        with captured() as log:
+            result = world.make_pass()
+        assert log.getvalue().count("copy.behind") == 1, "though it was asked before the copies were brought"
         assert result.converged
         [key] = result.keys
         [other] = key.others

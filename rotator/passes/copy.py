@@ -34,6 +34,8 @@ class Copies:
     def __init__(self, account: Account) -> None:
         self._account, self._lock = account, Lock()
         self._doors: dict[str, _Door] = {}
+        self._told_of: set[str] = set()
+        """The Vaults of which the log says that they do not answer."""
 
     def bring(self, content: Content) -> Copied:
         """Write each copy of a key that does not hold it, by check-and-set on its own version."""
@@ -59,7 +61,7 @@ class Copies:
         return copied
 
     def _bring(self, target: CopyTarget, content: Content) -> None:
-        with self._told():
+        with self._told(target.vault):
             for left in reversed(range(_TRIES)):
                 there = self._read(target, content.key)
                 if (data := to_copy(there, content)) is None:
@@ -101,16 +103,24 @@ class Copies:
             raise error.of_vault(vault) from None
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _told(self, vault: str) -> Iterator[None]:
         """Log what goes wrong; of a Vault that does not answer it is logged once."""
         try:
             yield
-        except (Stopped, NotReached, _Left):
+        except (Stopped, NotReached):
             raise
         except RotatorError as error:
-            log.warning(
-                "copy.behind", error=error.message, request_id=error.request_id, cure=error.cure or RETRIED
-            )
+            with self._lock:
+                known = vault in self._told_of
+                if self._doors[vault].is_shut:
+                    self._told_of.add(vault)
+            if not (known and isinstance(error, _Left)):
+                log.warning(
+                    "copy.behind",
+                    error=error.message,
+                    request_id=error.request_id,
+                    cure=error.cure or RETRIED,
+                )
             raise
 
 
@@ -125,6 +135,11 @@ class _Door:
         self._lock = Lock()
         self._store: CopyStore | None = None
         self._shut: _Left | None = None
+
+    @property
+    def is_shut(self) -> bool:
+        """Whether it has not answered."""
+        return self._shut is not None
 
     def ask(self, open_: Callable[[], CopyStore], ask: Callable[[CopyStore], T]) -> T:
         """Return what it answers. Raises _Left where it did not answer before, else what is wrong."""
