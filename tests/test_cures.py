@@ -104,7 +104,7 @@ WALKED: Final[Mapping[str, str]] = {
     "=run it again in a few minutes": "test_prune.py::TestMeanwhile::test_another_rotator_is_at_work",
     "check that this machine's clock is right (NTP)": f"{_PASS}test_a_clock_that_is_off_is_set",
     "create the directory, and let": f"{_WALK}test_the_metrics_file",
-    "the next pass begins with it": "test_report.py::test_what_is_not_reached_goes_first_in_the_next_pass",
+    "to reach it in time": "test_report.py::test_what_is_not_reached_goes_first_in_the_next_pass",
     "remove vault.tls_skip_verify": "test_check_tls.py::test_any_certificate_is_trusted",
     "renew the server's certificate; if it is still valid": "test_check_tls.py::test_one_that_has_expired",
     "renew the server's certificate; nothing": "test_check_tls.py::test_one_that_ends_soon",

@@ -73,3 +73,9 @@ def test_a_stretch_of_one_thread_is_not_anothers() -> None:
         other.start()
         other.join()
     assert stopped == [True]
+
+
+def test_what_had_no_turn_promises_no_pass_to_who_asked_for_something_else() -> None:
+    """A prune, a look: no pass does it. A pass says by its outcome that the next one begins with it."""
+    assert "the next pass" not in str(NotReached())
+    assert str(NotReached().again()).endswith("have the server's rate limit raised; then run this again")

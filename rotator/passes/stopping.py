@@ -30,8 +30,7 @@ class NotReached(RotatorError):  # noqa: N818
     def __init__(self) -> None:
         super().__init__(
             "not reached within pass_deadline: a rate limit slowed the pass down (see limit.met in the log)",
-            cure="the next pass begins with it; to reach it in time, raise pass_deadline or have "
-            "the server's rate limit raised",
+            cure="to reach it in time, raise pass_deadline, or have the server's rate limit raised",
         )
 
 
