@@ -56,6 +56,16 @@ def test_help_of_a_command_fits_a_screen_and_leads_with_an_example(command: str)
     assert lines.index("Options:") > examples[0] > 0
 
 
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_where_help_names_the_exit_codes_it_names_the_one_of_a_server_that_cannot_be_reached(
+    command: str,
+) -> None:
+    text = " ".join(run(*command.split(), "--help").split())
+    _, named, codes = text.partition("Exit codes: ")
+    if named and command != "check":  # it looks at the servers, and one that it cannot reach is what it found
+        assert re.search(r"; 3 (a server|Vault or the gateway) could not be reached or refused us", codes)
+
+
 ASK = """
 COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
 _rotator_completion rotator

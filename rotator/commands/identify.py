@@ -38,7 +38,8 @@ def command(common: Common, *, as_json: bool) -> None:
     Whose it is, whether it works (one call with it), how old it is, when it goes by itself, and the command that
     revokes it. Changes nothing, and never repeats what it was given.
 
-    Exit codes: 0 it is dead; 1 it is alive, or that is not known; 2 it is no key, usage or config.
+    Exit codes: 0 it is dead; 1 it is alive, or that is not known; 2 it is no key, or wrong usage or config;
+    3 a server could not be reached or refused us.
     """
     output = common.begin(as_json=as_json, command="identify", asked=True)
     heed_signals()

@@ -82,7 +82,8 @@ def command(
     Logs in with your own token. Prints both files and the next commands, or what is new where they are there. It
     matches secrets to keys by their previews, and changes nothing in Vault and no file that is there.
 
-    Exit codes: 0 proposed; 2 usage or config; 3 Vault or the gateway refused.
+    Exit codes: 0 proposed; 2 usage or config; 3 a server could not be
+    reached or refused us.
     """
     try:
         given = Given(gateway_url, mount, secret_path(under) if under.strip("/") else "")

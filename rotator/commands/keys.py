@@ -34,7 +34,7 @@ def command(common: Common, *, as_json: bool) -> None:
       rotator keys --json | jq '.keys[] | select(.whose == "unmanaged")'
 
     Those that need attention come first: what programs are refused, what should be gone, what nobody manages.
-    Changes nothing. Exit codes: 0 they were seen; 2 usage or config; 3 a server could not be reached.
+    Changes nothing. Exit codes: 0 they were seen; 2 usage or config; 3 a server could not be reached or refused us.
     """
     output = common.begin(as_json=as_json, command="keys", asked=True)
     heed_signals()

@@ -46,7 +46,10 @@ def command(common: Common, *, dry_run: bool, yes: bool, as_json: bool) -> None:
       rotator leaked < found.txt
 
     It is identify, then --rotate-now --revoke-old-now. Asks at the terminal. A key of no managed key is not
-    touched: it says what revokes that. Exit codes: 0 all of it is dead; 1 it may live; 2 no key, or not confirmed.
+    touched: it says what revokes that.
+
+    Exit codes: 0 all of it is dead; 1 it may live; 2 it is no key, not confirmed, or wrong usage or config;
+    3 a server could not be reached or refused us.
     """
     if not (yes or dry_run or can_ask_terminal()):
         raise click.UsageError("it asks first, and nobody is there to answer: add --yes")

@@ -58,7 +58,9 @@ def command(
       rotator prune --id 17 --id 23 --reason "ticket 4711"
 
     Never the bearer, nor what a secret holds or names, nor what may be either. If one may not go, none does.
-    Exit codes: 0 all of them are dead; 1 one is not; 2 usage, or not confirmed.
+
+    Exit codes: 0 all of them are dead; 1 one is not; 2 not confirmed, or wrong usage or config;
+    3 a server could not be reached or refused us.
     """
     if not (yes or dry_run or sys.stdin.isatty()):
         raise click.UsageError("it asks first, and nobody is there to answer: add --yes")
