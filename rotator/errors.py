@@ -116,7 +116,7 @@ class BrokenContract(RotatorError):  # noqa: N818
 
 
 class ConfigError(RotatorError):
-    """The config has faults; `faults` holds one line each."""
+    """What a person gave, mostly the config, has faults; `faults` holds one line each. Nothing was touched."""
 
     def __init__(self, message: str, faults: tuple[str, ...] = ()) -> None:
         super().__init__(message)

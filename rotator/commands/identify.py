@@ -10,12 +10,10 @@ import click
 from rotator.commands.given import given_key, no_arguments
 from rotator.commands.names import load_with
 from rotator.commands.options import Common, common_options, heed_signals, json_option
-from rotator.commands.output import CONVERGED, FAILED, MISCONFIGURED, Output
+from rotator.commands.output import CONVERGED, FAILED, Output
 from rotator.commands.screen import waiting
-from rotator.errors import ConfigError
 from rotator.passes.look_up import Verdict, look_up
 from rotator.passes.stopping import Stopping
-from rotator.rules.given import NoKey
 from rotator.show.console import console_for_stdout
 from rotator.show.identified import identified_to_json, render
 from rotator.show.output import Kind
@@ -51,21 +49,12 @@ def run_identify(config_path: Path | None, environ: Mapping[str, str], output: O
 
     def go() -> int:
         config = load_with(frozenset(), config_path, environ)
-        try:
-            given = given_key()
-            with open_account(config, environ, Stopping()) as account, waiting("looking"):
-                found, _ = look_up(account, given)
-        except NoKey as error:
-            return refuse(error, output)
+        given = given_key()
+        with open_account(config, environ, Stopping()) as account, waiting("looking"):
+            found, _ = look_up(account, given)
         output.show(
             Kind.IDENTIFIED, lambda: identified_to_json(found), lambda: render(found, console_for_stdout())
         )
         return CONVERGED if found.verdict is Verdict.DEAD else FAILED
 
     return output.guard(go)
-
-
-def refuse(error: NoKey, output: Output) -> int:
-    """Say that what was given is no key; return the exit code."""
-    output.complain(ConfigError(f"that is no key: {error}"))
-    return MISCONFIGURED

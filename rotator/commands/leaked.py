@@ -10,7 +10,6 @@ from typing import Final
 import click
 
 from rotator.commands.given import given_key, no_arguments
-from rotator.commands.identify import refuse
 from rotator.commands.leak import contain, exposed_in
 from rotator.commands.names import load_with
 from rotator.commands.options import Common, common_options, heed_signals, json_option
@@ -18,7 +17,6 @@ from rotator.commands.output import CONVERGED, FAILED, Output, can_ask_terminal
 from rotator.commands.screen import waiting
 from rotator.passes.look_up import Verdict, look_up
 from rotator.passes.stopping import Stopping
-from rotator.rules.given import NoKey
 from rotator.rules.shard import WHOLE
 from rotator.show.console import console_for_stdout
 from rotator.show.identified import identified_to_json, render
@@ -67,13 +65,10 @@ def run_leaked(
 
     def go() -> int:
         config = replace(load_with(frozenset(), config_path, environ), shard=WHOLE)
-        try:
-            given = given_key()
-            with open_account(config, environ, Stopping()) as account, waiting("looking"):
-                found, seen = look_up(account, given)
-                exposed = exposed_in(account, seen, found.managed)
-        except NoKey as error:
-            return refuse(error, output)
+        given = given_key()
+        with open_account(config, environ, Stopping()) as account, waiting("looking"):
+            found, seen = look_up(account, given)
+            exposed = exposed_in(account, seen, found.managed)
         contains = bool(exposed) and found.verdict is not Verdict.DEAD
         if not (contains and output.as_json):
             output.show(

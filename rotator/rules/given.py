@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from rotator.errors import ConfigError
 from rotator.redaction import Secret, is_word, redact
 from rotator.rules.bookkeeping import stripped
 from rotator.rules.model import Key
@@ -35,8 +36,11 @@ class Form(StrEnum):
     KEY_ID = "key_id"
 
 
-class NoKey(ValueError):  # noqa: N818
+class NoKey(ConfigError):  # noqa: N818
     """What was given is none of the three. The message does not repeat it."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"that is no key: {why}")
 
 
 @dataclass(frozen=True)
