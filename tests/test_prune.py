@@ -184,7 +184,7 @@ class TestMeanwhile:
         def paste() -> None:
             rotated.memory.put(PATH, {"api_key": theirs.plaintext})
 
-        assert "it is a current key of Backend" in self.refused(rotated, theirs.id, paste)
+        assert "it is the current key of Backend" in self.refused(rotated, theirs.id, paste)
 
     def test_its_id_is_another_keys(self, rotated: World, theirs: AccountKey) -> None:
         def reuse() -> None:
