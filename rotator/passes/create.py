@@ -12,7 +12,7 @@ from rotator.passes.stopping import NotReached
 from rotator.rules.claims import Claim
 from rotator.rules.evidence import to_discard
 from rotator.rules.facts import Facts
-from rotator.rules.holds import EARLY, MAX_ORPHANS
+from rotator.rules.holds import MAX_ORPHANS
 from rotator.rules.model import CreatedKey, Key
 from rotator.rules.times import count
 from rotator.rules.titles import resembles
@@ -117,7 +117,7 @@ class Creating:
         title = self._account.titles.parse(key.title)
         if title:
             return key.live and title.nonce in self._claim.nonces
-        return key.live and key.id not in self._facts.listed and key.created_at >= self._claim.at - EARLY
+        return key.live and key.id not in self._facts.listed and self._claim.may_have_made(key.created_at)
 
     def _check(self, created: CreatedKey, title: str) -> None:
         """Refuse a key that would not be known as ours, or is not new, or is not the one that we asked for."""

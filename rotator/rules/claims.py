@@ -17,6 +17,8 @@ from rotator.rules.times import format_time, parse_time
 FIELD: Final = "claims"
 MOST: Final = 40
 """Claims of one secret that are remembered: more than it can have live keys."""
+_EARLY: Final = timedelta(minutes=5)
+"""So much earlier than its claim a key may seem to have been made: a gateway has more clocks than one."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,10 @@ class Claim:
     """Creates of which it is not known whether they made a key."""
     without_grace: bool = False
     """Whether an operator ended the grace of all that the key supersedes."""
+
+    def may_have_made(self, created_at: datetime) -> bool:
+        """Whether a key of that time may have been made after this, and so by it."""
+        return created_at >= self.at - _EARLY
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,6 @@ MAX_UNSEEN: Final = 6
 
 They may be somebody's, too: so then there is one try in each grace period, until there are twice as many.
 """
-EARLY: Final = timedelta(minutes=5)
-"""So much earlier than its claim a key may seem to have been made: a gateway has more clocks than one."""
 
 
 class Hold(StrEnum):
@@ -92,10 +90,7 @@ def _unseen(facts: Facts) -> int:
     As many as are there since, by whatever title, and are managed by nobody.
     """
     vain = _vain(facts)
-    if not vain:
-        return 0
-    since = min(claim.at for claim in vain) - EARLY
-    there = sum(key.created_at >= since for key in facts.unmanaged)
+    there = sum(any(claim.may_have_made(key.created_at) for claim in vain) for key in facts.unmanaged)
     return min(there, sum(claim.unknown for claim in vain))
 
 

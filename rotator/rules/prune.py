@@ -5,7 +5,7 @@ this Vault needs it. What is not known spares it.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -14,9 +14,6 @@ from rotator.redaction import words
 from rotator.rules.claims import Claim
 from rotator.rules.times import format_time, short
 from rotator.rules.whose import STRANGERS, Owned, Whose
-
-_EARLY: Final = timedelta(minutes=5)
-"""So far a claim may be dated after the key that it made."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ class Sight:
     claims: Mapping[str, tuple[Claim, ...]]
     """By managed key: the claims on a version that its secret does not have yet, and that are not ended."""
     orphan_after: timedelta
-    doubt: str | None = field(default=None)
+    doubt: str | None = None
     """Why the time is not to be relied on."""
 
 
@@ -80,7 +77,7 @@ def _open(sight: Sight, owned: Owned) -> Mapping[str, Claim]:
         name: claim
         for name, claims in sight.claims.items()
         for claim in claims
-        if made is None or made >= claim.at - _EARLY
+        if made is None or claim.may_have_made(made)
     }
 
 
