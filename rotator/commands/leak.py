@@ -24,8 +24,9 @@ from rotator.rules.shard import Shard
 from rotator.service.webhook import Tell, open_notifier
 from rotator.show.console import console_for_stdout
 from rotator.show.exposed import Exposed, exposed_by
-from rotator.show.incident import Incident, changing, contained, foretell, render
+from rotator.show.incident import Incident, contained, foretell, render
 from rotator.show.output import Kind
+from rotator.show.requests import changing
 from rotator.wiring import open_account
 
 log = structlog.get_logger()

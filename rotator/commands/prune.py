@@ -21,9 +21,9 @@ from rotator.passes.prune import Pruned, PrunePlan, plan_prune, prune
 from rotator.rules.given import fault_of_reason
 from rotator.show.about import About
 from rotator.show.console import console_for_stdout
-from rotator.show.incident import changing
 from rotator.show.output import Kind
 from rotator.show.pruned import Record, foretell, render
+from rotator.show.requests import changing
 from rotator.wiring import open_account
 
 log = structlog.get_logger()

@@ -18,8 +18,7 @@ from rotator.rules.times import format_time
 from rotator.rules.whose import ADOPTED_TOO
 from rotator.show.console import captured, copy_lines, lines_of
 from rotator.show.exposed import Exposed
-
-_CHANGING = ("DELETE", "PATCH", "POST", "PUT")
+from rotator.show.requests import lines_of_requests
 
 
 @dataclass(frozen=True)
@@ -135,15 +134,6 @@ def _successor(exposed: Exposed, results: Sequence[KeyResult]) -> Rotation | Non
     return None
 
 
-def changing(steps: Sequence[Step]) -> tuple[Step, ...]:
-    """Those that may have changed a key or a secret: not the logins, nor what only asks."""
-    return tuple(
-        step
-        for step in steps
-        if step.method in _CHANGING and not step.path.startswith(("/v1/auth/", "/v1/sys/"))
-    )
-
-
 def foretell(exposed: Sequence[Exposed], console: Console, *, dry_run: bool) -> str:
     """Return what a person is asked to confirm or, in a dry run, what would be done."""
     be = "would be" if dry_run else "will be"
@@ -189,10 +179,7 @@ def render(incident: Incident, console: Console) -> str:
             yield from _lines_of_key(key)
         if incident.error:
             yield from lines_of("the account", incident.error)
-        yield Text("requests that changed something, by this machine's clock")
-        for step in incident.steps:
-            yield Text(f"  {step.at:%H:%M:%S}Z  {step.method:6}  {step.status or '-'}  {step.path}")
-            yield Text(f"             {step.request_id or 'no request id'}")
+        yield from lines_of_requests(incident.steps)
         yield Text(f"run_id in the log: {', '.join(incident.run_ids)}")
         if not incident.over:
             yield Text("The leak is not contained: see the lines with ✗ and !", style="bold red")

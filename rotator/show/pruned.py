@@ -16,6 +16,7 @@ from rotator.rules.times import age, format_time
 from rotator.show.about import About
 from rotator.show.account_key import whose
 from rotator.show.console import captured, lines_of
+from rotator.show.requests import lines_of_requests
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,7 @@ def render(record: Record, console: Console) -> str:
         yield Text(f"by {record.by}; reason: {words(record.reason) if record.reason else 'none was given'}")
         for key in record.keys:
             yield from _became(key)
-        yield Text("requests that changed something, by this machine's clock")
-        for step in record.steps:
-            yield Text(f"  {step.at:%H:%M:%S}Z  {step.method:6}  {step.status or '-'}  {step.path}")
-            yield Text(f"             {step.request_id or 'no request id'}")
+        yield from lines_of_requests(record.steps)
         if not record.over:
             yield Text("It is not over: see ✗ and !", style="bold red")
 
