@@ -271,7 +271,7 @@ class TestMeanwhile:
         assert done.error
         assert (
             str(done.error)
-            == "nothing was revoked: the secret of Backend was written meanwhile; run this again"
+            == f"key {key.id} was not revoked: the secret of Backend was written meanwhile; run this again"
         )
 
 

@@ -115,12 +115,12 @@ def _revoke(account: Account, plan: PrunePlan, key: Pruned) -> Pruned:
     if why := spared(sight, word):
         if why[0] is Spared.DEAD:  # somebody was faster
             return replace(key, why=why[0], text=why[1])
-        raise Rejected(f"key {word.key_id} was not revoked: {why[1]}")
+        raise _not_revoked(word, why[1])
     facts = _named_in_title(account, seen, word)
-    fence = _fence(account, facts) if facts else None
+    fence = _fence(account, facts, word) if facts else None
     account.bearer.forget()  # the look began with it, and may have taken long: by now it may be this very key
     if account.bearer.current() != bearer:
-        raise Rejected(f"key {word.key_id} was not revoked: the bearer was replaced meanwhile")
+        raise _not_revoked(word, "the bearer was replaced meanwhile")
     account.gateway.revoke(to_prune(word, (plan.sight, sight), fence, facts))
     # At once, whatever becomes of this process. A warning: it is rare, and never to be lost among what a pass says.
     log.warning("key.pruned", key_id=word.key_id, title=words(word.title))
@@ -189,18 +189,20 @@ def _named_in_title(account: Account, seen: Observation, word: Word) -> Facts | 
     return seen.facts.get(title.name) if ours and title else None
 
 
-def _fence(account: Account, facts: Facts) -> Fence:
+def _fence(account: Account, facts: Facts, word: Word) -> Fence:
     """Write the secret on top of what was read, as it is: no late write of any rotator can publish the key then."""
     if facts.pending(account.gateway.now()):  # a write of ours would undo another rotator's work
-        raise Rejected(
-            f"nothing was revoked: {facts.key.name} is being rotated", cure="run it again in a few minutes"
-        )
+        raise _not_revoked(word, f"{facts.key.name} is being rotated", cure="run it again in a few minutes")
     facts = confirmed(facts, partial(second_look, account))
     update = to_update(facts, decide(facts).bookkeeping, account.gateway.clock.doubt)
     try:
         return write_on_top(account, facts.key.path, update, alone=False)
     except Moved:
-        raise Rejected(f"nothing was revoked: the secret of {facts.key.name} was written meanwhile") from None
+        raise _not_revoked(word, f"the secret of {facts.key.name} was written meanwhile") from None
+
+
+def _not_revoked(word: Word, why: str, *, cure: str | None = None) -> Rejected:
+    return Rejected(f"key {word.key_id} was not revoked: {why}", cure=cure)
 
 
 def _witnessed(account: Account, keys: Collection[Pruned]) -> Iterator[Pruned]:
