@@ -4,25 +4,16 @@ import getpass
 import sys
 from typing import Final
 
-import click
-
+from rotator.commands.options import no_words
 from rotator.printing import streams
 from rotator.rules.given import MOST_BYTES, Given, NoKey, read_given
 
 _PROMPT: Final = "Which key? Its plaintext, a preview or its id, which is not shown: "
 
 
-def refuse_arguments(_context: click.Context, _parameter: click.Parameter, words: tuple[str, ...]) -> None:
-    """Refuse a key on the command line, without the library's message, which would repeat it."""
-    if words:
-        raise click.UsageError(
-            "the key is read from standard input, never from an argument, which others can see; "
-            "if you typed it there, it is in your shell's history, too"
-        )
-
-
-no_arguments = click.argument(
-    "words", metavar="", nargs=-1, expose_value=False, is_eager=True, callback=refuse_arguments
+no_key_as_argument = no_words(
+    "the key is read from standard input, never from an argument, which others can see; "
+    "if you typed it there, it is in your shell's history, too"
 )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from rotator.commands.given import given_key, no_arguments
+from rotator.commands.given import given_key, no_key_as_argument
 from rotator.commands.names import load_with
 from rotator.commands.options import Common, common_options, heed_signals, json_option
 from rotator.commands.output import CONVERGED, FAILED, Output
@@ -21,7 +21,7 @@ from rotator.wiring import open_account
 
 
 @click.command("identify")
-@no_arguments
+@no_key_as_argument
 @json_option
 @common_options
 @click.pass_obj

@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-from rotator.commands.given import given_key, no_arguments
+from rotator.commands.given import given_key, no_key_as_argument
 from rotator.commands.leak import contain, exposed_in
 from rotator.commands.names import load_with
 from rotator.commands.options import Common, common_options, heed_signals, json_option
@@ -29,7 +29,7 @@ _NOT_TOUCHED: Final = (
 
 
 @click.command("leaked")
-@no_arguments
+@no_key_as_argument
 @click.option("--dry-run", is_flag=True, help="Say what would be done; change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option

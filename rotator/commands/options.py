@@ -155,6 +155,16 @@ def duration_option(name: str, *, help: str) -> Callable[[C], C]:  # noqa: A002 
     return click.option(name, metavar="DURATION", callback=parse, help=help)
 
 
+def no_words(why: str) -> Callable[[C], C]:
+    """For a command that takes options alone: whatever stands without one is refused, and never repeated."""
+
+    def refuse(_context: click.Context, _parameter: click.Parameter, words: tuple[str, ...]) -> None:
+        if words:
+            raise click.UsageError(why)
+
+    return click.argument("words", metavar="", nargs=-1, expose_value=False, is_eager=True, callback=refuse)
+
+
 shard_option = click.option("--shard", metavar="I/N", help="Handle only share I of N, counted from 0.")
 names_argument = click.argument("words", metavar="[NAME]...", nargs=-1, shell_complete=complete_name)
 name_argument = click.argument("words", metavar="NAME", nargs=-1, shell_complete=complete_name)

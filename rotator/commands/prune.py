@@ -13,7 +13,7 @@ import structlog
 
 from rotator.clients.request_log import Step, recorded
 from rotator.commands.names import load_with
-from rotator.commands.options import Common, KeyId, common_options, json_option
+from rotator.commands.options import Common, KeyId, common_options, json_option, no_words
 from rotator.commands.output import CONVERGED, FAILED, MISCONFIGURED, Output
 from rotator.commands.run import stop_on_signals
 from rotator.commands.screen import waiting
@@ -29,15 +29,8 @@ from rotator.wiring import open_account
 log = structlog.get_logger()
 
 
-def _no_arguments(_context: click.Context, _parameter: click.Parameter, ids: tuple[str, ...]) -> None:
-    if ids:
-        raise click.UsageError(
-            "write each id after an --id of its own, such as: rotator prune --id 17 --id 23"
-        )
-
-
 @click.command("prune")
-@click.argument("words", metavar="", nargs=-1, expose_value=False, is_eager=True, callback=_no_arguments)
+@no_words("write each id after an --id of its own, such as: rotator prune --id 17 --id 23")
 @click.option(
     "--id", "ids", type=KeyId(1), metavar="ID", multiple=True, required=True, help="This key; repeatable."
 )
