@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from rotator.rules.bookkeeping import Rotation, read_block
 from rotator.rules.cadence import Cadence, CronSchedule, Period
+from rotator.rules.current import current_of
 from rotator.rules.facts import Facts
 from rotator.rules.history import Trace, suspects
-from rotator.rules.identify import identify
 from rotator.rules.model import Key, ManagedKey, Timing, Version
 from rotator.rules.previews import Previews
 
@@ -91,7 +91,7 @@ def facts(
     number = (1 if data else 0) if version is None else version
     latest = Version(number, data, custom=custom or {})
     family = tuple(key for key in by_id.values() if key.live and key.title.startswith("Backend ["))
-    current = identify(latest, managed(), by_id, Previews(by_id.values()), now)
+    current = current_of(latest, managed(), by_id, Previews(by_id.values()), now)
     unnamed = suspects(current, family)
     traces = {suspect.id: traces(suspect) for suspect in unnamed} if callable(traces) else traces or {}
     assert {suspect.id for suspect in unnamed} == set(traces)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rotator.rules.identify import identify, named_by
+from rotator.rules.current import current_of, named_by
 from rotator.rules.model import Key, ManagedKey, Version
 from rotator.rules.ownership import Held, Ownership, by_title
 from rotator.rules.previews import Previews
@@ -39,7 +39,7 @@ def ownership(
         if entry.name in secrets:
             version = secrets[entry.name]
             version = version if isinstance(version, Version) else Version(int(version is not None), version)
-            current = identify(version, entry, by_id, previews, NOW)
+            current = current_of(version, entry, by_id, previews, NOW)
             held[entry.name] = Held(version, current, named_by(version, entry, current, NOW))
     titled = by_title(keys, listed, TitleTemplate(), OURS)
     return Ownership(keys, titled, held, listed, bearer, NOW)

@@ -14,9 +14,9 @@ from rotator.redaction import Secret
 from rotator.rules.bookkeeping import WITHOUT_GRACE, read_block
 from rotator.rules.claims import claims_path, read_claims
 from rotator.rules.copies import content_of
+from rotator.rules.current import current_of, named_by
 from rotator.rules.facts import Facts
 from rotator.rules.history import Read, Trace, held_by, rolled_back, suspects, trace
-from rotator.rules.identify import identify, named_by
 from rotator.rules.model import Key, ManagedKey, Version
 from rotator.rules.ownership import Held, Ownership, Titled
 from rotator.rules.previews import Previews
@@ -47,7 +47,7 @@ class Reader:
         self._account.stopping.check()
         version = remembered(self._account.store.read(key.path), key)
         raise_for_owner(version, key)
-        current = identify(version, key, self._listed, self._previews, self._now)
+        current = current_of(version, key, self._listed, self._previews, self._now)
         shown = self._listed.get(current.key_id or 0) if current else None
         if current and current.superseded and rolled_back(version, self._versions(key), key, shown):
             current = current.as_rolled_back(self._now)

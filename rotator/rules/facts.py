@@ -9,9 +9,9 @@ from rotator.redaction import Secret
 from rotator.rules.bookkeeping import WITHOUT_GRACE, Block, Rotation, read_block, read_plaintext
 from rotator.rules.claims import Claim, Claims
 from rotator.rules.consumers import Ack, waiting_for
+from rotator.rules.current import Current, named_by
 from rotator.rules.freeze import Freeze, read_freeze
 from rotator.rules.history import Trace, when_written
-from rotator.rules.identify import Current, named_by
 from rotator.rules.model import Key, ManagedKey, Timing, Version
 from rotator.rules.owner import Owner, read_owner
 

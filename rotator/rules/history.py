@@ -14,7 +14,7 @@ from typing import Final
 from rotator.redaction import Secret
 from rotator.rules.bookkeeping import read_block, read_plaintext
 from rotator.rules.claims import Claims
-from rotator.rules.identify import Current
+from rotator.rules.current import Current
 from rotator.rules.model import Key, ManagedKey, Version
 from rotator.rules.previews import matches_preview
 from rotator.rules.titles import Title

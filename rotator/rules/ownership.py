@@ -10,8 +10,8 @@ from typing import Final
 
 from rotator.redaction import Secret
 from rotator.rules.bookkeeping import WITHOUT_GRACE, read_plaintext
+from rotator.rules.current import Current
 from rotator.rules.freeze import read_freeze
-from rotator.rules.identify import Current
 from rotator.rules.model import Key, ManagedKey, Version
 from rotator.rules.previews import Previews, matches_preview
 from rotator.rules.titles import Title, TitleTemplate

@@ -48,7 +48,7 @@ class Current:
         return replace(self, superseded=dict.fromkeys(self.superseded, now), rolled_back=True)
 
 
-def identify(
+def current_of(
     version: Version, where: ManagedKey, listed: Mapping[int, Key], previews: Previews, now: datetime
 ) -> Current | None:
     """Return which key the secret's plaintext is; None when there is no plaintext."""
