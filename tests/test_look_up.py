@@ -5,9 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from rotator.passes.look_up import Identified, Verdict, look_up
+from rotator.passes.look_up import look_up
 from rotator.rules.freeze import FIELD, write_freeze
 from rotator.rules.given import Form, NoKey, read_given
+from rotator.rules.identify import Identified, Verdict
 from rotator.rules.whose import Whose
 from rotator.sandbox.faults import ALWAYS, Fault, Phase, Status
 from rotator.sandbox.ledger import AccountKey, Quirks
@@ -70,8 +71,7 @@ class TestWhose:
         # With it; and once a process with a bearer that is none, so that the answer can be trusted.
         assert [line.bearer for line in calls] == [3, None]
         assert found.works
-        assert found.probe
-        assert found.probe.request_id
+        assert found.request_id
 
     def test_a_superseded_one_is_found_in_an_older_version(self, rotated: World) -> None:
         found = identify(rotated, plaintext(rotated, 2))

@@ -12,7 +12,7 @@ from rotator.commands.names import load_with
 from rotator.commands.options import Common, common_options, heed_signals, json_option
 from rotator.commands.output import CONVERGED, FAILED, Output
 from rotator.commands.screen import waiting
-from rotator.passes.look_up import Verdict, look_up
+from rotator.passes.look_up import look_up
 from rotator.passes.stopping import Stopping
 from rotator.show.console import console_for_stdout
 from rotator.show.identified import identified_to_json, render
@@ -55,6 +55,6 @@ def run_identify(config_path: Path | None, environ: Mapping[str, str], output: O
         output.show(
             Kind.IDENTIFIED, lambda: identified_to_json(found), lambda: render(found, console_for_stdout())
         )
-        return CONVERGED if found.verdict is Verdict.DEAD else FAILED
+        return CONVERGED if found.dead else FAILED
 
     return output.guard(go)

@@ -15,7 +15,7 @@ from rotator.commands.names import load_with
 from rotator.commands.options import Common, common_options, heed_signals, json_option
 from rotator.commands.output import CONVERGED, FAILED, Output, can_ask_terminal
 from rotator.commands.screen import waiting
-from rotator.passes.look_up import Verdict, look_up
+from rotator.passes.look_up import look_up
 from rotator.passes.stopping import Stopping
 from rotator.rules.shard import WHOLE
 from rotator.show.console import console_for_stdout
@@ -69,18 +69,18 @@ def run_leaked(
         with open_account(config, environ, Stopping()) as account, waiting("looking"):
             found, seen = look_up(account, given)
             exposed = exposed_in(account, seen, found.managed)
-        contains = bool(exposed) and found.verdict is not Verdict.DEAD
+        contains = bool(exposed) and not found.dead
         if not (contains and output.as_json):
             output.show(
                 Kind.IDENTIFIED,
                 lambda: identified_to_json(found),
                 lambda: (
                     render(found, console_for_stdout(), "" if contains else "to end the leak")
-                    + ("" if contains or found.verdict is Verdict.DEAD else _NOT_TOUCHED)
+                    + ("" if contains or found.dead else _NOT_TOUCHED)
                 ),
             )
         if contains:
             return contain(config, environ, exposed, dry_run=dry_run, yes=yes, output=output)
-        return CONVERGED if found.verdict is Verdict.DEAD else FAILED
+        return CONVERGED if found.dead else FAILED
 
     return output.guard(go)

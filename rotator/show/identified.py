@@ -6,9 +6,9 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
-from rotator.passes.look_up import Identified, Verdict
 from rotator.redaction import words
 from rotator.rules.given import Form
+from rotator.rules.identify import Identified, Verdict
 from rotator.rules.owner import NOBODY
 from rotator.rules.times import age, format_time
 from rotator.rules.whose import MANAGED, Owned, Whose
@@ -29,7 +29,7 @@ def identified_to_json(found: Identified) -> dict[str, Any]:
         "given": found.form,
         "verdict": found.verdict,
         "works": found.works,
-        "request_id": found.probe.request_id if found.probe else None,
+        "request_id": found.request_id,
         "error": found.untold.to_json() if found.untold else None,
         "now": format_time(found.now),
         "gateway_now": format_time(found.now),
@@ -57,15 +57,15 @@ def _lines(found: Identified, to_do: str) -> Iterator[Text]:
     for one in found.stored:
         at = "the latest version" if one.version == one.latest else f"version {one.version} of {one.latest}"
         yield Text(f"  stored    {one.key.path}, {at}")
-    if found.probe:
-        request = f" (request_id {found.probe.request_id})" if found.probe.request_id else ""
+    if found.works is not None:
+        request = f" (request_id {found.request_id})" if found.request_id else ""
         yield Text(f"  tried     the gateway {'takes' if found.works else 'refuses'} it{request}")
     if found.untold:
         yield from lines_of("it was tried, in vain", found.untold)
     if found.unread:
         yield Text(f"! it may stand in what could not be read: {', '.join(found.unread)}", style="yellow")
     yield Text(_SAYS[found.verdict], style=_STYLE[found.verdict])
-    if to_do and found.verdict is not Verdict.DEAD:
+    if to_do and not found.dead:
         yield from _what_to_do(found, to_do)
 
 

@@ -8,10 +8,10 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
-from rotator.passes.look_up import Verdict
 from rotator.rules.decide import Note
 from rotator.rules.given import Form
 from rotator.rules.holds import Hold
+from rotator.rules.identify import Verdict
 from rotator.rules.reasons import Reason
 from rotator.show.output import SCHEMA, Kind
 from rotator.show.output_parts import (
