@@ -23,7 +23,7 @@ from rotator.rules.freeze import (
     read_freeze,
     write_freeze,
 )
-from rotator.rules.given import MOST_WORDS, fault_of_reason
+from rotator.rules.given import LONGEST_REASON, fault_of_reason
 from rotator.rules.history import Trace
 from rotator.rules.holds import Hold
 from rotator.rules.owner import NOBODY, Owner, read_owner
@@ -225,11 +225,11 @@ class TestSays:
         assert due(bound).warnings == ()
         (warning,) = due(NOW + LONGEST).warnings
         assert warning == (
-            "its freeze ends 2027-02-07 00:00, in 90d, but keeps nothing for longer than 90d: the rotation that "
-            "was due 2026-11-08 00:00, 1d ago, goes on 2027-02-06 00:00, in 89d"
+            "its freeze ends 2027-02-07 00:00 UTC, in 90d, but keeps nothing for longer than 90d: the rotation "
+            "that was due 2026-11-08 00:00 UTC, 1d ago, goes on 2027-02-06 00:00 UTC, in 89d"
         )
         (warning,) = due(bound + timedelta(days=2), now=bound).warnings
-        assert warning.endswith("the rotation that was due 2026-11-08 00:00, 90d ago, waits no longer")
+        assert warning.endswith("the rotation that was due 2026-11-08 00:00 UTC, 90d ago, waits no longer")
 
     def test_that_it_is_too_long(self) -> None:
         (warning,) = due(NOW + LONGEST + timedelta(seconds=1)).warnings
@@ -301,6 +301,6 @@ class TestWhatAPersonTypes:
             end_of(parse_until(text), NOW)
 
     def test_the_longest_value_fits_into_vault(self) -> None:
-        reason = "\U0001d54f" * MOST_WORDS
+        reason = "\U0001d54f" * LONGEST_REASON
         assert fault_of_reason(reason) is None
         assert len(write_freeze(NOW, reason).encode()) <= 512

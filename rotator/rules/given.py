@@ -21,7 +21,7 @@ _TELLING: Final = 4
 """Fewer known characters of a preview, the prefix not counted, fit too many keys."""
 _MASKED: Final = re.compile(r"(?P<head>[!-~]*?)(?:\.{2,}|…+|\*{2,}|[•●]+)(?P<tail>[!-~]*)")
 _ID: Final = re.compile(r"#?(?P<id>[1-9][0-9]{0,18})")
-MOST_WORDS: Final = 120
+LONGEST_REASON: Final = 120
 """Characters of a reason: whatever they are, a freeze with it fits into the 512 bytes that Vault allows."""
 _IN_WORDS: Final = re.compile(rf"(?<![A-Za-z0-9]){_PREFIX}[^\s]*")
 """Where in a sentence a key of the gateway may begin."""
@@ -117,8 +117,8 @@ def fault_of_reason(reason: str) -> str | None:
     """
     if not reason.strip():
         return "is empty; say why in a few words"
-    if len(reason) > MOST_WORDS:
-        return f"has {len(reason):,} characters; write at most {MOST_WORDS}"
+    if len(reason) > LONGEST_REASON:
+        return f"has {len(reason):,} characters; write at most {LONGEST_REASON}"
     if not reason.isprintable():
         return "has a line break or another character that is not printed; write one line of text"
     if redact(reason, short=True) != reason or any(map(_is_like_a_key, _IN_WORDS.findall(reason))):
