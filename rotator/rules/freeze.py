@@ -91,12 +91,12 @@ def read_freeze(custom: Mapping[str, str]) -> Freeze | None:
     """Read it from a secret's custom metadata; None where none is there."""
     if (text := custom.get(FIELD)) is None:
         return None
-    moment, reason = (*text.split(maxsplit=1), "", "")[:2]
-    if _DATE.fullmatch(moment) and re.match(r"[0-9]{1,2}:", reason):  # RFC 3339 allows a space there, too
+    until, reason = (*text.split(maxsplit=1), "", "")[:2]
+    if _DATE.fullmatch(until) and re.match(r"[0-9]{1,2}:", reason):  # RFC 3339 allows a space there, too
         clock, reason = (*reason.split(maxsplit=1), "")[:2]
-        moment = f"{moment}T{clock}"
+        until = f"{until}T{clock}"
     try:
-        return Freeze(parse_moment(moment), words(reason).strip())
+        return Freeze(parse_moment(until), words(reason).strip())
     except ValueError:
         return Freeze(None, words(text).strip())
 

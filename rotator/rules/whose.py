@@ -20,7 +20,7 @@ from rotator.rules.titles import TitleTemplate
 
 
 class Whose(StrEnum):
-    """Whose a key is; in each state of the first four it is a managed key's."""
+    """Whose a key is. One of the first four is a managed key's, or may be."""
 
     CURRENT = "current"
     SUPERSEDED = "superseded"
@@ -31,7 +31,7 @@ class Whose(StrEnum):
     """This installation made it, for a name or path that the config does not have, or did not ask for it."""
     FOREIGN = "foreign"
     """Another installation made it."""
-    UNMANAGED: Final = "unmanaged"
+    UNMANAGED = "unmanaged"
     """A person or another program made it."""
     FORMER = "former"
     """A dead key that this installation made."""
