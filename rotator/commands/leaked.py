@@ -17,6 +17,7 @@ from rotator.commands.output import CONVERGED, FAILED, Output, can_ask_terminal
 from rotator.commands.screen import waiting
 from rotator.passes.look_up import look_up
 from rotator.passes.stopping import Stopping
+from rotator.rules.identify import Identified
 from rotator.rules.shard import WHOLE
 from rotator.show.console import console_for_stdout
 from rotator.show.identified import identified_to_json, render
@@ -69,18 +70,16 @@ def run_leaked(
         with open_account(config, environ, Stopping()) as account, waiting("looking"):
             found, seen = look_up(account, given)
             exposed = exposed_in(account, seen, found.managed)
-        contains = bool(exposed) and not found.dead
-        if not (contains and output.as_json):
-            output.show(
-                Kind.IDENTIFIED,
-                lambda: identified_to_json(found),
-                lambda: (
-                    render(found, console_for_stdout(), "" if contains else "to end the leak")
-                    + ("" if contains or found.dead else _NOT_TOUCHED)
-                ),
-            )
-        if contains:
+        if exposed and not found.dead:
+            if not output.as_json:  # a program gets one document, the record
+                sys.stdout.write(render(found, console_for_stdout(), to_do=""))
             return contain(config, environ, exposed, dry_run=dry_run, yes=yes, output=output)
+        output.show(Kind.IDENTIFIED, lambda: identified_to_json(found), lambda: _left_alone(found))
         return CONVERGED if found.dead else FAILED
 
     return output.guard(go)
+
+
+def _left_alone(found: Identified) -> str:
+    """Say what it is and, where it may live, what ends it: this command does not."""
+    return render(found, console_for_stdout(), "to end the leak") + ("" if found.dead else _NOT_TOUCHED)
