@@ -1,16 +1,14 @@
 """deploy/consumers: a real agent keeps a program in working keys; the manifests say what the config says."""
 
-import http.client
 import json
 import os
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -20,6 +18,7 @@ from rotator.config import load
 from rotator.rules.times import parse_duration
 from rotator.sandbox.vault import VaultServer, find_binary
 from tests.agents import moved, running_agent
+from tests.calling import Calling
 from tests.deployed import DEPLOY, forget, until
 from tests.facts import managed
 from tests.leaks import leaks
@@ -30,41 +29,6 @@ from tests.vaults import connect
 from tests.world import World, later, new_server
 
 CONSUMERS = DEPLOY / "consumers"
-
-
-class Consumer:
-    """A program that reads the key from a file before each call to the gateway, as long as the block lasts."""
-
-    def __init__(self, file: Path, port: int) -> None:
-        self._file, self._port = file, port
-        self._ended = Event()
-        self.statuses: list[int] = []
-        self._thread = Thread(target=self._go_on)
-
-    def __enter__(self) -> "Consumer":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _go_on(self) -> None:
-        while not self._ended.wait(0.005):
-            self.statuses.append(self.call(self._file.read_text()))
-
-    def call(self, plaintext: str) -> int:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
-        bearer = {"Authorization": f"Bearer {plaintext}"}
-        connection.request("GET", "/api/v1/account/balances", headers=bearer)
-        status = connection.getresponse().status
-        connection.close()
-        return status
-
-    def calls_more(self) -> Callable[[], bool]:
-        """Whether it has made some calls from now on."""
-        enough = len(self.statuses) + 5
-        return lambda: len(self.statuses) >= enough
 
 
 @pytest.fixture
@@ -100,7 +64,7 @@ def test_an_agent_s_program_sees_no_401(
     with agent(tmp_path, vault_server) as file:
         until(file.exists)
         assert file.stat().st_mode & 0o777 == 0o600
-        with Consumer(file, world.server.port) as consumer:
+        with Calling(file.read_text, world.server.port) as consumer:
             for _ in range(3):
                 world.advance(7)
                 assert world.one().rotation

@@ -36,7 +36,7 @@ def test_no_truthful_consumer_is_refused_and_no_old_key_stays(events: list[str])
     ("events", "seen"),
     [
         (_DEAD_AGENT, "401 beyond the limit"),
-        (_FORGED, "401 after a forged confirmation"),
+        (_FORGED, "401 after a false confirmation"),
         (("a forced rotation", "all processes reload", "it confirms", "a day", "a pass"), "revocations"),
     ],
     ids=str,

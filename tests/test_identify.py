@@ -43,6 +43,6 @@ def test_dead_takes_two_witnesses_of_a_plaintext(
         works=works,
         request_id=None,
         untold=None,
-        unread=(),
+        unread={},
     )
     assert (found.verdict, found.dead) == (verdict, verdict is Verdict.DEAD)

@@ -111,7 +111,7 @@ class TestEntries:
 
     def test_what_is_managed_is_not_proposed_again(self) -> None:
         proposal = proposed(found(managed().path, key(1)), managed=[managed()])
-        assert proposal == Proposal()
+        assert proposal == Proposal(managed=(managed(),))
 
 
 class TestQuestions:

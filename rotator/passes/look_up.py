@@ -1,5 +1,6 @@
 """Which key a string is: by the list, the secrets and their older versions, and by trying it. Writes nothing."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from rotator.clients.gateway.proof import Probe
@@ -61,26 +62,26 @@ def belongings_of(account: Account, seen: Observation) -> Belongings:
 
 def _stored(
     account: Account, seen: Observation, given: Given, fitting: set[int]
-) -> tuple[tuple[Stored, ...], tuple[str, ...]]:
+) -> tuple[tuple[Stored, ...], Mapping[str, RotatorError]]:
     """Look for it in what the secrets hold; then, where it is not there, in what they held."""
     if given.form is Form.KEY_ID:
-        return (), tuple(seen.failed)
+        return (), seen.failed
     facts = seen.facts
     now = {name: found_in(one, given, one.version) for name, one in facts.items()}
     if (found := tuple(filter(None, now.values()))) or (given.form is Form.PREVIEW and fitting):
-        return found, tuple(seen.failed)
+        return found, seen.failed
     # Whose secret names one that it may be is looked at first: mostly that is all.
     near = {name for name, one in facts.items() if fitting & {*one.superseded, *(k.id for k in one.family)}}
-    unread = dict.fromkeys(seen.failed)
+    unread = dict(seen.failed)
     for names in (near, facts.keys() - near):
         keys = [one.key for name, one in facts.items() if name in names]
         past = each(
             keys, lambda key: _in_the_past(account, facts[key.name], given), workers=account.concurrency
         )
-        unread |= dict.fromkeys(past.failed)
+        unread |= past.failed
         if found := tuple(filter(None, past.done.values())):
             break
-    return found, tuple(unread)
+    return found, unread
 
 
 def _in_the_past(account: Account, facts: Facts, given: Given) -> Stored | None:

@@ -1,6 +1,6 @@
 """Which key a string is, by what was seen, and whether anything is to be done about it. Pure."""
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -49,8 +49,8 @@ class Identified:
     """Of the request that told."""
     untold: RotatorError | None
     """Why trying it told nothing."""
-    unread: tuple[str, ...]
-    """The managed keys whose secrets could not be read, so that it may stand in them."""
+    unread: Mapping[str, RotatorError]
+    """The managed keys whose secrets could not be read, so that it may stand in them, each with the reason."""
 
     @property
     def verdict(self) -> Verdict:

@@ -64,6 +64,8 @@ def _lines(found: Identified, to_do: str) -> Iterator[Text]:
         yield from lines_of("it was tried, in vain", found.untold)
     if found.unread:
         yield Text(f"! it may stand in what could not be read: {', '.join(found.unread)}", style="yellow")
+        for name, why in found.unread.items():
+            yield from lines_of(name, why, "run this again")
     yield Text(_SAYS[found.verdict], style=_STYLE[found.verdict])
     if to_do and not found.dead:
         yield from _what_to_do(found, to_do)
