@@ -95,7 +95,8 @@ class History:
             grace_limit=LIMIT,
         )
         self.world = World(self._server, self.memory, (key,), vaults={"eu": self.far}, tell=self._is_told)
-        self.memory.clock = self.far.clock = self._server.account.clock.now
+        self.memory.clock = self.far.clock = self._vault_now
+        self._writes = 0
         self.lies = False
         """Whether the receiver of `batch` answers 2xx and does nothing."""
         self.web, self.batch, self.eu = (
@@ -120,6 +121,11 @@ class History:
     @property
     def now(self) -> datetime:
         return self._server.account.clock.now()
+
+    def _vault_now(self) -> datetime:
+        """No two versions are written at the same moment."""
+        self._writes += 1
+        return self.now + timedelta(microseconds=self._writes)
 
     @property
     def living(self) -> set[int]:
