@@ -254,6 +254,11 @@ FILES: Final[list[Row]] = [
     ),
     ("holds the identity; write another", "keys: [{name: A, path: rotator/installation}]", f"{KEY}}}]"),
     ("keeps its claims; write another", "keys: [{name: A, path: rotator/claims/a}]", f"{KEY}}}]"),
+    (
+        "where consumers confirm; write another",
+        "gateway: {api_key: {vault: rotator/acks/a}}",
+        "gateway: {api_key: {vault: rotator/key}}",
+    ),
     ("write two names", f"{KEY}, field: rotation}}]", f"{KEY}, field: rotation, bookkeeping: ours}}]"),
     (
         "remove it or write rotation_schedule",

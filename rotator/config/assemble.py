@@ -149,20 +149,15 @@ def _state_path_faults(sound: Sound) -> Iterator[Fault]:
                 f"overlaps with {own}, which the rotator keeps for itself; write another",
             )
             break
-    for index in sound.entries:
-        path = (sound.text("keys", index, "path") or "").strip("/")
+    places: list[Path] = [("keys", index, "path") for index in sound.entries]
+    for place in (*places, ("gateway", "api_key", "vault")):
+        path = (sound.text(*place) or "").strip("/")
         if path == state_path.strip("/"):
-            yield ("keys", index, "path"), "is vault.state_path, which holds the identity; write another"
+            yield place, "is vault.state_path, which holds the identity; write another"
         elif path.startswith(f"{acks}/"):
-            yield (
-                ("keys", index, "path"),
-                f"is below vault.acks_path, {acks}/, where consumers confirm; write another",
-            )
+            yield place, f"is below vault.acks_path, {acks}/, where consumers confirm; write another"
         elif path.startswith(claims):
-            yield (
-                ("keys", index, "path"),
-                f"is below {claims}, where the rotator keeps its claims; write another",
-            )
+            yield place, f"is below {claims}, where the rotator keeps its claims; write another"
 
 
 def _field_faults(index: int, entry: Entry, defaults: Defaults) -> Iterator[Fault]:
