@@ -1,6 +1,7 @@
 """The real program when something is wrong, or when it is told to stop."""
 
 import json
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from rotator.sandbox.faults import ALWAYS, GARBAGE, Fault, Phase, Status
 from rotator.sandbox.server import GatewayServer
 from rotator.sandbox.vault import VaultServer
+from tests.deployed import until
 from tests.program import BACKEND, Program, secret
 from tests.vaults import new_token
 
@@ -125,6 +127,13 @@ class TestBadInput:
             assert secret(vault_server, mount, BACKEND)["rotation"]["key_id"] == stored["rotation"]["key_id"]
 
 
+def has_a_signal_waiting(pid: int) -> bool:
+    """Whether a process was sent one that it has not taken yet."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    [waiting] = re.findall(r"^ShdPnd:\s+([0-9a-f]+)$", status, re.MULTILINE)
+    return int(waiting, 16) != 0
+
+
 class TestSignals:
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     def test_what_was_created_is_stored_and_nothing_new_begun(
@@ -142,6 +151,7 @@ class TestSignals:
         process = rotator.start("--once", "--json")
         assert created.wait(30)
         process.send_signal(number)
+        until(lambda: not has_a_signal_waiting(process.pid))
         go_on.set()
         out, err = process.communicate(timeout=30)
         assert process.returncode == 0, err
