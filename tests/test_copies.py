@@ -277,6 +277,7 @@ class TestWhatIsNotOurs:
             {"installation": "0123ab"},
             {"claims": []},
             {"key_id": 13},
+            {"key_id": 13, "event": "0123456789abcdef-3"},
         ],
         ids=str,
     )
@@ -451,6 +452,76 @@ class TestAsAConsumer:
         world.make_pass()
         assert not is_live(world, old)
         assert len(far.versions[THERE]) == written
+
+    @pytest.mark.parametrize("how", ["deleted", "destroyed", "unblocked", "of an unknown key"])
+    def test_whatever_it_held_before(self, world: World, far: FarVault, how: str) -> None:
+        """What was lost there says nothing of how old the key is that its programs still have."""
+        world.make_pass()
+        far.down = NO_ANSWER
+        old = world.rotation()["key_id"]
+        world.make_pass(forced=True)
+        match how:
+            case "deleted":
+                far.delete(THERE)
+            case "destroyed":
+                far.versions.clear()
+            case "unblocked":
+                far.put(THERE, {"url": "https://gateway"})
+            case _:
+                there = far.holds(THERE)
+                far.put(THERE, {**there, FIELD: {**there[FIELD], "key_id": 99}})
+        world.advance(1, minutes=1)
+        far.down = None
+        world.make_pass()
+        assert is_live(world, old)
+        world.advance(1, minutes=-1)
+        world.make_pass()
+        assert is_live(world, old)
+        world.advance(minutes=2)
+        world.make_pass()
+        assert not is_live(world, old)
+
+    def test_though_the_next_key_follows_within_that_grace(self, world: World, far: FarVault) -> None:
+        world.make_pass()
+        far.down = NO_ANSWER
+        old = world.rotation()["key_id"]
+        world.make_pass(forced=True)
+        world.advance(1, minutes=1)
+        far.down = None
+        world.make_pass()
+        world.advance(minutes=1)
+        world.make_pass(forced=True)
+        world.make_pass()
+        assert is_live(world, old)
+        world.advance(1)
+        world.make_pass()
+        assert not is_live(world, old)
+
+    @pytest.mark.parametrize("skew", [timedelta(days=-400), timedelta(days=400)], ids=["behind", "ahead"])
+    def test_from_a_moment_at_which_the_clocks_agree(
+        self, world: World, far: FarVault, skew: timedelta
+    ) -> None:
+        """While they differ nobody can say when the copy got the key, or how late that was."""
+        world.make_pass()
+        far.down = NO_ANSWER
+        old = world.rotation()["key_id"]
+        world.make_pass(forced=True)
+        world.advance(1, minutes=1)
+        far.down = None
+        world.server.account.clock.advance(skew)
+        world.local_skew = -skew
+        world.make_pass()
+        assert far.holds(THERE)["api_key"] == world.secret()["api_key"]
+        world.server.account.clock.advance(-skew)
+        world.local_skew = timedelta()
+        world.make_pass()
+        assert is_live(world, old)
+        world.advance(1, minutes=-1)
+        world.make_pass()
+        assert is_live(world, old)
+        world.advance(minutes=2)
+        world.make_pass()
+        assert not is_live(world, old)
 
     def test_and_from_no_time_that_somebody_makes_up(self, world: World, far: FarVault) -> None:
         old, _ = rotated(world)

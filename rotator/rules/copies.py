@@ -19,7 +19,11 @@ from rotator.rules.model import CopyTarget, ManagedKey, Version
 from rotator.rules.times import age, format_time, moment, parse_time
 
 COPIED_AT: Final = "copied_at"
-_RECORDS: Final = ({installation.FIELD, installation.BOUND}, {claims.FIELD}, {consumers.FIELD})
+_RECORDS: Final = (
+    {installation.FIELD, installation.BOUND},
+    {claims.FIELD},
+    {consumers.FIELD, consumers.EVENT},
+)
 """The fields of what else a rotator keeps in Vault, or is told there."""
 _AHEAD: Final = timedelta(hours=1)
 """A copy that is dated further ahead was not written by another instance, even during a pass of ours."""
@@ -46,9 +50,8 @@ class Content:
     doubt: bool = False
     """Whether the time is not to be relied on."""
 
-    def block(self, copied_at: str | None = None) -> dict[str, Any]:
-        """Return the bookkeeping of a copy. `copied_at`: when it got the key, where that was late."""
-        late = {COPIED_AT: copied_at} if copied_at else {}
+    def block(self, late: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the bookkeeping of a copy. `late`: its `copied_at`, if it has one."""
         return {
             "key_id": self.key_id,
             "rotated_at": format_time(self.rotated_at),
@@ -56,10 +59,25 @@ class Content:
             **late,
         }
 
-    def late(self, before: int | None) -> str | None:
-        """Return now, as it is written, where the key that a copy held `before` was replaced long ago."""
-        since = self.superseded.get(before or 0)
-        return format_time(self.now) if since and self.now - since > self.settled_after else None
+    def copied_now(self) -> dict[str, Any]:
+        """Return `copied_at` for now: nothing where the clocks differ, until a pass whose clocks agree."""
+        return {COPIED_AT: None if self.doubt else format_time(self.now)}
+
+    def is_late(self, before: int | None) -> bool:
+        """Whether the key that a copy held `before` was replaced long ago.
+
+        Where it is not known which one that was, its programs may have any that the secret names.
+        """
+        since = self.superseded.get(before or 0) or min(self.superseded.values(), default=None)
+        return since is not None and (self.doubt or self.now - since > self.settled_after)
+
+    def begun(self, block: Mapping[str, Any]) -> datetime | None:
+        """Return when the grace of a copy's programs began, while it lasts and if its block says so."""
+        try:
+            at = parse_time(str(block.get(COPIED_AT)))
+        except ValueError:
+            return None
+        return at if self.now - self.key.grace_period < at <= self.now + _AHEAD else None
 
 
 def content_of(
@@ -83,9 +101,15 @@ def content_of(
         facts.now,
         facts.timing.orphan_after,
         facts.timing.pass_deadline,
-        facts.superseded,
+        _superseded(facts, rotation),
         doubt=facts.doubt is not None,
     )
+
+
+def _superseded(facts: Facts, rotation: Rotation) -> Mapping[int, datetime]:
+    """Since when the secret does not hold earlier keys: the one that was just replaced, since now."""
+    replaced = {} if facts.key_id in (None, rotation.key_id) else {facts.key_id: facts.now}
+    return {**facts.superseded, **replaced}
 
 
 def to_copy(there: Version, content: Content) -> Mapping[str, Any] | None:
@@ -98,7 +122,12 @@ def to_copy(there: Version, content: Content) -> Mapping[str, Any] | None:
     text, block = content.plaintext.reveal(), data.get(key.bookkeeping)
     before = block if isinstance(block, dict) else {}
     if data.get(key.field) == text and before.get("key_id") == content.key_id:
-        same = content.block(before.get(COPIED_AT))
+        undated = COPIED_AT in before and before[COPIED_AT] is None
+        same = content.block(
+            content.copied_now()
+            if undated
+            else {name: before[name] for name in [COPIED_AT] if name in before}
+        )
         same |= {"rotated_at": before.get("rotated_at")} if content.doubt else {}
         return None if before == same else {**data, key.bookkeeping: same}
     read = read_block(data, key.bookkeeping)
@@ -110,7 +139,10 @@ def to_copy(there: Version, content: Content) -> Mapping[str, Any] | None:
             "another instance may have rotated the key",
             cure=RETRIED,
         )
-    return {**data, key.field: text, key.bookkeeping: content.block(content.late(read.key_id))}
+    late = content.copied_now() if content.is_late(read.key_id) else {}
+    if not late and content.begun(before):  # of the key before this one
+        late = {COPIED_AT: before[COPIED_AT]}
+    return {**data, key.field: text, key.bookkeeping: content.block(late)}
 
 
 def confirmed_by(there: Version, content: Content) -> Ack:
@@ -119,12 +151,11 @@ def confirmed_by(there: Version, content: Content) -> Ack:
     Its programs may have read the earlier one until then, and have their grace from then on.
     """
     block = (there.data or {}).get(content.key.bookkeeping)
-    try:
-        copied_at = parse_time(str(block[COPIED_AT])) if isinstance(block, dict) else None
-    except (KeyError, ValueError):
-        return Ack(content.key_id)
-    if copied_at and copied_at <= content.now + _AHEAD and copied_at + content.key.grace_period > content.now:
-        return Ack(fault=f"has had key {content.key_id} in its copy only since {moment(copied_at)}")
+    if isinstance(block, dict) and COPIED_AT in block:
+        if block[COPIED_AT] is None:
+            return Ack(fault=f"got key {content.key_id} in its copy while the clocks differed")
+        if began := content.begun(block):
+            return Ack(fault=f"has had key {content.key_id} in its copy only since {moment(began)}")
     return Ack(content.key_id)
 
 
