@@ -97,6 +97,10 @@ class Rejected(RotatorError):  # noqa: N818
     """The call was understood and refused; the same call will be refused again."""
 
 
+class NoToken(Rejected):
+    """Vault gave us no token, or takes ours no more: it refuses every further call, too."""
+
+
 class HeldBack(Rejected):
     """Nothing was tried: a row of a decision table stands against it, and time alone does not end that."""
 

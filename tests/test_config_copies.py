@@ -47,8 +47,9 @@ def test_one_with_an_address_takes_nothing_from_the_main_one(tmp_path: Path) -> 
     assert (login.where, "put it into EU_TOKEN" in login.cure) == ("EU_TOKEN", True)
 
 
-def test_one_without_is_in_the_main_one(tmp_path: Path) -> None:
-    loaded = config(tmp_path, "{name: eu, mount: eu}")
+@pytest.mark.parametrize("empty", ["", ", auth: ~", ", address: ~, auth: ~"])
+def test_one_without_is_in_the_main_one(tmp_path: Path, empty: str) -> None:
+    loaded = config(tmp_path, f"{{name: eu, mount: eu{empty}}}")
     vault = loaded.vaults["eu"]
     assert (vault.address, vault.namespace, vault.mount) == ("https://main:8200", "main", "eu")
     assert (vault.tls_skip_verify, vault.timeout.total_seconds()) == (True, 7)

@@ -316,6 +316,28 @@ def test_the_metrics_count_them(copying: Program, eu: VaultServer) -> None:
     assert f"{gauge} 1.0" in file.read_text()
 
 
+def test_a_token_that_is_not_accepted_is_tried_once_in_a_pass(
+    rotator: Program, eu: VaultServer, vault_server: VaultServer, mount: str
+) -> None:
+    """Not once for each of a thousand copies, and the log has one line of it."""
+    keeping(rotator, eu.address, "no-such-token")
+    rotator.config["gateway"]["max_concurrency"] = 1
+    [key] = rotator.config["keys"]
+    rotator.config["keys"] = [key | {"name": f"K{at}", "path": f"{BACKEND}-{at}"} for at in range(4)]
+    file = rotator.directory / "rotator.prom"
+    rotator.config["metrics"] = {"textfile": str(file)}
+    done = rotator.run("--once", "--json")
+    assert [one["behind"] for one in done.json["keys"]] == [["shop"]] * 4
+    assert [line["cure"] for line in done.events if line["event"] == "copy.behind"] == [
+        "it is mistyped, has expired, or lacks Vault's `default` policy; issue another one: `vault token create "
+        "-policy=rotator`; then put it into EU_TOKEN"
+    ]
+    asked = re.findall(
+        r'^rotator_requests_total.*server="vaults\[eu\]".* (\d+)\.0$', file.read_text(), re.MULTILINE
+    )
+    assert sum(map(int, asked)) == 2, "the read, and the look at the token"
+
+
 def test_another_consumer_confirms_without_a_token_of_that_vault(copying: Program) -> None:
     copying.config["keys"][0]["consumers"].append({"name": "web"})
     copying.run("--once")

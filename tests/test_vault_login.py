@@ -224,7 +224,7 @@ def test_no_credential_is_shown(vault_server: VaultServer, tmp_path: Path, wrapp
             except RotatorError as error:
                 shown.append(f"{error!r} {error}")
             shown.append(f"{login!r} {vault!r}")
-    assert sum("Rejected" in text for text in shown) == (2 if wrapped_at == "elsewhere" else 1)
+    assert sum("NoToken" in text for text in shown) == (2 if wrapped_at == "elsewhere" else 1)
     assert leaks(log.getvalue() + "".join(shown), credentials) == []
 
 

@@ -115,5 +115,7 @@ class FurtherVault(_Reached):
         given: dict[str, Any] = {name: getattr(self, name) for name in self.model_fields_set - {"name"}}
         if self.address is not None:
             return VaultBlock.model_construct(**given)
+        if self.auth is None:  # also where it is written as nothing
+            given.pop("auth", None)
         inherited = {name: getattr(main, name) for name in FurtherVault.model_fields if name != "name"}
         return VaultBlock.model_construct(**{**inherited, **given, "address": main.address})

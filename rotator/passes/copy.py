@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
-from rotator.errors import RETRIED, BrokenContract, Conflict, Rejected, RotatorError, Transient
+from rotator.errors import RETRIED, BrokenContract, Conflict, NoToken, Rejected, RotatorError, Transient
 from rotator.passes.account import Account, CopyStore
 from rotator.passes.secret import remembered
 from rotator.passes.stopping import NotReached, Stopped
@@ -125,7 +125,7 @@ class Copies:
 
 
 class _Left(RotatorError):  # noqa: N818
-    """The copy's Vault has not answered earlier in this pass."""
+    """The copy's Vault has not answered earlier in this pass, or takes no token of ours."""
 
 
 class _Door:
@@ -149,7 +149,7 @@ class _Door:
             store = self._store or self._opened(open_)
             try:
                 answer = ask(store)
-            except (Transient, BrokenContract) as error:
+            except (Transient, BrokenContract, NoToken) as error:
                 self._shut_by(error)
                 raise
             except RotatorError:

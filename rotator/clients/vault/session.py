@@ -15,7 +15,7 @@ from typing import Any, Final
 import structlog
 
 from rotator.clients.vault.answers import Lease, lease_of
-from rotator.errors import Rejected, RotatorError, Transient
+from rotator.errors import NoToken, Rejected, RotatorError, Transient
 from rotator.redaction import Secret
 
 Login = Callable[[Any], Lease]
@@ -36,9 +36,9 @@ class Kept:
         """What helps when it is refused."""
         raise NotImplementedError
 
-    def unfit(self) -> Rejected:
+    def unfit(self) -> NoToken:
         """Return what is said of a token that Vault does not take even to tell of itself."""
-        return Rejected(
+        return NoToken(
             f"Vault does not accept the token in {self.where}", status=HTTPStatus.FORBIDDEN, cure=self.cure
         )
 
@@ -183,3 +183,7 @@ def _not_sent() -> Iterator[None]:
     except Transient as error:
         error.ambiguous = False
         raise
+    except Rejected as error:
+        raise NoToken(
+            error.message, status=error.status, request_id=error.request_id, cure=error.cure
+        ) from None
