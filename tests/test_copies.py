@@ -674,6 +674,32 @@ class TestDown:
         assert sorted(bool(key.behind) for key in result.keys) == [False, True, True]
         assert len(far.versions) == 1
 
+    def test_one_that_answers_slowly_is_left_before_a_decision_too(self, world: World, far: FarVault) -> None:
+        """Else what it should hold of all keys whose grace is over would be asked before any rotation."""
+        keys = tuple(
+            copied(replace(managed(), name=f"K{n}", path=f"apimall/k{n}"), f"k{n}") for n in range(40)
+        )
+        world = replace(world, keys=keys, concurrency=1)
+        world.make_pass()
+        world.make_pass(forced=True)
+        world.advance(1, minutes=1)
+        elapsed, read = [0.0], far.read
+        world.stopping = Stopping(lambda: elapsed[0])
+
+        def slow(*args: Any, **options: Any) -> Version:
+            elapsed[0] += 60
+            return read(*args, **options)
+
+        far.read = slow  # type: ignore[method-assign]
+        far.calls.clear()
+        with captured() as log:
+            result = world.make_pass(forced=True)
+        most = world.timing.copying.total_seconds()
+        assert most < elapsed[0] <= most + 60
+        assert (result.converged, result.rotated) == (True, 40)
+        assert log.getvalue().count("copy.behind") == 1
+        assert "the copy for eu is behind: that Vault answers too slowly" in result.keys[-1].warnings[-1]
+
     def test_who_is_asked_to_stop_begins_no_other_copy(self, world: World, far: FarVault) -> None:
         keys = tuple(
             copied(replace(managed(), name=f"K{n}", path=f"apimall/k{n}"), f"k{n}") for n in range(3)

@@ -96,11 +96,15 @@ class Copies:
 
     def _ask(self, vault: str, ask: Callable[[CopyStore], T]) -> T:
         with self._lock:
-            door = self._doors.setdefault(vault, _Door())
+            door = self._doors.setdefault(vault, self._door())
         try:
             return door.ask(lambda: self._account.vaults(vault), ask)
         except RotatorError as error:
             raise error.of_vault(vault) from None
+
+    def _door(self) -> "_Door":
+        account = self._account
+        return _Door(account.stopping.clock, account.timing.copying.total_seconds() * account.concurrency)
 
     @contextmanager
     def _told(self, vault: str) -> Iterator[None]:
@@ -125,13 +129,18 @@ class Copies:
 
 
 class _Left(RotatorError):  # noqa: N818
-    """The copy's Vault has not answered earlier in this pass, or takes no token of ours."""
+    """The copy's Vault has not answered earlier in this pass, or too slowly, or takes no token of ours."""
 
 
 class _Door:
-    """The way to one further Vault in one pass. Who comes first goes alone; if nobody answers, nobody follows."""
+    """The way to one further Vault in one pass. Who comes first goes alone; if nobody answers, nobody follows.
 
-    def __init__(self) -> None:
+    Nor does anybody once all that have gone have waited for longer than `most`, in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float], most: float) -> None:
+        self._clock, self._most = clock, most
+        self._waited = 0.0
         self._lock = Lock()
         self._store: CopyStore | None = None
         self._shut: _Left | None = None
@@ -146,17 +155,31 @@ class _Door:
         with self._lock if self._store is None else nullcontext():
             if self._shut:
                 raise self._shut
-            store = self._store or self._opened(open_)
-            try:
-                answer = ask(store)
-            except (Transient, BrokenContract, NoToken) as error:
-                self._shut_by(error)
-                raise
-            except RotatorError:
-                self._store = store  # it has answered
-                raise
-            self._store = store
-            return answer
+            with self._timed():
+                return self._ask(open_, ask)
+
+    def _ask(self, open_: Callable[[], CopyStore], ask: Callable[[CopyStore], T]) -> T:
+        store = self._store or self._opened(open_)
+        try:
+            answer = ask(store)
+        except (Transient, BrokenContract, NoToken) as error:
+            self._shut_by(error)
+            raise
+        except RotatorError:
+            self._store = store  # it has answered
+            raise
+        self._store = store
+        return answer
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        began = self._clock()
+        try:
+            yield
+        finally:
+            self._waited += self._clock() - began  # two at once may lose one of them: it need not be exact
+            if self._waited > self._most and not self._shut:
+                self._shut_by(Rejected("that Vault answers too slowly for all of its copies in one pass"))
 
     def _opened(self, open_: Callable[[], CopyStore]) -> CopyStore:
         try:

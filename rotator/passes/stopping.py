@@ -6,7 +6,7 @@ Between the creation of a key and the write of its plaintext nothing is interrup
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import inf
 from typing import Final
@@ -37,7 +37,9 @@ class NotReached(RotatorError):  # noqa: N818
 class Stopping:
     """One process's wish to stop, and the end of its pass. Thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock`: seconds since some moment."""
+        self.clock = clock
         self._event = threading.Event()
         self._thread = threading.local()
         self._ends = inf
@@ -55,14 +57,14 @@ class Stopping:
         """Raise Stopped or NotReached when something new must not be begun."""
         if self.requested:
             raise Stopped
-        if time.monotonic() >= self._ends:
+        if self.clock() >= self._ends:
             raise NotReached
 
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
         """Let what is done in this block end within `seconds`, but for committed stretches."""
         before = self._ends
-        self._ends = min(before, time.monotonic() + seconds)
+        self._ends = min(before, self.clock() + seconds)
         try:
             yield
         finally:
@@ -87,5 +89,5 @@ class Stopping:
         if self.is_committed:
             time.sleep(seconds)
         else:
-            self._event.wait(max(0.0, min(seconds, self._ends - time.monotonic())))
+            self._event.wait(max(0.0, min(seconds, self._ends - self.clock())))
             self.check()
