@@ -659,6 +659,36 @@ class TestDown:
         assert not is_live(world, old)
         assert list(result.keys[0].behind) == ["eu"]
 
+    @pytest.mark.parametrize("whose", ["of the same key", "of another key"])
+    def test_a_leak_waits_for_no_copy_of_an_earlier_key(
+        self, world: World, far: FarVault, whose: str
+    ) -> None:
+        """Its own copies are reached before it is revoked. No other question comes before that."""
+        other = copied(replace(managed(), name="Other", path="apimall/other"), "other")
+        world = replace(world, keys=(*world.keys, other))
+        world.make_pass()
+        world.make_pass(only=frozenset({"Backend" if whose == "of the same key" else "Other"}), forced=True)
+        world.advance(1, minutes=1)
+        order: list[str] = []
+        world.server.hook = lambda method, path, _: order.append(method)
+        read = far.read
+        far.read = lambda *args, **options: order.append(args[0]) or read(*args, **options)  # type: ignore
+        world.contain()
+        world.server.hook = None
+        assert THERE in order
+        assert "other" not in order
+        assert order.index("POST") < order.index(THERE) < order.index("DELETE")
+
+    @pytest.mark.parametrize("held", [True, False])
+    def test_of_another_shard_no_copy_is_asked(self, world: World, far: FarVault, held: bool) -> None:
+        rotated(world)
+        world.advance(1, minutes=1)
+        far.calls.clear()
+        shards = [Shard(index, 2) for index in range(2)]
+        [shard] = [shard for shard in shards if shard.holds("Backend") is held]
+        replace(world, shard=shard).make_pass()
+        assert bool(far.calls) is held
+
     def test_one_that_answers_slowly_holds_up_no_more_than_its_part_of_a_pass(
         self, world: World, far: FarVault
     ) -> None:

@@ -61,7 +61,7 @@ def run_explain(config_path: Path | None, environ: Mapping[str, str], name: str,
         only = frozenset({name})
         config = load_with(only, config_path, environ)
         with open_account(config, environ, Stopping()) as account, waiting("looking"):
-            seen = observe(account, dry_run=True)
+            seen = observe(account, only=(name,), dry_run=True)
             if error := seen.failed.get(name):
                 raise error
             copies = copies_of(seen, name)

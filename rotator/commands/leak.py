@@ -89,7 +89,7 @@ def contain(
 
 def _look(config: Config, environ: Mapping[str, str], only: frozenset[str]) -> tuple[Exposed, ...]:
     with open_account(config, environ, Stopping()) as account, waiting("looking"):
-        return exposed_in(account, observe(account, dry_run=True), only)
+        return exposed_in(account, observe(account, only=(), dry_run=True), only)
 
 
 def exposed_in(account: Account, seen: Observation, only: frozenset[str]) -> tuple[Exposed, ...]:

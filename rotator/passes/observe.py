@@ -64,11 +64,18 @@ class Observation:
 
 
 def observe(
-    account: Account, *, forced: bool = False, without_grace: bool = False, dry_run: bool
+    account: Account,
+    *,
+    only: Collection[str] | None = None,
+    forced: bool = False,
+    without_grace: bool = False,
+    dry_run: bool,
 ) -> Observation:
     """Observe both sides, once. Raises when one of them cannot be reached or refuses us.
 
-    `forced` and `without_grace`: what the operator asked for, for the facts. A dry run makes no identity.
+    `only`: the managed keys that it is about, None means all. Of the others no consumer is asked: what leaked must
+    not wait for them. `forced` and `without_grace`: what the operator asked for, for the facts. A dry run makes no
+    identity.
     """
     account.gateway.clock.begin()
     account.bearer.forget()  # of an earlier pass; another replica may have rotated it since
@@ -89,7 +96,9 @@ def observe(
 
     def facts_of(key: ManagedKey) -> Facts:
         seen = held.done[key.name]
-        return reader.facts(key, seen, titled, ownership, forced=forced, without_grace=without_grace)
+        facts = reader.facts(key, seen, titled, ownership, forced=forced, without_grace=without_grace)
+        asked = not without_grace and (only is None or key.name in only)
+        return reader.with_acks(facts) if asked else facts
 
     read = [key for key in account.keys if key.name in held.done]
     facts = each(read, facts_of, workers=account.concurrency)
@@ -135,8 +144,8 @@ def look(account: Account, only: Collection[str] = ()) -> tuple[Observation, tup
 
     It needs only to read: the Vault token's other capabilities are not asked for. Raises as `observe` does.
     """
-    seen = observe(account, dry_run=True)
     chosen = [key for key in account.keys if not only or key.name in only]
+    seen = observe(account, only=[key.name for key in chosen], dry_run=True)
     copies = each(
         [key for key in chosen if key.copies and key.name in seen.facts],
         lambda key: copies_of(seen, key.name),

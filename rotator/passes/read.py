@@ -63,7 +63,7 @@ class Reader:
         forced: bool,
         without_grace: bool,
     ) -> Facts:
-        """Return all that is known of a managed key; some of it is asked for only where it matters."""
+        """Return what both sides know of a managed key; some of it is asked for only where it matters."""
         facts = Facts(
             key=key,
             timing=self._account.timing,
@@ -83,7 +83,7 @@ class Reader:
             live_nonces=titled.nonces,
         )
         facts = replace(facts, refused=facts.doubted and self._is_refused(facts))
-        return self._with_acks(self._with_evidence(facts, titled, ownership))
+        return self._with_evidence(facts, titled, ownership)
 
     def _is_refused(self, facts: Facts) -> bool:
         """Whether the gateway answers 401 to the current plaintext."""
@@ -185,7 +185,7 @@ class Reader:
             protected={**used, **facts.protected},
         )
 
-    def _with_acks(self, facts: Facts) -> Facts:
+    def with_acks(self, facts: Facts) -> Facts:
         """Ask what each consumer has confirmed, where that matters: after a grace."""
         if not any(facts.awaits(id_, since) for id_, since in facts.superseded.items()):
             return facts

@@ -59,11 +59,18 @@ def reconcile(
     bound = account.stopping.within(account.timing.pass_deadline.total_seconds())
     with structlog.contextvars.bound_contextvars(run_id=run_id), bound:
         log.info("reconcile.started", dry_run=dry_run, forced=forced, shard=str(account.shard))
-        observation = observe(account, forced=forced, without_grace=without_grace, dry_run=dry_run)
-        chosen = [key for key in account.keys if account.shard.holds(key.name)]
         if only:
             _tell_left_out(account, only)
-            chosen = [key for key in chosen if key.name in only]
+        chosen = [
+            key for key in account.keys if account.shard.holds(key.name) and (not only or key.name in only)
+        ]
+        observation = observe(
+            account,
+            only=[key.name for key in chosen],
+            forced=forced,
+            without_grace=without_grace,
+            dry_run=dry_run,
+        )
         state = PassState(account)
         keys = _Work(
             account,

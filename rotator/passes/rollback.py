@@ -91,7 +91,7 @@ def roll_back(account: Account, name: str, *, dry_run: bool) -> RolledBack:
 
     Raises NotRolledBack with the reason where that cannot be done, or where it is not known whether it was.
     """
-    seen = observe(account, dry_run=True)
+    seen = observe(account, only=(name,), dry_run=True)
     if error := seen.failed.get(name):
         raise error
     facts = confirmed(seen.facts[name], partial(second_look, account))
