@@ -48,7 +48,6 @@ def open_account(
     further = FurtherVaults(config, environ, stopping, watch)
     with (
         closing(gateway),
-        closing(receivers),
         _closed_in_time(further, stopping),
         _closed_in_time(vault, stopping),
     ):

@@ -97,16 +97,19 @@ class Server:
         cure: str,
         connections: int = 1,
         trust: Trust | None = None,
+        tls: ssl.SSLContext | None = None,
         watch: Watch | None = None,
     ) -> None:
-        """`connections`: the most that are open at once."""
+        """`connections`: the most that are open at once. `tls`: what `tls_context` made of `trust` before."""
         self._limit, self._cure, self._watch = limit, cure, watch
         self._url, self._most, self._trust = url, connections, trust or Trust()
         self._timeout = timeout.total_seconds()
         self._proxy = proxy_for(url, os.environ)
         encrypted = url.lower().startswith("https://")
         self._trusted = str(cas_of(self._trust.ca_cert, os.environ))
-        self._tls = tls_context(self._trust) if encrypted else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if not encrypted:
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._tls = tls or tls_context(self._trust)
         self._lock = Lock()
         self._connections: Connections | None = None
 

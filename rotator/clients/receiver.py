@@ -5,14 +5,16 @@ Nothing but the status of an answer is looked at. A redirect is not followed.
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import timedelta
 from http import HTTPStatus
+from ssl import SSLContext
 from threading import Lock
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from rotator.clients.answers import parse_retry_after
-from rotator.clients.exchange import Request, Response, Server
+from rotator.clients.exchange import Request, Response, Server, Trust, tls_context
 from rotator.clients.webhook_signature import signature
 from rotator.errors import Rejected, Transient
 from rotator.redaction import Secret
@@ -48,13 +50,13 @@ class Words(NamedTuple):
 class Sender:
     """Sends events to one URL, one at a time. Thread-safe; `close` it in the end."""
 
-    def __init__(self, url: str, words: Words, *, timeout: timedelta) -> None:
+    def __init__(self, url: str, words: Words, *, timeout: timedelta, tls: SSLContext | None = None) -> None:
         parts = urlsplit(url)
         self._path = parts.path or "/"
         self._words = words
         cure = f"check {words.url}, and the network between here and there"
         origin = f"{parts.scheme}://{parts.netloc}"
-        self._server = Server(origin, timeout=timeout, limit=MAX_ANSWER_BYTES, cure=cure)
+        self._server = Server(origin, timeout=timeout, limit=MAX_ANSWER_BYTES, cure=cure, tls=tls)
         self.close = self._server.close
 
     def send(self, secrets: Sequence[Secret], id_: str, body: bytes) -> None:
@@ -74,7 +76,11 @@ class Sender:
 
 
 class Receivers:
-    """The receivers of all consumers. Thread-safe; `close` it in the end."""
+    """The receivers of all consumers. Thread-safe.
+
+    No connection is kept: there may be thousands of receivers, and each is told once in a rotation. For the same
+    reason they share the CAs: those would take most of the memory.
+    """
 
     WORDS: Final = Words(
         who="the consumer's receiver",
@@ -89,24 +95,21 @@ class Receivers:
     ) -> None:
         """`secrets_of` reads what signs, each time anew: it may be replaced meanwhile."""
         self._secrets_of, self._timeout = secrets_of, timeout
-        self._senders: dict[str, Sender] = {}
         self._lock = Lock()
+        self._tls: SSLContext | None = None
 
     def tell(self, receiver: Receiver, id_: str, body: bytes) -> None:
         """Make one attempt, as `Sender.send`; raises ConfigError, too, for what signs."""
         secrets = self._secrets_of(receiver)
-        with self._lock:
-            sender = self._senders.get(receiver.url)
-            if sender is None:
-                sender = self._senders[receiver.url] = Sender(receiver.url, self.WORDS, timeout=self._timeout)
-        sender.send(secrets, id_, body)
+        tls = self._trusted() if receiver.url.lower().startswith("https:") else None
+        with closing(Sender(receiver.url, self.WORDS, timeout=self._timeout, tls=tls)) as sender:
+            sender.send(secrets, id_, body)
 
-    def close(self) -> None:
-        """Close all connections."""
+    def _trusted(self) -> SSLContext:
         with self._lock:
-            senders, self._senders = self._senders, {}
-        for sender in senders.values():
-            sender.close()
+            if self._tls is None:
+                self._tls = tls_context(Trust())
+            return self._tls
 
 
 def _raise_for_refusal(answer: Response, words: Words) -> None:
