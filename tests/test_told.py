@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler
-from threading import Event, Lock
+from threading import Event, Lock, Semaphore, Thread
 from typing import Any
 
 import pytest
@@ -88,6 +88,23 @@ class Hears:
     @property
     def consumers(self) -> list[str]:
         return sorted(consumer for consumer, _, _ in self.told)
+
+
+class OneOfTwelve(Thread):
+    """A thread of a process that may have twelve."""
+
+    _left = Semaphore(12)
+
+    def start(self) -> None:
+        if not self._left.acquire(blocking=False):
+            raise RuntimeError("can't start new thread")
+        super().start()
+
+    def run(self) -> None:
+        try:
+            super().run()
+        finally:
+            self._left.release()
 
 
 class Unreadable(StoreWrapper):
@@ -342,6 +359,21 @@ class TestTrouble:
             f"Key {number}" for number in range(100)
         }
         assert world.log[-1].converged
+
+    def test_where_threads_are_few_enough_are_left_to_look_names_up(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A unit or a container allows 64."""
+        monkeypatch.setattr("rotator.passes.tell.Thread", OneOfTwelve)
+        monkeypatch.setattr("rotator.clients.within.Thread", OneOfTwelve)
+        with receiving() as receiver:
+            url = receiver.url.replace("127.0.0.1", "localhost")
+            world.keys = tuple(
+                told(f"{url}/{number}", name=f"Key {number}", path=f"apimall/{number}")
+                for number in range(40)
+            )
+            world.tell = over_http().tell
+            assert [result.untold for result in world.make_pass().keys] == [()] * 40
 
     def test_those_whose_turn_does_not_come_in_time_are_left(self, world: World) -> None:
         result = world.one()

@@ -32,8 +32,9 @@ def within(what: str, seconds: float, work: Callable[[], T], *, cure: str) -> T:
         except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
             box.put((None, error))
 
+    thread = Thread(target=run, name="exchange", daemon=True)
     try:
-        Thread(target=run, name="exchange", daemon=True).start()
+        thread.start()
     except RuntimeError:
         limit = "raise the limit on threads: pids.max of the container, TasksMax of the unit, ulimit -u"
         raise Transient(
@@ -43,6 +44,7 @@ def within(what: str, seconds: float, work: Callable[[], T], *, cure: str) -> T:
         result, error = box.get(timeout=seconds)
     except Empty:
         raise TooSlow(what, seconds, cure) from None
+    thread.join()  # who asks again at once needs no second thread
     if error:
         raise error
     return result  # type: ignore[return-value]

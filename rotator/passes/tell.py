@@ -7,10 +7,10 @@ import json
 import random
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, replace
-from threading import Lock, Thread
+from threading import Event, Lock, Thread, current_thread
 from typing import Final
 
 import structlog
@@ -34,6 +34,8 @@ WAIT: Final = 10.0
 """Seconds after which a pass begins to tell nobody else. An exchange that has begun has a bound of its own."""
 _AT_ONCE: Final = 256
 """URLs. One that never answers holds one thread."""
+_THREADS_EACH: Final = 3
+"""The thread of a URL may need two more: for TLS within TLS, and to look a name up."""
 _TRIES: Final = 3
 """Another replica, or the consumer itself, may confirm at the same moment."""
 
@@ -162,20 +164,7 @@ class Telling:
                     return
                 self._serve(batch)
 
-        threads = [
-            Thread(target=copy_context().run, args=(work,), name="telling", daemon=True)
-            for _ in range(min(len(by_url), _AT_ONCE) - 1)
-        ]
-        begun = []
-        for thread in threads:
-            try:
-                thread.start()
-            except RuntimeError:
-                break  # this machine allows no further one: those that there are do it
-            begun.append(thread)
-        work()
-        for thread in begun:
-            thread.join()
+        _in_threads(work, min(len(by_url), _AT_ONCE))
 
     def _serve(self, batch: Sequence[Owed]) -> None:
         """Tell the consumers of one URL, until one shows that the others would wait for nothing."""
@@ -238,6 +227,34 @@ class Telling:
                     return
             else:
                 return
+
+
+def _in_threads(work: Callable[[], None], most: int) -> None:
+    """Call `work` in `most` threads, of which this is one; in fewer where this machine allows no more."""
+    decided, ready = Event(), Event()
+    begun, spare = list[Thread](), set[Thread]()
+
+    def begin() -> None:
+        decided.wait()
+        if current_thread() not in spare:
+            ready.wait()
+            work()
+
+    for _ in range(most - 1):
+        thread = Thread(target=copy_context().run, args=(begin,), name="telling", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            spare.update(begun[len(begun) // _THREADS_EACH :])
+            break
+        begun.append(thread)
+    decided.set()
+    for thread in spare:
+        thread.join()
+    ready.set()
+    work()
+    for thread in begun:
+        thread.join()
 
 
 def _body(one: Owed) -> bytes:
