@@ -480,6 +480,35 @@ class TestWhatIsOwed:
         assert ids_of(receiver) == [old, new, old]
         assert len(set(receiver.ids())) == 3
 
+    @pytest.mark.parametrize("put_back", ["a version", "a plaintext"])
+    def test_a_key_that_a_person_puts_back_is_told_anew_whoever_took_the_one_between(
+        self, world: World, put_back: str
+    ) -> None:
+        """Its receiver took that one so late that nothing records it."""
+        late: list[Exception] = []
+
+        def does(_receiver: Receiver) -> None:
+            if late:
+                raise late[0]
+
+        world.keys, hears = (told("http://x"),), Hears(does)
+        world.tell = hears
+        old = world.one().key_id
+        first = json.loads(world.memory.versions[PATH][0] or "")
+        late.append(Transient("no answer", ambiguous=True))
+        assert world.one(forced=True).untold
+        if put_back == "a plaintext":
+            first = {"api_key": first["api_key"]}
+        world.memory.put(PATH, first)
+        world.advance(minutes=10)
+        assert world.one().untold == ("batch",)
+        late.clear()
+        for _ in range(3):
+            world.advance(minutes=10)
+            assert world.one().untold == ()
+        assert [event["data"]["key_id"] for _, _, event in hears.told] == [old, old]
+        assert len({id_ for _, id_, _ in hears.told}) == 2
+
     def test_a_shard_tells_only_its_own(self, world: World) -> None:
         hears = world.tell = Hears()
         world.keys = tuple(

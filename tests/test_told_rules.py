@@ -14,7 +14,7 @@ from rotator.rules.told import Message
 from tests.facts import at
 from tests.program import BACKEND, ROOT
 
-MESSAGE = Message("3f9a2c", "Backend", "secret", "apimall/backend", "batch", 13, at(1))
+MESSAGE = Message("3f9a2c", "Backend", "secret", "apimall/backend", "batch", 13, at(1), at(1))
 TOLD = Ack(13, event=MESSAGE.id(4))
 
 
@@ -30,7 +30,7 @@ def test_its_id_is_the_same_in_each_process() -> None:
         {"path": "apimall/other"},
         {"consumer": "web"},
         {"key_id": 14},
-        {"rotated_at": at(2)},
+        {"since": at(2)},
     ],
     ids=str,
 )
@@ -41,7 +41,7 @@ def test_what_is_told_to_or_of_another_has_another_id(other: dict[str, Any]) -> 
 
 def test_what_is_the_same_to_the_second_has_the_same_id() -> None:
     """The bookkeeping has no more."""
-    assert replace(MESSAGE, rotated_at=at(1).replace(microsecond=999)).id(4) == MESSAGE.id(4)
+    assert replace(MESSAGE, since=at(1).replace(microsecond=999)).id(4) == MESSAGE.id(4)
 
 
 def test_what_is_recorded_is_owed_no_more() -> None:

@@ -173,6 +173,12 @@ class KeyResult:
         return self._current.rotated_at if self._current else None
 
     @property
+    def current_since(self) -> datetime | None:
+        """Since when that key is current without a break: a person may have put it back after `rotated_at`."""
+        current = self._current
+        return max((current.rotated_at, *current.superseded.values())) if current else None
+
+    @property
     def due_at(self) -> datetime | None:
         """When that key falls due; None where it is not known."""
         return self.key.cadence.due_at(self.rotated_at) if self.rotated_at else None

@@ -103,7 +103,8 @@ class Telling:
     def _owed(self, result: KeyResult) -> Iterator[Owed]:
         """Read what the consumers of a managed key have confirmed, and yield those that are owed something."""
         key, facts = result.key, self._seen.facts.get(result.key.name)
-        if facts is None or result.key_id is None or result.rotated_at is None:
+        since = result.current_since
+        if facts is None or result.key_id is None or result.rotated_at is None or since is None:
             return  # it is not known which key is current
         if facts.refused and result.key_id == facts.key_id:
             return  # nobody should take up a key that does not work
@@ -119,6 +120,7 @@ class Telling:
                 receiver.consumer,
                 result.key_id,
                 result.rotated_at,
+                since,
             )
             try:
                 version = read_once(self._account.store, path)

@@ -27,16 +27,14 @@ class Message:
     consumer: str
     key_id: int
     rotated_at: datetime
-    """Since when the key is current: another one after a rollback."""
+    since: datetime
+    """Since when the key is current without a break: later than `rotated_at` where a person has put it back."""
 
     @property
     def _mark(self) -> str:
-        said = [self.installation, self.mount, self.path, self.consumer, self.key_id, self._since]
+        since = format_time(self.since)
+        said = [self.installation, self.mount, self.path, self.consumer, self.key_id, since]
         return hashlib.blake2b(json.dumps(said).encode(), digest_size=8).hexdigest()
-
-    @property
-    def _since(self) -> str:
-        return format_time(self.rotated_at)
 
     def id(self, version: int) -> str:
         """Return the event's id: the same for each repetition, whichever replica or process makes it.
@@ -53,7 +51,7 @@ class Message:
             "mount": self.mount,
             "path": self.path,
             "consumer": self.consumer,
-            "rotated_at": self._since,
+            "rotated_at": format_time(self.rotated_at),
         }
         return cloud_event(
             "key.current",
