@@ -16,7 +16,7 @@ from rotator.clients.webhook_signature import parse_secrets
 from rotator.errors import ConfigError, Rejected, Transient
 from rotator.passes.account import Store
 from rotator.passes.observe import observe
-from rotator.passes.stopping import Stopping
+from rotator.passes.stopping import NotReached, Stopping
 from rotator.passes.tell import Telling
 from rotator.redaction import Secret
 from rotator.rules.model import ManagedKey, Receiver, Version
@@ -24,6 +24,7 @@ from rotator.rules.revocations import Kept
 from rotator.rules.shard import Shard
 from rotator.sandbox.faults import ALWAYS, Fault, Status
 from rotator.service.metrics import Metrics
+from rotator.show.key_status import key_statuses
 from tests.facts import PATH, managed
 from tests.interleave import interleave
 from tests.leaks import leaks
@@ -665,6 +666,30 @@ class TestVaultsTrouble:
             world.make_pass()
         assert store.asked == [True]
         assert len(lines(out, "consumer.untold")) == 1
+        assert [sorted(result.untold) for result in world.log[-1].keys] == [["a", "b"], ["batch"]]
+        assert world.log[-1].converged
+
+    def test_after_a_stop_no_confirmation_is_read(self, world: World) -> None:
+        world.keys = (told("http://x", "a", "b"),)
+        store = Unreadable(world.memory, DOWN)
+        world.store = store
+        result = world.one()
+        store.asked.clear()
+        world.stopping.request()
+        with world.account() as account:
+            seen = observe(replace(account, stopping=Stopping()), dry_run=False)
+            assert Telling(account, seen).tell([result]) == {"Backend": ["a", "b"]}
+        assert store.asked == []
+
+    def test_where_the_pass_is_over_it_is_said_once_who_is_left(self, world: World) -> None:
+        """Else a rate limit that uses up each pass would let consumers wait without a word."""
+        hears = world.tell = Hears()
+        world.keys = (told("http://x", "a", "b"),)
+        world.store = Unreadable(world.memory, NotReached())
+        with captured() as out:
+            assert sorted(world.one().untold) == ["a", "b"]
+        [line] = lines(out, "consumer.untold")
+        assert (hears.told, "raise pass_deadline" in line["cure"]) == ([], True)
         assert world.log[-1].converged
 
     def test_nobody_is_told_what_could_not_be_recorded(self, world: World) -> None:
@@ -700,3 +725,13 @@ def test_in_metrics(world: World) -> None:
         line for line in metrics.exposition().decode().splitlines() if line.startswith("rotator_key_untold{")
     ]
     assert found == ['rotator_key_untold{consumer="batch",key="Backend"} 1.0']
+
+
+def test_it_stays_in_the_metrics_while_the_secret_cannot_be_read(world: World) -> None:
+    world.keys, world.tell = (told("http://127.0.0.1:1"),), over_http().tell
+    before = passed(world.make_pass(), world.local_now())
+    world.memory.put(PATH, {"api_key": 1})  # nothing is read of it, so nobody is told
+    after = world.make_pass()
+    assert after.keys[0].plan is None
+    shown = snapshot(passed(after, world.local_now()), before)
+    assert [key.untold for key in key_statuses(shown)] == [("batch",)]

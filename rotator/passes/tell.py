@@ -79,7 +79,7 @@ class Telling:
         self._unread: list[Owed] = []
         """Of these it is not known whether anything is owed."""
         self._deaf = False
-        """Vault does not answer: nothing else is read."""
+        """Vault does not answer, or the pass is over: nothing else is read."""
 
     def tell(self, results: Iterable[KeyResult]) -> Mapping[str, Sequence[str]]:
         """Tell all that can be told now; return by managed key the consumers to which it is owed still."""
@@ -109,8 +109,6 @@ class Telling:
         if facts.refused and result.key_id == facts.key_id:
             return  # nobody should take up a key that does not work
         for receiver in key.receivers:
-            if self._deaf or self._account.stopping.requested:
-                return
             path = ack_path(self._account.acks_path, key.path, receiver.consumer)
             message = Message(
                 self._seen.installation or "",
@@ -123,13 +121,15 @@ class Telling:
                 since,
             )
             try:
-                version = read_once(self._account.store, path)
-            except (Stopped, NotReached):
-                return
+                self._account.stopping.check()
+                version = None if self._deaf else read_once(self._account.store, path)
             except RotatorError as error:
-                self._deaf = self._deaf or isinstance(error, Transient)
+                self._deaf = self._deaf or isinstance(error, (Transient, Stopped, NotReached))
+                version = None
+                if not isinstance(error, Stopped):
+                    _log(Owed(key, receiver, message, 0, path), error)
+            if version is None:
                 self._unread.append(Owed(key, receiver, message, 0, path))
-                _log(self._unread[-1], error)
                 continue
             if message.is_owed(read_ack(version), facts.version.written_at):
                 yield Owed(key, receiver, message, version.number, path)

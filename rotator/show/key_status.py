@@ -243,7 +243,7 @@ def _status(
         owner=seen.plan.owner if seen.plan else NOBODY,
         last_try=earlier,
         remedy=_remedy(seen, state, now),
-        untold=latest.untold,
+        untold=seen.untold,
         copies={name: error is None for name, error in seen.copies.items()},
         unrevoked=bool(latest.failures) and latest.outcome is not Outcome.FAILED and not last,
     )
