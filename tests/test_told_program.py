@@ -48,7 +48,7 @@ def test_its_2xx_is_its_confirmation(
     assert rotator.run("--once").code == 0
     done = rotator.run("--once", "--json")
     [event] = receiver.events()
-    assert (done.code, event["subject"]) == (0, NAME)
+    assert (done.code, event["subject"], done.json["keys"][0]["untold"]) == (0, NAME, [])
     key_id = done.json["keys"][0]["key_id"]
     assert event["data"]["key_id"] == key_id
     assert event["data"]["mount"] == mount
@@ -64,8 +64,8 @@ def test_no_exit_code_says_that_a_receiver_did_not_take_it(
     rotator: Program, receiver: Listener, mode: str, answer: Answering
 ) -> None:
     receiver._answers = [answer]
-    done = rotator.run(mode)
-    assert done.code == 0
+    done = rotator.run(mode, "--json")
+    assert (done.code, done.json["keys"][0]["untold"]) == (0, ["batch"])
     assert "consumer.untold" in done.err
     assert rotator.run("status").code == 0
 

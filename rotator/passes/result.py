@@ -215,6 +215,7 @@ class KeyResult:
             "orphans": [other.key_id for other in self.left if other.victim is Victim.ORPHAN],
             "revoked": [{"key_id": done.key_id, "reason": done.victim} for done in self.revoked],
             "behind": list(self.behind),
+            "untold": list(self.untold),
             "frozen": plan.freeze.to_json() if plan and plan.freeze else None,
             **(plan.owner if plan else NOBODY).to_json(),
             "warnings": list(self.warnings),

@@ -118,6 +118,7 @@ class KeyStatus(Standing):
             "age_seconds": int(self.age.total_seconds()) if self.age is not None else None,
             "due_at": time_to_json(self.due_at),
             "behind": [name for name, holds in self.copies.items() if not holds],
+            "untold": list(self.untold),
             "frozen": self.freeze.to_json() if self.freeze else None,
             **self.owner.to_json(),
             "retry_at": time_to_json(self.retry_at),

@@ -67,6 +67,12 @@ OWNER: Final = {
 BEHIND: Final = {
     "behind": (list_of(TEXT), "The consumers whose copies do not hold the current key, as far as was seen.")
 }
+UNTOLD: Final = {
+    "untold": (
+        list_of(TEXT),
+        "The consumers that are not told yet which key is current, as far as a pass tried.",
+    )
+}
 BESIDE: Final = {
     "frozen": (nullable(part("secret_freeze")), "The freeze of the secret that is in force; null for none."),
     **OWNER,
@@ -152,6 +158,7 @@ PARTS: Final[Mapping[str, tuple[str, Fields]]] = {
             "superseded": (list_of(part("other_key")), "Live keys that it has replaced."),
             "orphans": (list_of(part("other_key")), "Its live keys that were never published."),
             **BEHIND,
+            **UNTOLD,
             **BESIDE,
             "retry_at": (
                 nullable(TIME),
@@ -197,6 +204,7 @@ PARTS: Final[Mapping[str, tuple[str, Fields]]] = {
             "orphans": (list_of(ID), "The ids of its live keys that were never published."),
             "revoked": (list_of(part("revoked_key")), "The keys that were revoked."),
             **BEHIND,
+            **UNTOLD,
             **BESIDE,
             **TROUBLE,
         },
