@@ -6,7 +6,7 @@ from threading import Event, Thread
 
 
 class Calling:
-    """A program that asks `key` before each of its calls, as long as the block lasts."""
+    """A program that asks `key` before each of its calls, as long as the block lasts. Without one it is not there."""
 
     def __init__(self, key: Callable[[], str], port: int) -> None:
         self._key, self._port = key, port
@@ -24,7 +24,8 @@ class Calling:
 
     def _go_on(self) -> None:
         while not self._ended.wait(0.005):
-            self.statuses.append(self.call(self._key()))
+            if plaintext := self._key():
+                self.statuses.append(self.call(plaintext))
 
     def call(self, plaintext: str) -> int:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)

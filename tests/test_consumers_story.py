@@ -144,6 +144,7 @@ def test_nobody_s_key_dies_before_everybody_has_moved(story: Story, tmp_path: Pa
         with calling(story) as programs:
             _all_move(story)
             _the_receiver_is_gone(story)
+            _it_is_scaled_to_nought_and_back(story)
             _the_copy_is_out_of_reach(story)
             _a_confirmation_is_lost(story)
             _it_was_another_key_for_a_while(story)
@@ -173,6 +174,18 @@ def _the_receiver_is_gone(story: Story) -> None:
     story.batch.gone = False
     assert story.revoked() == [], "it is told at the end of this pass"
     assert story.batch.told[-1] == story.current
+    assert story.revoked() == [old]
+
+
+def _it_is_scaled_to_nought_and_back(story: Story) -> None:
+    batch = story.batch
+    batch.held, batch.gone = "", True
+    old = story.rotates()
+    story.web_moves()
+    assert story.revoked(days=1) == []
+    batch.reads()
+    batch.gone = False
+    assert story.revoked() == [], "it is told at the end of this pass"
     assert story.revoked() == [old]
 
 
