@@ -6,7 +6,7 @@ from threading import Event, Thread
 
 
 class Calling:
-    """A program that asks `key` before each of its calls, as long as the block lasts. Without one it is not there."""
+    """A program that asks `key` before each of its calls, as long as the block lasts; without one it makes none."""
 
     def __init__(self, key: Callable[[], str], port: int) -> None:
         self._key, self._port = key, port
