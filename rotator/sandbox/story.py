@@ -103,6 +103,8 @@ class _Story:
             "ROTATOR_CONFIG": str(config),
             # The gateway's clock is moved by hand. It is a variable for whichever config is tried here.
             "ROTATOR_CLOCK_TOLERANCE": "3650d",
+            # So is this one: without it, a config of one's own would mean the real gateway.
+            "ROTATOR_GATEWAY__URL": gateway.url,
             "VAULT_ADDR": vault.address,
             "VAULT_TOKEN": vault.token.reveal(),
             "APIMALL_API_KEY": gateway.account.bootstrap.plaintext,
