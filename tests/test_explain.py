@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -172,6 +173,11 @@ class TestOtherKeys:
             None,
             "superseded 2026-11-04 00:00 UTC, 2d ago; "
             "its grace of 1d ended 2026-11-05 00:00 UTC, 1d ago, so it is revoked",
+        )
+        brief = replace(managed(), grace_period=timedelta(seconds=90))
+        assert (
+            "; its grace of 1m30s ended "
+            in fate(facts(listed, self.DATA, now=at(5), managed_key=brief), 1)[1]
         )
         protected = fate(facts(listed, self.DATA, now=at(5), protected=[1]), 1)
         assert protected[0] is Kept.PROTECTED

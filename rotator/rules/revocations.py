@@ -9,7 +9,7 @@ from typing import Final
 from rotator.rules.bookkeeping import WITHOUT_GRACE
 from rotator.rules.facts import Facts
 from rotator.rules.ownership import UNREAD
-from rotator.rules.times import age, moment, short, until, when
+from rotator.rules.times import age, format_duration, moment, short, until, when
 
 
 class Victim(StrEnum):
@@ -191,13 +191,13 @@ def _superseded(facts: Facts, id_: int, since: datetime) -> Revocation:
         text = "superseded; its grace was ended by --revoke-old-now, or its revocation has begun"
         return _fate(facts, Victim.SUPERSEDED, id_, since, None, text)
     grace = facts.key.grace_period
-    text = f"superseded {when(ends - grace, facts.now)}; its grace of {short(grace)} "
+    text = f"superseded {when(ends - grace, facts.now)}; its grace of {format_duration(grace)} "
     text += f"{'ended' if ends <= facts.now else 'ends'} {when(ends, facts.now)}"
     waiting = facts.unconfirmed(id_, since)
     if waiting:
         ends = facts.limit_of(id_, since)
         text += "".join(f"; {name} {why}" for name, why in waiting.items())
-        text += f"; its grace_limit of {short(facts.key.grace_limit)} "
+        text += f"; its grace_limit of {format_duration(facts.key.grace_limit)} "
         text += f"{'ended' if ends <= facts.now else 'ends'} {when(ends, facts.now)}"
     fate = _fate(facts, Victim.SUPERSEDED, id_, since, ends, text)
     return fate if fate.stays else replace(fate, unconfirmed=tuple(waiting))
@@ -205,7 +205,7 @@ def _superseded(facts: Facts, id_: int, since: datetime) -> Revocation:
 
 def _orphan(facts: Facts, id_: int, created_at: datetime) -> Revocation:
     text = f"created {moment(created_at)}, {age(created_at, facts.now)}, never published; "
-    text += f"orphan_after is {short(facts.timing.orphan_after)}"
+    text += f"orphan_after is {format_duration(facts.timing.orphan_after)}"
     return _fate(facts, Victim.ORPHAN, id_, created_at, created_at + facts.timing.orphan_after, text)
 
 
