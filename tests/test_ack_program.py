@@ -129,6 +129,16 @@ class TestBadInput:
         assert done.code == 3
         assert f"{ACK}/web" in done.err
         assert "deploy/consumers/ack-policy.hcl" in done.err
+        assert "to look the id up" not in done.err
+
+    def test_a_policy_that_does_not_read_the_secret(
+        self, rotator: Program, vault_server: VaultServer, keys: tuple[int, int]
+    ) -> None:
+        done = as_web(rotator, vault_server)
+        assert (
+            done.code,
+            "to look the id up, deploy/consumers/policy.hcl; or add --key-id ID" in done.err,
+        ) == (3, True)
 
 
 def test_a_consumers_policy_is_for_its_own_confirmation_alone(

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -27,6 +28,9 @@ from rotator.rules.consumers import ack_path
 from rotator.rules.model import ManagedKey
 from rotator.show.output import Kind
 from rotator.wiring import open_vault
+
+_GRANT: Final = "what deploy/consumers/ack-policy.hcl has"
+_GRANT_TO_READ: Final = f"{_GRANT} and, to look the id up, deploy/consumers/policy.hcl; or add --key-id ID"
 
 
 @click.command("ack")
@@ -85,7 +89,7 @@ def run_ack(
         with (
             open_vault(config, environ, Stopping(), Policy()) as vault,
             waiting("asking Vault"),
-            by_a_person("what deploy/consumers/ack-policy.hcl has"),
+            by_a_person(_GRANT if key_id else _GRANT_TO_READ),
         ):
             done = confirm(vault, key, consumer, path, key_id)
         output.show(Kind.ACK, done.to_json, lambda: _words(done))
