@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from rotator.clients.vault.login import AppRole, Jwt, Read, Token, TokenFile, Wrapped
+from rotator.clients.vault.login import ISSUE, AppRole, Jwt, Read, Token, TokenFile, Wrapped
 from rotator.clients.vault.session import Login
 from rotator.config import AppRoleAuth, Auth, JwtAuth, KubernetesAuth, Sources, TokenAuth, TokenFileAuth
 from rotator.errors import Rejected, Transient
@@ -12,13 +12,16 @@ from rotator.files import read_text
 from rotator.redaction import Secret, is_word
 
 
-def login_of(auth: Auth, environ: Mapping[str, str]) -> Login:
-    """Return the login that the config names. Its credentials are read at each login, not now."""
+def login_of(auth: Auth, environ: Mapping[str, str], issue: str = ISSUE) -> Login:
+    """Return the login that the config names. Its credentials are read at each login, not now.
+
+    `issue`: how to get another token, if the config names one.
+    """
     match auth:
         case TokenAuth():
-            return Token(auth.token, auth.env)
+            return Token(auth.token, auth.env, issue)
         case TokenFileAuth():
-            return TokenFile(partial(_word_in, "vault.auth.file", auth.file))
+            return TokenFile(partial(_word_in, "vault.auth.file", auth.file), issue)
         case KubernetesAuth():
             return Jwt(auth.mount, auth.role, partial(_word_in, "vault.auth.file", auth.file))
         case JwtAuth():

@@ -13,6 +13,7 @@ from rotator.clients.governor import Governor
 from rotator.clients.receiver import Receivers
 from rotator.clients.retry import ONCE, Policy
 from rotator.clients.vault.client import Connection, Vault
+from rotator.clients.vault.login import ISSUE, ISSUE_THERE
 from rotator.config import (
     Config,
     VaultBlock,
@@ -130,6 +131,7 @@ class FurtherVaults:
             most,
             self._watch(server) if self._watch else None,
             login_namespace=(main.namespace or "") if vault.auth is main.auth else None,
+            issue=ISSUE if vault.auth is main.auth else ISSUE_THERE,
         )
 
     def close(self) -> None:
@@ -160,6 +162,7 @@ def _client_of(
     watch: Watch | None,
     *,
     login_namespace: str | None = None,
+    issue: str = ISSUE,
 ) -> Vault:
     return Vault(
         Connection(
@@ -172,7 +175,7 @@ def _client_of(
             login_namespace=login_namespace,
         ),
         vault.mount,
-        login_of(vault.auth, environ),
+        login_of(vault.auth, environ, issue),
         policy=policy,
         sleep=stopping.sleep,
         governor=governor,

@@ -329,8 +329,8 @@ def test_a_token_that_is_not_accepted_is_tried_once_in_a_pass(
     done = rotator.run("--once", "--json")
     assert [one["behind"] for one in done.json["keys"]] == [["shop"]] * 4
     assert [line["cure"] for line in done.events if line["event"] == "copy.behind"] == [
-        "it is mistyped, has expired, or lacks Vault's `default` policy; issue another one: `vault token create "
-        "-policy=rotator`; then put it into EU_TOKEN"
+        "it is mistyped, has expired, or lacks Vault's `default` policy; issue another one: in that Vault, with "
+        "the policy that deploy/vault/copies.hcl shows; then put it into EU_TOKEN"
     ]
     asked = re.findall(
         r'^rotator_requests_total.*server="vaults\[eu\]".* (\d+)\.0$', file.read_text(), re.MULTILINE

@@ -15,6 +15,8 @@ Read = Callable[[], Secret]
 
 
 ISSUE: Final = "`vault token create -policy=rotator`"
+ISSUE_THERE: Final = "in that Vault, with the policy that deploy/vault/copies.hcl shows"
+"""The same for a further Vault. The command would ask the Vault that VAULT_ADDR names."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class Token(Kept):
 
     token: Secret
     variable: str = "VAULT_TOKEN"
+    issue: str = ISSUE
+    """How to get another one."""
 
     @property
     def where(self) -> str:
@@ -34,7 +38,7 @@ class Token(Kept):
         """What helps when it is refused."""
         return (
             f"it is mistyped, has expired, or lacks Vault's `default` policy; issue another one: "
-            f"{ISSUE}; then put it into {self.variable}"
+            f"{self.issue}; then put it into {self.variable}"
         )
 
     def __call__(self, _client: Any) -> Lease:
@@ -47,6 +51,7 @@ class TokenFile(Kept):
     """The sink of a Vault Agent, which logs in, renews, and writes the token. Read before each request."""
 
     read: Read
+    issue: str = ISSUE
 
     @property
     def where(self) -> str:
@@ -58,7 +63,7 @@ class TokenFile(Kept):
         """What helps when it is refused."""
         return (
             "it has expired, or lacks Vault's `default` policy; check the agent that writes the "
-            f"file, or issue another token: {ISSUE}; then put it into the file"
+            f"file, or issue another token: {self.issue}; then put it into the file"
         )
 
     def __call__(self, _client: Any) -> Lease:
