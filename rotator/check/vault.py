@@ -15,7 +15,7 @@ from rotator.errors import Rejected
 from rotator.passes.secret import raise_for_owner
 from rotator.passes.stopping import Stopping
 from rotator.rules.claims import claims_path
-from rotator.rules.consumers import acks_of, told_acks_of
+from rotator.rules.consumers import ack_paths, told_ack_paths
 from rotator.rules.installation import check_place, lost, read_identity
 from rotator.rules.model import ManagedKey, Version
 from rotator.rules.times import format_duration, moment, short
@@ -66,8 +66,8 @@ class VaultChecks(ServerChecks):
             (key.path for key in config.managed),
             config.gateway.api_key.vault,
             vault.state_path,
-            acks_of(config.managed, vault.acks_path),
-            told_acks_of(config.managed, vault.acks_path),
+            ack_paths(config.managed, vault.acks_path),
+            told_ack_paths(config.managed, vault.acks_path),
         )
         yield from grants.judged(config.vault.mount, needed, self.vault.lacking(needed))
 

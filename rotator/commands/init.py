@@ -23,7 +23,7 @@ from rotator.errors import ConfigError, Rejected, RotatorError, cause
 from rotator.files import read_text, write_new
 from rotator.passes.stopping import Stopping
 from rotator.passes.survey import look_around
-from rotator.rules.consumers import told_acks_of
+from rotator.rules.consumers import told_ack_paths
 from rotator.rules.previews import Previews
 from rotator.show.output import Kind
 from rotator.show.proposed import Draft, ProposedFile, render
@@ -216,7 +216,7 @@ def _draft(
         after = merged(before, proposal.entries)
         paths = [*(key.path for key in config.managed), *new]
     bearer, others = config.gateway.api_key.vault, survey.paths.difference(paths)
-    told = tuple(told_acks_of(config.managed, vault.acks_path))
+    told = tuple(told_ack_paths(config.managed, vault.acks_path))
     text = grants.policy(
         vault.mount,
         paths,

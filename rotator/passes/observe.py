@@ -128,9 +128,9 @@ def second_look(account: Account) -> frozenset[int] | None:
         return None
 
 
-def confirmed(facts: Facts, look: Callable[[], frozenset[int] | None]) -> Facts:
+def with_second_look(facts: Facts, look: Callable[[], frozenset[int] | None]) -> Facts:
     """Ask for a second `look` where a key that the secret names is to be forgotten; without one, none is."""
-    return facts.confirmed(look()) if facts.forgotten else facts
+    return facts.with_second_look(look()) if facts.forgotten else facts
 
 
 def _unasked(facts: Iterable[Facts]) -> tuple[Key, ...]:

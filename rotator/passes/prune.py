@@ -17,7 +17,7 @@ from rotator.passes.account import Account
 from rotator.passes.each import each
 from rotator.passes.fence import Moved, write_on_top
 from rotator.passes.look_up import belongings_of
-from rotator.passes.observe import Observation, confirmed, observe, second_look
+from rotator.passes.observe import Observation, observe, second_look, with_second_look
 from rotator.redaction import words
 from rotator.rules.claims import Claim, claims_path, read_claims
 from rotator.rules.decide import decide
@@ -193,7 +193,7 @@ def _fence(account: Account, facts: Facts, word: Word) -> Fence:
     """Write the secret on top of what was read, as it is: no late write of any rotator can publish the key then."""
     if facts.pending(account.gateway.now()):  # a write of ours would undo another rotator's work
         raise _not_revoked(word, f"{facts.key.name} is being rotated", cure="run it again in a few minutes")
-    facts = confirmed(facts, partial(second_look, account))
+    facts = with_second_look(facts, partial(second_look, account))
     update = to_update(facts, decide(facts).bookkeeping, account.gateway.clock.doubt)
     try:
         return write_on_top(account, facts.key.path, update, alone=False)

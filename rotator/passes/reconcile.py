@@ -16,7 +16,7 @@ from rotator.passes.account import Account
 from rotator.passes.act import Actor, Written
 from rotator.passes.by_hand import by_hand
 from rotator.passes.each import Each, each
-from rotator.passes.observe import Observation, confirmed, observe, second_look
+from rotator.passes.observe import Observation, observe, second_look, with_second_look
 from rotator.passes.result import UNBEGUN, KeyResult, Outcome, PassResult, planned, unacted
 from rotator.passes.state import PassState
 from rotator.passes.stopping import NotReached, Stopped
@@ -171,7 +171,7 @@ class _Work:
         facts = self._observation.facts[key.name]
         plan = decide(facts)
         if plan.writes:
-            facts = confirmed(facts, self._second_look)
+            facts = with_second_look(facts, self._second_look)
             plan = decide(facts)
         for orphan in facts.orphans:
             log.warning("orphan.found", key_id=orphan.id, title=orphan.title)

@@ -17,7 +17,7 @@ from rotator.errors import RotatorError, Transient
 from rotator.passes.account import Account
 from rotator.passes.copy import Copied
 from rotator.passes.fence import Moved, write_on_top
-from rotator.passes.observe import confirmed, observe, second_look
+from rotator.passes.observe import observe, second_look, with_second_look
 from rotator.passes.preflight import Preflight
 from rotator.passes.result import copies_to_json
 from rotator.redaction import Secret
@@ -94,7 +94,7 @@ def roll_back(account: Account, name: str, *, dry_run: bool) -> RolledBack:
     seen = observe(account, only=(name,), dry_run=True)
     if error := seen.failed.get(name):
         raise error
-    facts = confirmed(seen.facts[name], partial(second_look, account))
+    facts = with_second_look(seen.facts[name], partial(second_look, account))
     plan = decide(facts)
     current = _current(facts, plan)
     previous = previous_key(facts, plan)

@@ -11,7 +11,7 @@ from typing import Final
 
 from rotator.rules.model import ManagedKey, Version
 
-NEVER: Final = datetime.min.replace(tzinfo=UTC)
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 FIELD: Final = "key_id"
 """The field of a confirmation."""
 EVENT: Final = "event"
@@ -39,12 +39,12 @@ def ack_path(acks_path: str, path: str, consumer: str) -> str:
     return f"{acks_path}/{path}/{consumer}"
 
 
-def acks_of(keys: Iterable[ManagedKey], acks_path: str) -> Iterator[str]:
+def ack_paths(keys: Iterable[ManagedKey], acks_path: str) -> Iterator[str]:
     """Yield where each consumer of `keys` confirms, of those that read no copy."""
     return (ack_path(acks_path, key.path, name) for key in keys for name in key.confirming)
 
 
-def told_acks_of(keys: Iterable[ManagedKey], acks_path: str) -> Iterator[str]:
+def told_ack_paths(keys: Iterable[ManagedKey], acks_path: str) -> Iterator[str]:
     """Yield where the rotator confirms for the consumers that it tells."""
     return (ack_path(acks_path, key.path, one.consumer) for key in keys for one in key.receivers)
 
@@ -82,9 +82,14 @@ def waiting_for(
     for name in consumers:
         ack = acks.get(name, Ack())
         if ack.key_id is None:
-            waiting[name] = ack.fault or "has not confirmed any key"
-        elif ack.key_id not in current and superseded.get(ack.key_id, NEVER) <= since:
-            waiting[name] = f"last confirmed key {ack.key_id}"
+            waiting[name] = ack.fault or last_confirmed(None)
+        elif ack.key_id not in current and superseded.get(ack.key_id, _NEVER) <= since:
+            waiting[name] = last_confirmed(ack.key_id)
         elif ack.at and replaced_at and ack.at <= replaced_at:
-            waiting[name] = f"last confirmed key {ack.key_id}, before this one was replaced"
+            waiting[name] = f"{last_confirmed(ack.key_id)}, before this one was replaced"
     return waiting
+
+
+def last_confirmed(key_id: int | None) -> str:
+    """Say in words, after a consumer's name, which key it confirmed last."""
+    return "has not confirmed any key" if key_id is None else f"last confirmed key {key_id}"

@@ -117,7 +117,7 @@ class Facts:
         )
         return self.block.named - kept
 
-    def confirmed(self, live: frozenset[int] | None) -> "Facts":
+    def with_second_look(self, live: frozenset[int] | None) -> "Facts":
         """The same after a second list, which shows these keys `live`; None where it could not be had."""
         return replace(self, gone=frozenset() if live is None else self.forgotten - live)
 

@@ -13,6 +13,7 @@ from rotator.errors import RotatorError
 from rotator.passes.by_hand import by_hand, once
 from rotator.passes.result import KeyResult, PassResult, copies_to_json
 from rotator.rules.bookkeeping import WITHOUT_GRACE, Rotation
+from rotator.rules.consumers import last_confirmed
 from rotator.rules.owner import NOBODY
 from rotator.rules.times import format_time
 from rotator.rules.whose import ADOPTED_TOO
@@ -213,8 +214,7 @@ def _lines_of_key(key: Contained) -> Iterator[Text]:
 def _running(exposed: Exposed) -> Iterator[Text]:
     """Who still runs on an exposed key, as far as the consumers have said."""
     for name in exposed.running:
-        id_ = exposed.consumers[name]
-        last = f"last confirmed key {id_}" if id_ else "has not confirmed any key"
+        last = last_confirmed(exposed.consumers[name])
         yield Text(f"! {name} {last}: it fails until it takes up the new one", style="yellow")
 
 
