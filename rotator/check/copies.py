@@ -15,7 +15,7 @@ from rotator.passes.secret import remembered
 from rotator.passes.stopping import Stopping
 from rotator.redaction import Secret
 from rotator.rules.bookkeeping import read_plaintext
-from rotator.rules.copies import copy_of, raise_for_owner
+from rotator.rules.copies import origin_of, raise_unless_ours
 from rotator.rules.installation import FIELD
 from rotator.rules.model import ManagedKey
 from rotator.wiring import FurtherVaults
@@ -27,7 +27,7 @@ class CopyChecks(ServerChecks):
     def __init__(
         self, config: Config, environ: Mapping[str, str], name: str, main: Callable[[], Vault]
     ) -> None:
-        self._config, self._main, self._called = config, main, name
+        self._config, self._main = config, main
         self._kept = {
             (key.name, consumer): (key, target.path)
             for key in config.managed
@@ -45,7 +45,7 @@ class CopyChecks(ServerChecks):
 
     def checks(self) -> tuple[Check, ...]:
         """Return them in order."""
-        policy = f"{self._called} policy"
+        policy = f"{self._name} policy"
         return tuple(
             check._replace(run=self._named(check.run))
             for check in (
@@ -53,7 +53,7 @@ class CopyChecks(ServerChecks):
                 self.of_the_mount(),
                 Check(policy, self._policy, needs=(self.login,)),
                 Check(
-                    f"{self._called} copies",
+                    f"{self._name} copies",
                     self._copies,
                     needs=(self.mount, policy, INSTALLATION, SECRETS),
                 ),
@@ -73,8 +73,8 @@ class CopyChecks(ServerChecks):
             there += version.data is not None
             try:
                 if version.data is not None:
-                    raise_for_owner(
-                        version.data, key, copy_of(identity.get(FIELD), key.path), self._plaintext(key)
+                    raise_unless_ours(
+                        version.data, key, origin_of(identity.get(FIELD), key.path), self._plaintext(key)
                     )
             except Rejected as error:
                 faults = True
@@ -92,9 +92,9 @@ class CopyChecks(ServerChecks):
         def named() -> Iterator[Finding]:
             try:
                 for finding in run():
-                    cure = finding.cure and in_vault(finding.cure, self._called)
-                    yield replace(finding, seen=in_vault(finding.seen, self._called), cure=cure)
+                    cure = finding.cure and in_vault(finding.cure, self._name)
+                    yield replace(finding, seen=in_vault(finding.seen, self._name), cure=cure)
             except RotatorError as error:
-                raise error.of_vault(self._called) from None
+                raise error.of_vault(self._name) from None
 
         return named

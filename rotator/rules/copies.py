@@ -37,7 +37,7 @@ class Content:
     key_id: int
     rotated_at: datetime
     plaintext: Secret
-    copy_of: str
+    origin: str
     """`INSTALLATION:PATH`, which nothing else in any Vault is a copy of."""
     now: datetime
     """When the secret was read, by the gateway's clock."""
@@ -55,7 +55,7 @@ class Content:
         return {
             "key_id": self.key_id,
             "rotated_at": format_time(self.rotated_at),
-            COPY_OF: self.copy_of,
+            COPY_OF: self.origin,
             **late,
         }
 
@@ -97,7 +97,7 @@ def content_of(
         rotation.key_id,
         rotation.rotated_at,
         text,
-        copy_of(of, facts.key.path),
+        origin_of(of, facts.key.path),
         facts.now,
         facts.timing.orphan_after,
         facts.timing.pass_deadline,
@@ -118,7 +118,7 @@ def to_copy(there: Version, content: Content) -> Mapping[str, Any] | None:
     Raises Rejected for something that is not ours to write over, and for the copy of a key that may be newer.
     """
     data, key = there.data or {}, content.key
-    raise_for_owner(data, key, content.copy_of, content.plaintext)
+    raise_unless_ours(data, key, content.origin, content.plaintext)
     text, block = content.plaintext.reveal(), data.get(key.bookkeeping)
     before = block if isinstance(block, dict) else {}
     if data.get(key.field) == text and before.get("key_id") == content.key_id:
@@ -174,15 +174,17 @@ def place_of(target: CopyTarget) -> str:
     return f"{target.path} in {target.vault}"
 
 
-def copy_of(of: str | None, path: str) -> str:
-    """Return what the copies of the secret at `path` say that they are a copy of; `of`: this installation."""
+def origin_of(of: str | None, path: str) -> str:
+    """Return what the copies of the secret at `path` say that they are copies of; `of`: this installation."""
     return f"{of}:{path}"
 
 
-def raise_for_owner(data: Mapping[str, Any], key: ManagedKey, copy_of: str, plaintext: Secret | None) -> None:
+def raise_unless_ours(
+    data: Mapping[str, Any], key: ManagedKey, origin: str, plaintext: Secret | None
+) -> None:
     """Raise Rejected unless what is there is our copy, or the same `plaintext` that a person put there."""
     block, text = data.get(key.bookkeeping), data.get(key.field)
-    if isinstance(block, dict) and block.get(COPY_OF) == copy_of:
+    if isinstance(block, dict) and block.get(COPY_OF) == origin:
         return
     if isinstance(block, dict) and COPY_OF in block:
         raise Rejected(
