@@ -134,3 +134,19 @@ class Lagging(StoreWrapper):
         seen = max(0, self._store.read(path).number - self._behind)
         number = seen if version is None else version
         return self._store.read(path, number, once=once) if 0 < number <= seen else Version(0, None)
+
+
+class Unreadable(StoreWrapper):
+    """A Vault that lets nobody read a confirmation."""
+
+    def __init__(self, store: Store, error: Exception) -> None:
+        super().__init__(store)
+        self._error = error
+        self.asked: list[bool] = []
+        """Whether each question was to be asked once."""
+
+    def read(self, path: str, version: int | None = None, *, once: bool = False) -> Version:
+        if path.startswith("rotator/acks/"):
+            self.asked.append(once)
+            raise self._error
+        return super().read(path, version, once=once)

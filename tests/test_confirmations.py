@@ -25,6 +25,7 @@ from tests import facts as some
 from tests.facts import PATH, at, managed
 from tests.memory_store import MemoryStore
 from tests.shown import passed, snapshot
+from tests.stores import Unreadable
 from tests.witness import is_live, rotated
 from tests.world import World
 
@@ -173,23 +174,6 @@ def test_vaults_own_client_writes_numbers_as_strings(world: World) -> None:
     assert fate(world, old) == (None, ())
 
 
-class Deaf(MemoryStore):
-    """A Vault that lets nobody read a confirmation."""
-
-    error: Exception = Rejected("GET: 403", status=403)
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.asked: list[bool] = []
-        """Whether each question was to be asked once."""
-
-    def read(self, path: str, version: int | None = None, *, once: bool = False) -> Version:
-        if path.startswith("rotator/acks/"):
-            self.asked.append(once)
-            raise self.error
-        return super().read(path, version, once=once)
-
-
 @pytest.mark.parametrize(
     "error",
     [
@@ -202,16 +186,15 @@ class Deaf(MemoryStore):
 def test_what_cannot_be_read_keeps_the_old_key_and_fails_nothing(world: World, error: Exception) -> None:
     old, new = rotated(world)
     confirm_all(world, new)
-    deaf = Deaf(world.memory.versions, origin=world.memory.origin)
-    deaf.error = error
+    store = Unreadable(world.memory, error)
     world.advance(1, minutes=1)
-    [key] = world.make_pass(store=deaf).keys
+    [key] = world.make_pass(store=store).keys
     assert not key.failed
     [other] = key.others
     assert other.kept is Kept.UNCONFIRMED
     assert "GET: " in other.text
     world.advance(2)
-    world.make_pass(store=deaf)
+    world.make_pass(store=store)
     assert not is_live(world, old)
 
 
@@ -326,12 +309,11 @@ def test_where_vault_does_not_answer_one_confirmation_is_asked_for_once_in_a_pas
     world = replace(world, keys=(world.keys[0], second), concurrency=1)
     world.make_pass()
     world.make_pass(forced=True)
-    deaf = Deaf(world.memory.versions, origin=world.memory.origin)
-    deaf.error = Transient("GET: no answer", ambiguous=False)
+    store = Unreadable(world.memory, Transient("GET: no answer", ambiguous=False))
     world.advance(1, minutes=1)
-    result = world.make_pass(store=deaf)
+    result = world.make_pass(store=store)
     assert [other.kept for key in result.keys for other in key.others] == [Kept.UNCONFIRMED] * 2
-    assert deaf.asked == [True]
+    assert store.asked == [True]
 
 
 def test_of_a_key_that_stays_anyway_no_confirmation_is_asked_for(world: World) -> None:

@@ -33,7 +33,7 @@ from tests.receiver import SECRET, receiving
 from tests.receiver import Receiver as Listener
 from tests.serving import Answering, cut, reply
 from tests.shown import passed, snapshot
-from tests.stores import CUT, DOWN, Faulty, StoreWrapper
+from tests.stores import CUT, DOWN, Faulty, StoreWrapper, Unreadable
 from tests.test_webhook import OTHER, dripping, lines
 from tests.traffic import BOUND
 from tests.witness import is_live
@@ -106,22 +106,6 @@ class OneOfTwelve(Thread):
             super().run()
         finally:
             self._left.release()
-
-
-class Unreadable(StoreWrapper):
-    """A Vault that lets nobody read a confirmation."""
-
-    def __init__(self, store: Store, error: Exception) -> None:
-        super().__init__(store)
-        self._error = error
-        self.asked: list[bool] = []
-        """Whether each question was to be asked once."""
-
-    def read(self, path: str, version: int | None = None, *, once: bool = False) -> Version:
-        if path.startswith("rotator/acks/"):
-            self.asked.append(once)
-            raise self._error
-        return super().read(path, version, once=once)
 
 
 class Silent(StoreWrapper):
