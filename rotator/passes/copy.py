@@ -34,7 +34,7 @@ class Copies:
     def __init__(self, account: Account) -> None:
         self._account, self._lock = account, Lock()
         self._doors: dict[str, _Door] = {}
-        self._told_of: set[str] = set()
+        self._known_silent: set[str] = set()
         """The Vaults of which the log says that they do not answer."""
 
     def bring(self, content: Content) -> Copied:
@@ -61,7 +61,7 @@ class Copies:
         return copied
 
     def _bring(self, target: CopyTarget, content: Content) -> None:
-        with self._told(target.vault):
+        with self._logged(target.vault):
             for left in reversed(range(_TRIES)):
                 there = self._read(target, content.key)
                 if (data := to_copy(there, content)) is None:
@@ -107,7 +107,7 @@ class Copies:
         return _Door(account.stopping.clock, account.timing.copying.total_seconds() * account.concurrency)
 
     @contextmanager
-    def _told(self, vault: str) -> Iterator[None]:
+    def _logged(self, vault: str) -> Iterator[None]:
         """Log what goes wrong; of a Vault that does not answer it is logged once."""
         try:
             yield
@@ -115,9 +115,9 @@ class Copies:
             raise
         except RotatorError as error:
             with self._lock:
-                known = vault in self._told_of
+                known = vault in self._known_silent
                 if self._doors[vault].is_shut:
-                    self._told_of.add(vault)
+                    self._known_silent.add(vault)
             if not (known and isinstance(error, _Left)):
                 log.warning(
                     "copy.behind",

@@ -59,11 +59,7 @@ def reconcile(
     bound = account.stopping.within(account.timing.pass_deadline.total_seconds())
     with structlog.contextvars.bound_contextvars(run_id=run_id), bound:
         log.info("reconcile.started", dry_run=dry_run, forced=forced, shard=str(account.shard))
-        if only:
-            _tell_left_out(account, only)
-        chosen = [
-            key for key in account.keys if account.shard.holds(key.name) and (not only or key.name in only)
-        ]
+        chosen = _chosen(account, only)
         observation = observe(
             account,
             only=[key.name for key in chosen],
@@ -93,16 +89,7 @@ def reconcile(
             forced=forced,
             refused=state.refused and (state.refused.again() if forced else state.refused),
         )
-        log.info(
-            "reconcile.finished",
-            converged=result.converged,
-            rotated=result.rotated,
-            revoked=result.revoked,
-            failed=result.failed,
-            foreign=len(result.foreign),
-            installation=result.installation,
-            duration_ms=round((time.monotonic() - began) * 1000),
-        )
+        _log_finished(result, time.monotonic() - began)
     return result
 
 
@@ -129,7 +116,7 @@ class _Work:
         """Decide and act on these managed keys; return what came of each."""
         decided = each(keys, self._decide, workers=1)
         self._total = len(keys)
-        self._tell_progress()
+        self._show_progress()
         self._state.prepare(
             {facts.key.path: plan for facts, plan in decided.done.values()},
             identity=self._observation.installation is None,
@@ -244,9 +231,9 @@ class _Work:
     def _count(self) -> None:
         with self._lock:
             self._finished += 1
-            self._tell_progress()
+            self._show_progress()
 
-    def _tell_progress(self) -> None:
+    def _show_progress(self) -> None:
         if self._progress:
             self._progress(self._finished, self._total)
 
@@ -270,8 +257,23 @@ def _urgency(decided: tuple[Facts, Plan]) -> tuple[int, datetime]:
     return rank, facts.due_at or facts.now
 
 
-def _tell_left_out(account: Account, only: frozenset[str]) -> None:
-    """Somebody asked for just these: that nothing came of one must not look like success."""
+def _chosen(account: Account, only: frozenset[str]) -> Sequence[ManagedKey]:
+    """Return the managed keys to act on: those of the shard, and of them `only` these where there are any."""
     for key in account.keys:
+        # Somebody asked for just these: that nothing came of one must not look like success.
         if key.name in only and not account.shard.holds(key.name):
             log.warning("shard.left_out", key=key.name, shard=str(account.shard))
+    return [key for key in account.keys if account.shard.holds(key.name) and (not only or key.name in only)]
+
+
+def _log_finished(result: PassResult, seconds: float) -> None:
+    log.info(
+        "reconcile.finished",
+        converged=result.converged,
+        rotated=result.rotated,
+        revoked=result.revoked,
+        failed=result.failed,
+        foreign=len(result.foreign),
+        installation=result.installation,
+        duration_ms=round(seconds * 1000),
+    )
