@@ -5,7 +5,7 @@ The only importer of prometheus_client. Labels hold names of managed keys and wo
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -286,33 +286,32 @@ def _of_keys(keys: tuple[KeyStatus, ...], now: datetime) -> Iterator[GaugeMetric
         "Keys that the last pass had to revoke and that still live.",
         lambda key: key.overdue,
     )
-    waiting = GaugeMetricFamily(
-        "rotator_key_unconfirmed",
+    yield from _of_consumers(keys)
+
+
+def _of_consumers(keys: tuple[KeyStatus, ...]) -> Iterator[GaugeMetricFamily]:
+    def family(name: str, says: str, values: Callable[[KeyStatus], Mapping[str, bool]]) -> GaugeMetricFamily:
+        gauge = GaugeMetricFamily(f"rotator_{name}", says, labels=["key", "consumer"])
+        for key in keys:
+            for consumer, value in values(key).items():
+                gauge.add_metric([key.name, consumer], value)
+        return gauge
+
+    yield family(
+        "key_unconfirmed",
         "1 for each consumer that keeps a superseded key alive, because it has not confirmed a later one.",
-        labels=["key", "consumer"],
+        lambda key: dict.fromkeys(key.unconfirmed, True),
     )
-    for key in keys:
-        for consumer in key.unconfirmed:
-            waiting.add_metric([key.name, consumer], 1)
-    yield waiting
-    untold = GaugeMetricFamily(
-        "rotator_key_untold",
+    yield family(
+        "key_untold",
         "1 for each consumer that could not be told yet which key is current.",
-        labels=["key", "consumer"],
+        lambda key: dict.fromkeys(key.untold, True),
     )
-    for key in keys:
-        for consumer in key.untold:
-            untold.add_metric([key.name, consumer], 1)
-    yield untold
-    behind = GaugeMetricFamily(
-        "rotator_copy_behind",
+    yield family(
+        "copy_behind",
         "1 for each copy that does not hold the current key, 0 for one that does.",
-        labels=["key", "consumer"],
+        lambda key: {consumer: not holds for consumer, holds in key.copies.items()},
     )
-    for key in keys:
-        for consumer, holds in key.copies.items():
-            behind.add_metric([key.name, consumer], not holds)
-    yield behind
 
 
 def _post(
