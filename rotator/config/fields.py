@@ -184,7 +184,7 @@ class CopyBlock(Block):
 class ConsumerBlock(Block):
     """A program, or a group of them, that uses the key and confirms that it has taken up a new one.
 
-    One that has a `url` is told there, and confirms by its answer.
+    How, its `url` or its `copy` says. With neither it confirms by itself.
     """
 
     name: Annotated[str, AfterValidator(texts.consumer_name)] = Field(
