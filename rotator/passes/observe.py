@@ -11,7 +11,7 @@ import structlog
 from rotator.errors import RotatorError
 from rotator.passes.account import Account
 from rotator.passes.copy import Copied, Copies
-from rotator.passes.each import each
+from rotator.passes.each import Each, each
 from rotator.passes.installation import read_installation
 from rotator.passes.read import Reader
 from rotator.passes.result import KeyResult, planned, unacted
@@ -22,7 +22,7 @@ from rotator.rules.decide import decide
 from rotator.rules.facts import Facts
 from rotator.rules.history import Trace
 from rotator.rules.model import Key, ManagedKey
-from rotator.rules.ownership import Ownership, by_title
+from rotator.rules.ownership import Held, Ownership, by_title
 
 SKEW: Final = timedelta(seconds=60)
 """A local clock that is further off the gateway's is worth a line in the log. Nothing is measured by it."""
@@ -85,11 +85,7 @@ def observe(
     listed = {key.id: key for key in listing.keys}
     copies = Copies(account)
     reader = Reader(account, installation, listed, listing.now, copies)
-    # What a limit lets nobody read in time must not be the same in each pass; and what was read is acted on.
-    keys = random.sample(account.keys, len(account.keys))
-    reading = account.timing.pass_deadline.total_seconds() / 2
-    with account.stopping.within(reading):
-        held = each(keys, reader.held, workers=account.concurrency)
+    held = _read(account, reader)
     titled = by_title(account.keys, listed.values(), account.titles, installation)
     bearer = account.bearer.current().reveal()
     ownership = Ownership(account.keys, titled, held.done, listed.values(), bearer, listing.now)
@@ -115,6 +111,14 @@ def observe(
         ownership=ownership,
         copies=copies,
     )
+
+
+def _read(account: Account, reader: Reader) -> Each[Held]:
+    """Read the secrets of all managed keys, as far as that can be done soon enough to act on what was read."""
+    # What a limit lets nobody read in time must not be the same in each pass.
+    keys = random.sample(account.keys, len(account.keys))
+    with account.stopping.within(account.timing.pass_deadline.total_seconds() / 2):
+        return each(keys, reader.held, workers=account.concurrency)
 
 
 def second_look(account: Account) -> frozenset[int] | None:

@@ -68,14 +68,9 @@ def reconcile(
             dry_run=dry_run,
         )
         state = PassState(account)
-        keys = _Work(
-            account,
-            observation,
-            state,
-            asked=_asked(forced, without_grace),
-            dry_run=dry_run,
-            progress=progress,
-        ).do(chosen)
+        asked = _asked(forced, without_grace)
+        work = _Work(account, observation, state, asked=asked, dry_run=dry_run, progress=progress)
+        keys = work.do(chosen)
         if not (dry_run or without_grace):  # what leaked is revoked by the next pass, which waits for nobody
             keys = tell(account, observation, keys)
         result = PassResult(
