@@ -1,18 +1,15 @@
 """A pass that a rate limit holds up: what comes first, what is not reached, and what is left behind."""
 
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from rotator import wiring
 from rotator.errors import RotatorError
-from rotator.passes import stopping as stopping_module
 from rotator.passes.account import Store
 from rotator.passes.result import Outcome
 from rotator.passes.stopping import NotReached, Stopping
@@ -95,14 +92,13 @@ def test_a_claim_is_ended_though_the_pass_is_over_and_nobody_waits_for_it(world:
     assert world.one().outcome is Outcome.DONE
 
 
-def test_reading_leaves_time_to_act(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_leaves_time_to_act(world: World) -> None:
     """Each read takes a tenth of the time that a pass has."""
     world.make_pass()
     world.keys = tuple(replace(managed(), name=f"K{n}", path=f"apimall/{n}") for n in range(12))
     world.concurrency = 1
     now = [0.0]
-    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=time.sleep)
-    monkeypatch.setattr(stopping_module, "time", clock)
+    world.stopping = Stopping(lambda: now[0])
     tenth = world.timing.pass_deadline.total_seconds() / 10
     seen: set[str] = set()
 
