@@ -19,12 +19,14 @@ from rotator.rules.model import CopyTarget, ManagedKey, Version
 from rotator.rules.revocations import Kept
 from rotator.rules.shard import Shard
 from rotator.sandbox.faults import ALWAYS, Fault, Status
+from rotator.service.metrics import Metrics
 from rotator.show.key_status import key_status
 from rotator.show.severity import Severity
 from tests.facts import PATH, managed
 from tests.far import NO_ANSWER, FarVault
 from tests.logs import captured
 from tests.memory_store import MemoryStore
+from tests.shown import passed, snapshot
 from tests.stores import Paused
 from tests.witness import is_live, rotated
 from tests.world import STATE, World
@@ -47,6 +49,18 @@ def far() -> FarVault:
 @pytest.fixture
 def world(world: World, far: FarVault) -> World:
     return replace(world, keys=(copied(),), vaults={"eu": far})
+
+
+def goes_a_grace_from_now(world: World, old: int) -> None:
+    """Hold that passes keep a superseded key for a grace that begins now, and then revoke it."""
+    world.make_pass()
+    assert is_live(world, old)
+    world.advance(1, minutes=-1)
+    world.make_pass()
+    assert is_live(world, old)
+    world.advance(minutes=2)
+    world.make_pass()
+    assert not is_live(world, old)
 
 
 def is_copied(world: World, far: FarVault, path: str = THERE) -> bool:
@@ -472,14 +486,7 @@ class TestAsAConsumer:
                 far.put(THERE, {**there, FIELD: {**there[FIELD], "key_id": 99}})
         world.advance(1, minutes=1)
         far.down = None
-        world.make_pass()
-        assert is_live(world, old)
-        world.advance(1, minutes=-1)
-        world.make_pass()
-        assert is_live(world, old)
-        world.advance(minutes=2)
-        world.make_pass()
-        assert not is_live(world, old)
+        goes_a_grace_from_now(world, old)
 
     def test_though_the_next_key_follows_within_that_grace(self, world: World, far: FarVault) -> None:
         world.make_pass()
@@ -514,14 +521,7 @@ class TestAsAConsumer:
         assert far.holds(THERE)["api_key"] == world.secret()["api_key"]
         world.server.account.clock.advance(-skew)
         world.local_skew = timedelta()
-        world.make_pass()
-        assert is_live(world, old)
-        world.advance(1, minutes=-1)
-        world.make_pass()
-        assert is_live(world, old)
-        world.advance(minutes=2)
-        world.make_pass()
-        assert not is_live(world, old)
+        goes_a_grace_from_now(world, old)
 
     def test_and_from_no_time_that_somebody_makes_up(self, world: World, far: FarVault) -> None:
         old, _ = rotated(world)
@@ -772,3 +772,13 @@ def test_the_further_vault_counts_as_the_config_calls_it() -> None:
     assert in_vault(said, "eu") == (
         "check vaults[eu].address (https://vault.auth.example.com/vault.mount), vaults[eu].auth.file"
     )
+
+
+@pytest.mark.parametrize(("down", "behind"), [(NO_ANSWER, 1.0), (None, 0.0)], ids=["down", "up"])
+def test_in_metrics(world: World, far: FarVault, down: Exception | None, behind: float) -> None:
+    far.down = down
+    metrics, shown = Metrics(), snapshot(passed(world.make_pass(), world.local_now()))
+    metrics.follow(lambda: shown)
+    lines = metrics.exposition().decode().splitlines()
+    found = [line for line in lines if line.startswith("rotator_copy_behind{")]
+    assert found == [f'rotator_copy_behind{{consumer="eu",key="Backend"}} {behind}']
