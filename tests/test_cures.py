@@ -177,7 +177,7 @@ UNWALKED: Final[Mapping[str, str]] = {
     "issue a new wrapped one at …": "to issue a wrapped secret id is walked where it was used before",
     "choose a title_template that the gateway does not change": "the contract's gateway keeps every title",
     "=check …, and the network between here and there": _RECEIVER,
-    "=check … and …": _RECEIVER,
+    "=check …, …, and the clock of this machine": _RECEIVER,
     "or correct webhook.url": _RECEIVER,
     "remove the `url` of this consumer from the config, or correct it": _RECEIVER,
     "check metrics.pushgateway": "what is wrong with a Pushgateway is known to who runs it",

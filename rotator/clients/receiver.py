@@ -127,4 +127,6 @@ def _raise_for_refusal(answer: Response, words: Words) -> None:
         retry_after = parse_retry_after(answer.headers.get("Retry-After"))
         raise Transient(said, ambiguous=True, status=status, retry_after=retry_after)
     redirect = " (a redirect, which is not followed)" if 300 <= status < 400 else ""
-    raise Rejected(f"{said}{redirect}", status=status, cure=f"check {words.url} and {words.secret}")
+    # Whoever verifies a signature refuses one whose time is some minutes off, too.
+    cure = f"check {words.url}, {words.secret}, and the clock of this machine"
+    raise Rejected(f"{said}{redirect}", status=status, cure=cure)
